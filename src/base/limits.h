@@ -1,0 +1,48 @@
+// Every limit in one place: its value, and the attack or RFC line it answers.
+#pragma once
+
+// RFC 4253 s.4.2: the identification line, CR LF included.
+#define LIMIT_IDENT_LINE 255
+// Lines a server may send before its identification; an endless banner is an attack on clients.
+#define LIMIT_IDENT_TEXT_LINES 1024
+// packet_length of RFC 4253 s.6, as OpenSSH has it: 256 KiB, padding included.
+#define LIMIT_PACKET (256u * 1024u)
+// RFC 4253 s.6.1: every peer takes packets of 35000 bytes.
+#define LIMIT_PACKET_DEFAULT 35000u
+// Before authentication no message needs more: a KEXINIT of 10 generous lists, or a certificate.
+#define LIMIT_PACKET_PREAUTH (64u * 1024u)
+// Bytes and packets a peer may send in one link before authentication (OpenSSH 10.3 has such too).
+#define LIMIT_PREAUTH_BYTES (1024u * 1024u)
+#define LIMIT_PREAUTH_PACKETS 2048u
+// Ciphertext not yet taken by the peer; past it the reading stops (CVE-2025-26466).
+#define LIMIT_OUT_PENDING (4u * 1024u * 1024u)
+// Names in one name-list, entries in EXT_INFO (libssh2 CVE-2026-55199).
+#define LIMIT_NAME_LIST 256
+#define LIMIT_EXT_INFO 64
+// RFC 4252 s.5: user names; longer than any account name on Linux.
+#define LIMIT_USER_NAME 255
+// Packets under one key: RFC 4344 s.3.1 says 2^32 at most, we renew at half.
+#define LIMIT_REKEY_PACKETS (1u << 31)
+// Bulk payload in one CHANNEL_DATA to a stock peer, and between Bowline peers.
+#define LIMIT_CHANNEL_PACKET (32u * 1024u)
+#define LIMIT_CHANNEL_PACKET_BOWLINE (LIMIT_PACKET - 1024u)
+// Windows: opened at the first, grown up to the second while the reader keeps up.
+#define LIMIT_WINDOW_START (2u * 1024u * 1024u)
+#define LIMIT_WINDOW_MAX (64u * 1024u * 1024u)
+// Channels of one connection, all kinds together.
+#define LIMIT_CHANNELS 1024
+// One line of a key file or configuration file (OpenSSH: 8 KiB keys; generous for certificates).
+#define LIMIT_TEXT_LINE (64u * 1024u)
+// Key files, configuration files, known_hosts: read whole, so bounded.
+#define LIMIT_KEY_FILE (1024u * 1024u)
+#define LIMIT_CONFIG_FILE (4u * 1024u * 1024u)
+#define LIMIT_KNOWN_HOSTS (64u * 1024u * 1024u)
+// Files included by files: depth (OpenSSH: 16).
+#define LIMIT_INCLUDE_DEPTH 16
+// bcrypt_pbkdf rounds taken from a key file: bounded work for a hostile file.
+#define LIMIT_KDF_ROUNDS 65536
+// RSA modulus bits; below the first refused, above the second too slow (SSH_RSA_MINIMUM 1024).
+#define LIMIT_RSA_MIN 1024
+#define LIMIT_RSA_MAX 16384
+// One message between server processes.
+#define LIMIT_IPC_MESSAGE (96u * 1024u)

@@ -1,0 +1,310 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+// Length of the valid UTF-8 sequence at p (1 to 4), 0 if none; *rune is its code point.
+static size_t utf8_length(const uint8_t *p, size_t n, uint32_t *rune) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t len = p[0] < 0x80           ? 1
+                 : (p[0] >> 5) == 0x06 ? 2
+                 : (p[0] >> 4) == 0x0e ? 3
+                 : (p[0] >> 3) == 0x1e ? 4
+                                       : 0;
+    if (len == 0 || len > n)
+        return 0;
+    uint32_t r = len == 1 ? p[0] : p[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        r = r << 6 | (p[i] & 0x3f);
+    }
+    if (r < least[len] || r > 0x10ffff || (r >= 0xd800 && r <= 0xdfff))
+        return 0;
+    *rune = r;
+    return len;
+}
+
+// Code points that move text about or hide it: C1 controls, bidi marks and overrides, joiners.
+static bool rune_is_trouble(uint32_t r) {
+    return r < 0x20 || (r >= 0x7f && r <= 0x9f) || (r >= 0x200b && r <= 0x200f) ||
+           (r >= 0x2028 && r <= 0x202e) || (r >= 0x2060 && r <= 0x206f) || r == 0xfeff;
+}
+
+static size_t clean(char *out, size_t size, struct view v, bool lines) {
+    size_t o = 0, i = 0;
+    if (size < 8) {
+        if (size > 0)
+            out[0] = '\0';
+        return 0;
+    }
+    while (i < v.n) {
+        uint32_t rune = 0;
+        size_t len = utf8_length(v.p + i, v.n - i, &rune);
+        bool plain = len > 0 && !rune_is_trouble(rune) && (lines || rune != '\\');
+        bool escape_backslash = !lines && len == 1 && rune == '\\';
+        if (lines && len == 1 && (rune == '\n' || rune == '\t'))
+            plain = true;
+        size_t take = len > 0 ? len : 1;
+        size_t need = plain ? take : escape_backslash ? 2 : 4 * take;
+        if (need > size - 4 - o) {
+            memcpy(out + o, "...", 3);
+            o += 3;
+            break;
+        }
+        if (plain) {
+            memcpy(out + o, v.p + i, take);
+            o += take;
+        } else if (escape_backslash) {
+            memcpy(out + o, "\\\\", 2);
+            o += 2;
+        } else {
+            for (size_t k = 0; k < take; k++) {
+                uint8_t c = v.p[i + k];
+                out[o++] = '\\';
+                out[o++] = (char)('0' + (c >> 6));
+                out[o++] = (char)('0' + (c >> 3 & 7));
+                out[o++] = (char)('0' + (c & 7));
+            }
+        }
+        i += take;
+    }
+    out[o] = '\0';
+    return o;
+}
+
+const char *text_clean(char *out, size_t size, struct view foreign) {
+    clean(out, size, foreign, false);
+    return out;
+}
+
+size_t text_clean_lines(char *out, size_t size, struct view foreign) {
+    return clean(out, size, foreign, true);
+}
+
+bool text_copy(char *out, size_t size, struct view v) {
+    if (size == 0)
+        return false;
+    size_t n = v.n < size - 1 ? v.n : size - 1;
+    if (n > 0)
+        memcpy(out, v.p, n);
+    out[n] = '\0';
+    return n == v.n;
+}
+
+bool text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value) {
+    uint64_t v = 0;
+    if (*s == '\0')
+        return false;
+    for (; *s != '\0'; s++) {
+        if (*s < '0' || *s > '9')
+            return false;
+        uint64_t digit = (uint64_t)(*s - '0');
+        if (v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    if (v < min || v > max)
+        return false;
+    *value = v;
+    return true;
+}
+
+bool text_duration(const char *s, uint32_t *seconds) {
+    uint64_t total = 0;
+    if (*s == '\0')
+        return false;
+    while (*s != '\0') {
+        uint64_t v = 0;
+        if (!isdigit((unsigned char)*s))
+            return false;
+        for (; isdigit((unsigned char)*s); s++) {
+            v = v * 10 + (uint64_t)(*s - '0');
+            if (v > INT32_MAX)
+                return false;
+        }
+        uint64_t unit = 1;
+        switch (*s) {
+        case '\0':
+            break;
+        case 's':
+        case 'S':
+            s++;
+            break;
+        case 'm':
+        case 'M':
+            unit = 60;
+            s++;
+            break;
+        case 'h':
+        case 'H':
+            unit = 3600;
+            s++;
+            break;
+        case 'd':
+        case 'D':
+            unit = 86400;
+            s++;
+            break;
+        case 'w':
+        case 'W':
+            unit = 604800;
+            s++;
+            break;
+        default:
+            return false;
+        }
+        total += v * unit;
+        if (total > INT32_MAX)
+            return false;
+    }
+    *seconds = (uint32_t)total;
+    return true;
+}
+
+bool text_size(const char *s, uint64_t *bytes) {
+    uint64_t v = 0;
+    if (!isdigit((unsigned char)*s))
+        return false;
+    for (; isdigit((unsigned char)*s); s++) {
+        if (v > (UINT64_MAX >> 40))
+            return false;
+        v = v * 10 + (uint64_t)(*s - '0');
+    }
+    unsigned shift = 0;
+    if (*s != '\0') {
+        const char *at = strchr("KMG", toupper((unsigned char)*s));
+        if (at == NULL || s[1] != '\0')
+            return false;
+        shift = (unsigned)(*at == 'K' ? 10 : *at == 'M' ? 20 : 30);
+    }
+    *bytes = v << shift;
+    return true;
+}
+
+bool text_match(const char *pattern, const char *s) {
+    // The last star is the only one worth coming back to, so this never grows exponential.
+    const char *star = NULL, *resume = NULL;
+    while (*s != '\0') {
+        if (*pattern == '*') {
+            star = ++pattern;
+            resume = s;
+        } else if (*pattern == '?' || (*pattern != '\0' && *pattern == *s)) {
+            pattern++;
+            s++;
+        } else if (star != NULL) {
+            pattern = star;
+            s = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+static void lower_in_place(char *s) {
+    for (; *s != '\0'; s++)
+        *s = (char)tolower((unsigned char)*s);
+}
+
+int text_match_list(const char *patterns, const char *s, bool lower) {
+    char one[1024], subject[1024];
+    int found = 0;
+    if (!text_copy(subject, sizeof subject, view_text(s)))
+        return 0;
+    if (lower)
+        lower_in_place(subject);
+    while (*patterns != '\0') {
+        size_t n = strcspn(patterns, ",");
+        const char *next = patterns + n + (patterns[n] == ',');
+        bool negated = *patterns == '!';
+        bool fits = text_copy(one, sizeof one, view_of(patterns + negated, n - negated));
+        if (!fits)
+            return negated ? -1 : 0;
+        if (lower)
+            lower_in_place(one);
+        if (text_match(one, subject)) {
+            if (negated)
+                return -1;
+            found = 1;
+        }
+        patterns = next;
+    }
+    return found;
+}
+
+static size_t edit_distance(const char *a, const char *b) {
+    size_t row[64], n = strlen(b);
+    if (n >= sizeof row / sizeof row[0] || strlen(a) >= 64)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            size_t up = row[j];
+            size_t cost = tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
+            size_t best = diagonal + cost;
+            if (up + 1 < best)
+                best = up + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+            diagonal = up;
+        }
+    }
+    return row[n];
+}
+
+const char *text_suggest(const char *s, const char *(*name_at)(size_t, const void *),
+                         const void *arg) {
+    const char *best = NULL, *name;
+    size_t least = strlen(s) / 3 + 1;
+    for (size_t i = 0; (name = name_at(i, arg)) != NULL; i++) {
+        size_t d = edit_distance(s, name);
+        if (d < least) {
+            least = d;
+            best = name;
+        }
+    }
+    return best;
+}
+
+char *text_word(char **cursor, bool equals, bool *bad) {
+    char *s = *cursor;
+    s += strspn(s, " \t\r\n\f");
+    *bad = false;
+    if (*s == '\0' || *s == '#') {
+        *cursor = s + strlen(s);
+        return NULL;
+    }
+    char *word = s, *out = s;
+    bool quoted = false;
+    for (; *s != '\0'; s++) {
+        if (*s == '\\' && (s[1] == '"' || s[1] == '\\'))
+            *out++ = *++s;
+        else if (*s == '"')
+            quoted = !quoted;
+        else if (!quoted && (strchr(" \t\r\n\f", *s) != NULL || (equals && *s == '=')))
+            break;
+        else
+            *out++ = *s;
+    }
+    *bad = quoted;
+    if (*s != '\0') {
+        bool at_equals = *s == '=';
+        s++;
+        if (equals && !at_equals) {
+            s += strspn(s, " \t\r\n\f");
+            if (*s == '=')
+                s++;
+        }
+    }
+    *out = '\0';
+    *cursor = s;
+    return word;
+}

@@ -1,0 +1,8 @@
+// Warming up: everything that libcrypto looks up or allocates once.
+#pragma once
+
+#include "base/err.h"
+
+// Fetches every algorithm, so that processes forked later pay nothing. Once for each process
+// tree, before any other call of this layer. Loads no configuration file of libcrypto's.
+must_check enum err crypto_init(void);

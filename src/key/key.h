@@ -1,0 +1,59 @@
+// SSH keys: blobs (RFC 4253 s.6.6, RFC 8709, RFC 5656), signatures, fingerprints, public key text.
+#pragma once
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "crypto/pk.h"
+#include "crypto/registry.h"
+
+#define KEY_FINGERPRINT_SIZE 128
+#define KEY_SIGNATURE_MAX 4096  // blob of the largest RSA signature, names included
+
+// A key type: one row of the table in key/types.c.
+struct key_type {
+    const char *name;        // in blobs: "ssh-ed25519"
+    const char *short_name;  // for people and ssh-keygen -t: "ED25519"
+    enum pk_kind kind;
+    enum pk_curve curve;
+};
+
+struct key {
+    const struct key_type *type;
+    struct pk *pk;
+    uint8_t *blob;  // public blob, owned
+    size_t blob_len;
+    char *comment;  // owned, may be NULL
+};
+
+const struct key_type *key_type_at(size_t index);  // NULL past the end
+const struct key_type *key_type_find(struct view name);  // by the name in blobs
+
+// From a public blob; exact end, sizes and curve names checked. *out is owned by the caller.
+must_check enum err key_from_blob(struct key **out, struct view blob, struct fault *fault);
+// Takes over pk.
+must_check enum err key_from_pk(struct key **out, struct pk *pk);
+void key_free(struct key *k);
+
+static inline struct view key_blob(const struct key *k) {
+    return view_of(k->blob, k->blob_len);
+}
+
+// May a key of this type make or check signatures of that algorithm?
+bool key_can_sign_with(const struct key *k, const struct signature_alg *alg);
+
+// Signature blob (string algorithm, string signature) into out. `alg` must fit the key.
+must_check enum err key_sign(const struct key *k, const struct signature_alg *alg,
+                             struct view data, struct buf *out);
+// Verifies a signature blob whose algorithm must be exactly `alg`.
+must_check enum err key_verify(const struct key *k, const struct signature_alg *alg,
+                               struct view signature_blob, struct view data);
+
+// "SHA256:…" without padding, or "MD5:aa:bb…"; returns out.
+const char *key_fingerprint(char *out, size_t size, struct view blob,
+                            const struct digest_alg *hash);
+
+// "type base64 [comment]" with no newline, appended as text.
+must_check enum err key_public_text(const struct key *k, struct buf *out);
+// Parses "type base64 [comment]"; the name must be that of the blob.
+must_check enum err key_from_public_text(struct key **out, struct view line,
+                                         struct fault *fault);
