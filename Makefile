@@ -1,0 +1,42 @@
+# A thin cover over Meson; `make help` lists what there is.
+BUILD ?= build
+PREFIX ?= /opt/bowline
+PYTHON = /usr/bin/python3
+PROGRAMS_BIN = src/client/ssh src/tools/ssh-keygen src/tools/bowline
+PROGRAMS_LIBEXEC = src/server/sshd
+
+build: $(BUILD)/build.ninja  ## everything into build/bin and build/libexec
+	@ninja -C $(BUILD) $(NINJAFLAGS)
+	@scripts/link-programs $(BUILD)
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) $(MESONFLAGS)
+
+try:  ## a private server and a session in it
+	@./try
+
+check:  ## install what is missing, build, run every test
+	@./check
+
+check-asan:  ## the whole test suite under ASan and UBSan
+	@scripts/run-tests --asan
+
+lint: build  ## layers, formatting, headers that compile alone, sizes
+	@scripts/lint $(BUILD)
+
+bench: build  ## side by side with the system's OpenSSH
+	@meson configure $(BUILD) >/dev/null && $(PYTHON) bench/run.py --bin $(abspath $(BUILD))
+
+fuzz:  ## every fuzz harness for FUZZ_SECONDS (60) each
+	@scripts/fuzz
+
+install: build  ## into PREFIX (/opt/bowline), beside OpenSSH
+	@scripts/install-programs $(BUILD) $(DESTDIR)$(PREFIX)
+
+clean:
+	rm -rf build build-asan build-fuzz
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 14
+
+.PHONY: build try check check-asan lint bench fuzz install clean help

@@ -1,0 +1,270 @@
+"""Fixtures for end-to-end tests: private servers and clients of every suite, on loopback.
+
+A server is started on a free port with throw-away keys in a temporary folder and is stopped by
+its process id; nothing outlives the test.
+"""
+import getpass
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.environ.get("BOWLINE_BIN", os.path.join(TOP, "build", "bin"))
+IS_ROOT = os.geteuid() == 0
+USER = getpass.getuser()
+ASAN = bool(os.environ.get("BOWLINE_ASAN"))
+SLOW = 6 if ASAN else 1
+
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
+
+
+def tool(name):
+    """Path of one of our programs."""
+    return os.path.join(BIN, name)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(condition, seconds=10.0, step=0.02):
+    end = time.monotonic() + seconds * SLOW
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(step)
+    return condition()
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.5).close()
+        return True
+    except OSError:
+        return False
+
+
+def require(program):
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+class Keys:
+    """Throw-away keys made with Debian's ssh-keygen, one of each type, and what trusts them."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for kind, bits in (("ed25519", None), ("ecdsa", "256"), ("rsa", "2048")):
+            for role in ("host", "user"):
+                args = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", f"{role}-{kind}", "-f", self.path(role, kind)]
+                subprocess.run(args + (["-b", bits] if bits else []), check=True, stdin=subprocess.DEVNULL)
+        self.authorized_keys = os.path.join(folder, "authorized_keys")
+        with open(self.authorized_keys, "w") as out:
+            for kind in ("ed25519", "ecdsa", "rsa"):
+                out.write(self.public("user", kind))
+
+    def path(self, role, kind="ed25519"):
+        return os.path.join(self.folder, f"{role}_{kind}")
+
+    def public(self, role, kind="ed25519"):
+        with open(self.path(role, kind) + ".pub") as f:
+            return f.read()
+
+    def known_hosts(self, port):
+        """A known_hosts file for a server on that port."""
+        path = os.path.join(self.folder, f"known_hosts.{port}")
+        with open(path, "w") as out:
+            for kind in ("ed25519", "ecdsa", "rsa"):
+                out.write(f"[127.0.0.1]:{port} " + self.public("host", kind))
+        return path
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory):
+    return Keys(str(tmp_path_factory.mktemp("keys")))
+
+
+class Server:
+    """One running server; `log()` is what it wrote."""
+
+    def __init__(self, folder, name, args, port, env=None, wait=True):
+        self.port, self.folder = port, folder
+        self.log_path = os.path.join(folder, f"{name}.{port}.log")
+        self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=open(self.log_path, "ab"), env=env, start_new_session=True)
+        if wait and not wait_until(lambda: listens(port) or self.process.poll() is not None):
+            self.stop()
+            pytest.fail(f"{name} does not listen on {port}: {self.log()}")
+        if wait and self.process.poll() is not None:
+            pytest.fail(f"{name} ended with {self.process.returncode}: {self.log()}")
+
+    def log(self):
+        with open(self.log_path, errors="replace") as f:
+            return f.read()
+
+    def wait_log(self, text, seconds=10):
+        assert wait_until(lambda: text in self.log(), seconds), f"no {text!r} in:\n{self.log()}"
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10 * SLOW)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        # What it started is in its session; by process group, never by name.
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+class Lab:
+    """Starts servers and runs clients for one test."""
+
+    def __init__(self, folder, keys):
+        self.folder, self.keys, self.servers = folder, keys, []
+
+    def config(self, port, lines="", host_kinds=("ed25519", "ecdsa", "rsa"), authorized=None):
+        path = os.path.join(self.folder, f"sshd_config.{port}")
+        with open(path, "w") as out:
+            # -o and Match-free lines first: first value wins.
+            out.write(f"Port {port}\nListenAddress 127.0.0.1\n")
+            if "\nMatch " in "\n" + lines:
+                head, tail = ("\n" + lines).split("\nMatch ", 1)
+                tail = "Match " + tail
+            else:
+                head, tail = lines, ""
+            out.write(head + "\n")
+            for kind in host_kinds:
+                out.write(f"HostKey {self.keys.path('host', kind)}\n")
+            out.write(f"AuthorizedKeysFile {authorized or self.keys.authorized_keys}\n"
+                      f"StrictModes no\nPidFile none\nLogLevel DEBUG1\n{tail}\n")
+        return path
+
+    def _start(self, name, args, port, **kw):
+        server = Server(self.folder, name, args, port, **kw)
+        self.servers.append(server)
+        return server
+
+    def sshd(self, lines="", args=(), port=None, wait=True, **kw):
+        """Our sshd."""
+        port = port or free_port()
+        return self._start("sshd", [tool("sshd"), "-D", "-e", "-f", self.config(port, lines, **kw), *args],
+                           port, wait=wait)
+
+    def openssh(self, lines="", args=(), port=None, **kw):
+        """Debian's sshd."""
+        path, port = require("sshd"), port or free_port()
+        if IS_ROOT:
+            os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+        return self._start("openssh", [path, "-D", "-e", "-f", self.config(port, lines, **kw), *args], port)
+
+    def dropbear(self, args=()):
+        path, port = require("dropbear"), free_port()
+        home = os.path.expanduser("~")
+        key = os.path.join(self.folder, "dropbear_ed25519")
+        require("dropbearconvert")
+        if not os.path.exists(key):
+            subprocess.run(["dropbearconvert", "openssh", "dropbear", self.keys.path("host"), key], check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        del home
+        return self._start("dropbear", [path, "-F", "-E", "-p", f"127.0.0.1:{port}", "-r", key, *args], port)
+
+    def common(self, port, kind="ed25519"):
+        return ["-F", "none", "-p", str(port), "-i", self.keys.path("user", kind), "-o", "IdentitiesOnly=yes",
+                "-o", f"UserKnownHostsFile={self.keys.known_hosts(port)}", "-o", "GlobalKnownHostsFile=none",
+                "-o", "BatchMode=yes"]
+
+    def ssh_args(self, server, *args, program=None, kind="ed25519", host="127.0.0.1"):
+        """Arguments of our ssh (or Debian's, with program="ssh") to a server."""
+        return [program or tool("ssh"), *self.common(server.port, kind), *args[:-1], host, args[-1]] if args else \
+            [program or tool("ssh"), *self.common(server.port, kind), host]
+
+    def ssh(self, server, *args, program=None, kind="ed25519", options=(), timeout=30, **kw):
+        """Runs our ssh (or another OpenSSH-like program) and returns the completed process.
+
+        The last of args is the command; those before are options."""
+        opts, command = (list(args[:-1]), [args[-1]]) if args else ([], [])
+        run = [program or tool("ssh"), *self.common(server.port, kind), *options, *opts, "127.0.0.1", *command]
+        kw.setdefault("stdin", subprocess.DEVNULL if "input" not in kw else None)
+        if kw["stdin"] is None:
+            kw.pop("stdin")
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        return subprocess.run(run, timeout=timeout * SLOW, **kw)
+
+    def stop(self):
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture
+def lab(tmp_path, keys):
+    lab = Lab(str(tmp_path), keys)
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="module")
+def module_lab(tmp_path_factory, keys):
+    lab = Lab(str(tmp_path_factory.mktemp("lab")), keys)
+    yield lab
+    lab.stop()
+
+
+class Account:
+    """A throw-away account with our user keys in its authorized_keys."""
+
+    def __init__(self, name, keys, shell="/bin/sh"):
+        self.name = name
+        subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", name], check=True)
+        entry = pwd.getpwnam(name)
+        self.uid, self.gid, self.home = entry.pw_uid, entry.pw_gid, entry.pw_dir
+        os.chmod(self.home, 0o755)
+        ssh = os.path.join(self.home, ".ssh")
+        os.mkdir(ssh, 0o700)
+        shutil.copy(keys.authorized_keys, os.path.join(ssh, "authorized_keys"))
+        for path in (ssh, os.path.join(ssh, "authorized_keys")):
+            os.chown(path, self.uid, self.gid)
+
+    def remove(self):
+        # Ends what still runs under this uid, which only this test uses.
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    if os.stat(f"/proc/{entry}").st_uid == self.uid:
+                        os.kill(int(entry), signal.SIGKILL)
+                except OSError:
+                    pass
+        subprocess.run(["userdel", "-r", "-f", self.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def account(keys):
+    """A throw-away ordinary account (root only)."""
+    if not IS_ROOT:
+        pytest.skip("needs root to make an account")
+    made = Account(f"bwl{os.getpid()}{int(time.monotonic() * 1000) % 100000}", keys)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def scratch():
+    folder = tempfile.mkdtemp(prefix="bowline-test-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
