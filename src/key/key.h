@@ -1,4 +1,5 @@
-// SSH keys: blobs (RFC 4253 s.6.6, RFC 8709, RFC 5656), signatures, fingerprints, public key text.
+// SSH keys: blobs (RFC 4253 s.6.6, RFC 8709, RFC 5656), signatures, fingerprints, public
+// key text.
 #pragma once
 
 #include "base/buf.h"
@@ -15,6 +16,7 @@ struct key_type {
     const char *short_name;  // for people and ssh-keygen -t: "ED25519"
     enum pk_kind kind;
     enum pk_curve curve;
+    const char *curve_name;  // of ECDSA, in blobs: "nistp256"; else NULL
 };
 
 struct key {
@@ -25,11 +27,13 @@ struct key {
     char *comment;  // owned, may be NULL
 };
 
-const struct key_type *key_type_at(size_t index);  // NULL past the end
+const struct key_type *key_type_at(size_t index);        // NULL past the end
 const struct key_type *key_type_find(struct view name);  // by the name in blobs
 
-// From a public blob; exact end, sizes and curve names checked. *out is owned by the caller.
-must_check enum err key_from_blob(struct key **out, struct view blob, struct fault *fault);
+// From a public blob; exact end, sizes and curve names checked. *out is owned by the
+// caller.
+must_check enum err key_from_blob(struct key **out, struct view blob,
+                                  struct fault *fault);
 // Takes over pk.
 must_check enum err key_from_pk(struct key **out, struct pk *pk);
 void key_free(struct key *k);
@@ -37,6 +41,9 @@ void key_free(struct key *k);
 static inline struct view key_blob(const struct key *k) {
     return view_of(k->blob, k->blob_len);
 }
+
+// Sets a copy of the comment (may be NULL).
+must_check enum err key_set_comment(struct key *k, struct view comment);
 
 // May a key of this type make or check signatures of that algorithm?
 bool key_can_sign_with(const struct key *k, const struct signature_alg *alg);
@@ -51,6 +58,11 @@ must_check enum err key_verify(const struct key *k, const struct signature_alg *
 // "SHA256:…" without padding, or "MD5:aa:bb…"; returns out.
 const char *key_fingerprint(char *out, size_t size, struct view blob,
                             const struct digest_alg *hash);
+
+// A picture of a fingerprint's hash: lines of 19 characters, each ended by a newline but
+// the last (ssh-keygen -l -v, VisualHostKey). out has KEY_ART_SIZE bytes; returns it.
+#define KEY_ART_SIZE 256
+const char *key_art(char *out, const struct key *k, const struct digest_alg *hash);
 
 // "type base64 [comment]" with no newline, appended as text.
 must_check enum err key_public_text(const struct key *k, struct buf *out);
