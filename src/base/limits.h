@@ -31,6 +31,14 @@
 #define LIMIT_WINDOW_MAX (64u * 1024u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024
+// Requests of one channel, and global ones, that wait for an answer: a peer that asks faster than
+// it is answered would make us remember without end.
+#define LIMIT_REQUESTS_PENDING 1024
+// Control messages waiting to be sent; from the first on the peer is not read any more.
+#define LIMIT_CONTROL_PAUSE (64u * 1024u)
+#define LIMIT_CONTROL_OUT (2u * 1024u * 1024u)
+// Control messages for one channel that is not confirmed yet.
+#define LIMIT_CONTROL_HELD (512u * 1024u)
 // One line of a key file or configuration file (OpenSSH: 8 KiB keys; generous for certificates).
 #define LIMIT_TEXT_LINE (64u * 1024u)
 // Key files, configuration files, known_hosts: read whole, so bounded.
