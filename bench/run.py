@@ -1,0 +1,253 @@
+#!/usr/bin/python3
+"""Bowline beside the system's OpenSSH, in one run: interleaved, medians, ratios.
+
+    bench/run.py --bin BUILD [--quick] [--only NAME,...] [--json FILE]
+
+Needs root (accounts, control groups). Noise on a shared machine is large: compare only inside
+one run; the ratio column is what counts.
+"""
+import argparse
+import json
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from lab import Path, Suite, child_cpu, laboratory, median  # noqa: E402
+
+NULL = subprocess.DEVNULL
+MB = 1000 * 1000
+
+
+class Bench:
+    def __init__(self, args, ours, theirs):
+        self.args, self.ours, self.theirs = args, ours, theirs
+        self.rows = []
+        self.build = args.bin
+        # (label, client program, server)
+        self.pairs = [("openssh", theirs.ssh, theirs), ("bowline", ours.ssh, ours)]
+        self.mixed = [("openssh client, bowline server", theirs.ssh, ours),
+                      ("bowline client, openssh server", ours.ssh, theirs)]
+
+    def row(self, what, unit, theirs, ours, budget=None, mixed=()):
+        ratio = ours / theirs if theirs else None
+        self.rows.append({"what": what, "unit": unit, "openssh": theirs, "bowline": ours, "ratio": ratio,
+                          "budget": budget, "mixed": dict(mixed)})
+        verdict = "" if budget is None or ratio is None else "  ok" if ratio <= budget else "  over"
+        extra = "".join(f"; {k}: {v:.3g}" for k, v in mixed)
+        shown = "     -" if ratio is None else f"{ratio:6.3f}"
+        limit = "" if budget is None else f" (budget {budget:.3g})"
+        print(f"{what:<46} {theirs:>10.4g} {ours:>10.4g} {unit:<9} {shown}{limit}{verdict}{extra}", flush=True)
+
+    # One measured call: wall, CPU of the client, CPU of the server.
+    def call(self, client, server, *args, options=(), port=None, **kw):
+        server_before, client_before, start = server.group.cpu(), child_cpu(), time.monotonic()
+        done = subprocess.run(server.command(client, *args, options=options, port=port), stderr=subprocess.PIPE,
+                              **{"stdin": NULL, "stdout": NULL, **kw})
+        wall = time.monotonic() - start
+        if done.returncode != 0:
+            raise RuntimeError(f"{client} {args}: {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+        time.sleep(0.05)  # the server's last steps
+        return wall, child_cpu() - client_before, server.group.cpu() - server_before
+
+    def bulk(self):
+        size = (256 if self.args.quick else 1024) * 1024 * 1024
+        rounds = 1 if self.args.quick else 3
+        source = subprocess.run(["mktemp"], capture_output=True, text=True).stdout.strip()
+        with open(source, "wb") as f:
+            f.truncate(size)
+        budgets = {"aes128-gcm@openssh.com": (0.75, 0.85), "chacha20-poly1305@openssh.com": (0.6, 0.5),
+                   "aes128-ctr": (None, None)}
+        for cipher, (down_budget, up_budget) in budgets.items():
+            options = ["-c", cipher] + (["-m", "hmac-sha2-256-etm@openssh.com"] if cipher == "aes128-ctr" else [])
+            for direction, budget in (("down", down_budget), ("up", up_budget)):
+                took = {}
+                for _ in range(rounds):
+                    for label, client, server in self.pairs + self.mixed:
+                        base = self.call(client, server, "true", options=options)
+                        if direction == "down":
+                            one = self.call(client, server, f"head -c {size} /dev/zero", options=options)
+                        else:
+                            with open(source, "rb") as f:
+                                one = self.call(client, server, "cat >/dev/null", options=options, stdin=f)
+                        gb = size / 1e9
+                        took.setdefault(label, []).append(
+                            ((one[1] + one[2] - base[1] - base[2]) / gb, size / MB / one[0],
+                             (one[1] - base[1]) / gb, (one[2] - base[2]) / gb))
+                m = {k: [median([r[i] for r in v]) for i in range(4)] for k, v in took.items()}
+                name = cipher.split("@")[0] + (" etm" if "ctr" in cipher else "")
+                self.row(f"bulk {name} {direction}: CPU, both sides", "s/GB", m["openssh"][0], m["bowline"][0], budget,
+                         [(k, v[0]) for k, v in m.items() if "," in k])
+                self.row(f"  client part", "s/GB", m["openssh"][2], m["bowline"][2])
+                self.row(f"  server part", "s/GB", m["openssh"][3], m["bowline"][3])
+                self.row(f"  speed", "MB/s", m["openssh"][1], m["bowline"][1], None,
+                         [(k, v[1]) for k, v in m.items() if "," in k])
+        os.remove(source)
+
+    def login(self):
+        count = 10 if self.args.quick else 40
+        took = {}
+        for label, client, server in self.pairs + self.mixed:
+            self.call(client, server, "true")
+        for _ in range(count):
+            for label, client, server in self.pairs + self.mixed:
+                took.setdefault(label, []).append(self.call(client, server, "true"))
+        m = {k: [median([r[i] for r in v]) * 1000 for i in range(3)] for k, v in took.items()}
+        self.row("login: server CPU", "ms", m["openssh"][2], m["bowline"][2], 1 / 8,
+                 [(k, v[2]) for k, v in m.items() if "," in k])
+        self.row("login: client CPU (budget 2.5 ms)", "ms", m["openssh"][1], m["bowline"][1],
+                 2.5 / m["openssh"][1], [(k, v[1]) for k, v in m.items() if "," in k])
+        self.row("login: wall", "ms", m["openssh"][0], m["bowline"][0], 1 / 15,
+                 [(k, v[0]) for k, v in m.items() if "," in k])
+
+    def memory(self):
+        counts = (50,) if self.args.quick else (50, 1000)
+        per = {}
+        for label, client, server in [("openssh", self.ours.ssh, self.theirs), ("bowline", self.ours.ssh, self.ours)]:
+            for n in counts:
+                base = server.group.pss_kb()
+                sessions = []
+                try:
+                    while len(sessions) < n:
+                        for _ in range(20):
+                            sessions.append(subprocess.Popen(server.command(client, "-N", options=["-o", "LogLevel=ERROR"]), stdin=NULL, stdout=NULL,
+                                                             stderr=NULL))
+                        time.sleep(1.0 if label == "openssh" else 0.2)
+                    time.sleep(3)
+                    alive = sum(p.poll() is None for p in sessions)
+                    per[label, n] = (server.group.pss_kb() - base) / max(alive, 1)
+                    if alive < len(sessions):
+                        print(f"  {label}: {len(sessions) - alive} of {len(sessions)} idle sessions ended early")
+                finally:
+                    for p in sessions:
+                        p.kill()
+                    for p in sessions:
+                        p.wait()
+                time.sleep(2)
+        for n in counts:
+            self.row(f"PSS for each idle session, at {n}", "kB", per["openssh", n], per["bowline", n], 1 / 6)
+
+    def trips(self):
+        took = {}
+        for label, client, server in self.pairs + [self.mixed[1]]:
+            with Path(self.build, server.port, 50) as near, Path(self.build, server.port, 100) as far:
+                self.call(client, server, "true", port=near.port)
+                walls = {p: median([self.call(client, server, "true", port=p.port)[0] for _ in range(3)]) for p in (near, far)}
+                took[label] = (walls[far] - walls[near]) / 0.1
+        self.row("round trips after TCP's, to the exit", "", took["openssh"], took["bowline"], 4.2 / took["openssh"],
+                 [(k, v) for k, v in took.items() if "," in k])
+
+    def far(self):
+        size = (64 if self.args.quick else 512) * 1024 * 1024
+        took = {}
+        for label, client, server in self.pairs:
+            with Path(self.build, server.port, 50) as path:
+                base = self.call(client, server, "true", port=path.port)[0]
+                wall = self.call(client, server, f"head -c {size} /dev/zero", port=path.port)[0]
+                took[label, "down"] = size / MB / max(wall - base, 0.001)
+                with open("/dev/zero", "rb") as zero:
+                    feed = subprocess.Popen(["head", "-c", str(size)], stdin=zero, stdout=subprocess.PIPE)
+                    wall = self.call(client, server, "cat >/dev/null", port=path.port, stdin=feed.stdout)[0]
+                    feed.stdout.close()
+                    feed.wait()
+                took[label, "up"] = size / MB / max(wall - base, 0.001)
+        for way in ("down", "up"):
+            self.row(f"one channel on a 100 ms path, {way}", "MB/s", took["openssh", way], took["bowline", way])
+
+    def keystrokes(self):
+        count = 100 if self.args.quick else 400
+        took = {}
+        for label, client, server in self.pairs:
+            took[label] = self.echo(client, server, count)
+        self.row("keystroke echo, idle: median", "us", took["openssh"][0], took["bowline"][0], 1.0)
+        self.row("keystroke echo, idle: p99", "us", took["openssh"][1], took["bowline"][1])
+
+    @staticmethod
+    def echo(client, server, count):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execvp(client, server.command(client, "stty raw -echo; echo ready; exec cat", options=["-tt", "-e", "none"]))
+        attributes = termios.tcgetattr(fd)
+        attributes[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+        seen = b""
+        while b"ready" not in seen:
+            if not select.select([fd], [], [], 10)[0]:
+                raise RuntimeError(f"{client}: no answer on the terminal: {seen!r}")
+            seen += os.read(fd, 4096)
+        time.sleep(0.3)
+        while select.select([fd], [], [], 0)[0]:
+            os.read(fd, 4096)
+        times = []
+        for i in range(count):
+            start = time.perf_counter()
+            os.write(fd, b"abcdefgh"[i % 8:i % 8 + 1])
+            if not select.select([fd], [], [], 5)[0]:
+                raise RuntimeError(f"{client}: a keystroke got no echo")
+            os.read(fd, 4096)
+            times.append((time.perf_counter() - start) * 1e6)
+            time.sleep(0.01)
+        os.kill(pid, 15)
+        os.close(fd)
+        os.waitpid(pid, 0)
+        times.sort()
+        return median(times), times[len(times) * 99 // 100]
+
+    def programs(self):
+        took = {}
+        for label, client in (("openssh", self.theirs.ssh), ("bowline", self.ours.ssh)):
+            runs = []
+            for _ in range(30):
+                start = time.monotonic()
+                subprocess.run([client, "-V"], stdout=NULL, stderr=NULL)
+                runs.append((time.monotonic() - start) * 1000)
+            took[label] = median(runs)
+        self.row("ssh -V", "ms", took["openssh"], took["bowline"], 1.0)
+        theirs = ["/usr/bin/ssh", "/usr/sbin/sshd", "/usr/bin/ssh-keygen"]
+        size_theirs = sum(os.path.getsize(p) for p in theirs if os.path.exists(p))
+        stripped = 0
+        for p in ("ssh", "sshd", "ssh-keygen"):
+            subprocess.run(["strip", "-o", "/tmp/bowline-strip", os.path.join(self.build, "bin", p)], check=True)
+            stripped += os.path.getsize("/tmp/bowline-strip")
+            os.remove("/tmp/bowline-strip")
+        self.row("size of ssh, sshd, ssh-keygen (stripped)", "kB", size_theirs / 1000, stripped / 1000, 1.0)
+
+
+NAMES = ["programs", "login", "trips", "keystrokes", "far", "memory", "bulk"]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default=",".join(NAMES))
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: needs root (throw-away account, control groups)")
+    if shutil.which("sshd", path="/usr/sbin:/usr/bin") is None:
+        sys.exit("bench: openssh-server is not installed (scripts/bootstrap bench)")
+    with laboratory() as (folder, account):
+        # sshd's modes are strict about the folder's owner only in StrictModes; see lab.py.
+        suites = []
+        try:
+            suites.append(Suite("openssh", "/usr/bin/ssh", "/usr/sbin/sshd", folder, folder, account))
+            suites.append(Suite("bowline", f"{args.bin}/bin/ssh", f"{args.bin}/bin/sshd", folder, folder, account))
+            bench = Bench(args, suites[1], suites[0])
+            print(f"{'':<46} {'openssh':>10} {'bowline':>10} {'':<9}  ratio")
+            for name in args.only.split(","):
+                getattr(bench, name)()
+        finally:
+            for suite in suites:
+                suite.stop()
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(bench.rows, f, indent=1)
+
+
+main()
