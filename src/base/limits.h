@@ -21,6 +21,17 @@
 #define LIMIT_EXT_INFO 64
 // RFC 4252 s.5: user names; longer than any account name on Linux.
 #define LIMIT_USER_NAME 255
+// Prompts of one keyboard-interactive INFO_REQUEST (CVE-2002-0639: counts from the wire).
+#define LIMIT_KBDINT_PROMPTS 16
+// Requests and bytes that wait while one is being judged; past it the link is not read.
+#define LIMIT_AUTH_QUEUE 16u
+#define LIMIT_AUTH_QUEUE_BYTES (128u * 1024u)
+// Signatures a client makes, and partial successes it takes, for one login: a server that answers
+// each with partial success would get them without end.
+#define LIMIT_AUTH_SIGNATURES 32u
+#define LIMIT_AUTH_PARTIAL 8u
+// Banners a client takes in one login.
+#define LIMIT_AUTH_BANNERS 64u
 // Packets under one key: RFC 4344 s.3.1 says 2^32 at most, we renew at half.
 #define LIMIT_REKEY_PACKETS (1u << 31)
 // Bulk payload in one CHANNEL_DATA to a stock peer, and between Bowline peers.
