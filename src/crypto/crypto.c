@@ -1,0 +1,118 @@
+// The one place that looks algorithms up in libcrypto (crypto/fetched.h).
+//
+// The table below is the only state of this layer besides the padding pool (random.c); it
+// is written once by crypto_init() and constant from then on.
+#include "crypto/crypto.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "crypto/fetched.h"
+#include "crypto/random.h"
+
+static struct fetched state;
+static bool ready;
+
+#define X(id, name) name,
+static const char *const md_names[] = {FETCHED_MDS(X)};
+static const char *const cipher_names[] = {FETCHED_CIPHERS(X)};
+#undef X
+
+const struct fetched *fetched(void) {
+    return &state;
+}
+
+const EVP_MD *fetched_md(const struct digest_alg *alg) {
+    return state.md[alg->id];
+}
+
+enum err fetched_failed(enum err e) {
+    ERR_clear_error();
+    return e;
+}
+
+// libcrypto has asked the CPU already; asking it again costs a trap in a virtual machine.
+static bool aes_in_hardware(void) {
+#if defined(__aarch64__)
+    return (getauxval(AT_HWCAP) & HWCAP_AES) != 0;
+#elif defined(__x86_64__)
+    const char *text = OPENSSL_info(OPENSSL_INFO_CPU_SETTINGS);
+    const char *number = text != NULL ? strchr(text, '=') : NULL;
+    if (number == NULL)
+        return false;
+    // CPUID 1, EDX in the low half and ECX in the high one: bit 25 of ECX.
+    return (strtoull(number + 1, NULL, 16) >> 57 & 1) != 0;
+#else
+    return false;
+#endif
+}
+
+static bool fetch_hmac(void) {
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    bool good = hmac != NULL;
+    for (size_t i = 0; good && i < FETCHED_HMACS; i++) {
+        char name[32];
+        memcpy(name, md_names[i], strlen(md_names[i]) + 1);
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+            OSSL_PARAM_construct_end()};
+        state.hmac[i] = EVP_MAC_CTX_new(hmac);
+        good =
+            state.hmac[i] != NULL && EVP_MAC_CTX_set_params(state.hmac[i], params) == 1;
+    }
+    EVP_MAC_free(hmac);  // the contexts hold their own references
+    return good;
+}
+
+static bool fetch_all(void) {
+    for (size_t i = 0; i < FETCHED_MD_COUNT; i++) {
+        state.md[i] = EVP_MD_fetch(NULL, md_names[i], NULL);
+        if (state.md[i] == NULL)
+            return false;
+    }
+    for (size_t i = 0; i < FETCHED_CIPHER_COUNT; i++) {
+        state.cipher[i] = EVP_CIPHER_fetch(NULL, cipher_names[i], NULL);
+        if (state.cipher[i] == NULL)
+            return false;
+    }
+    state.poly1305 = EVP_MAC_fetch(NULL, "POLY1305", NULL);
+    return state.poly1305 != NULL && fetch_hmac();
+}
+
+// libcrypto loads its tables of key types at their first use, and its generator opens its
+// source: a sandboxed process may do neither. One key of each kind warms them up.
+static bool warm_up(void) {
+    uint8_t unused[16];
+    if (RAND_bytes(unused, sizeof unused) != 1 ||
+        RAND_priv_bytes(unused, sizeof unused) != 1)
+        return false;
+    EVP_PKEY *x = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
+    EVP_PKEY *e = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    bool good = x != NULL && e != NULL;
+    EVP_PKEY_free(x);
+    EVP_PKEY_free(e);
+    random_padding(unused, sizeof unused);
+    return good;
+}
+
+enum err crypto_init(void) {
+    if (ready)
+        return OK;
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || !fetch_all())
+        return fetched_failed(ERR_CRYPTO);
+    EVP_KEM *kem = EVP_KEM_fetch(NULL, "ML-KEM-768", NULL);
+    state.ml_kem = kem != NULL;
+    EVP_KEM_free(kem);
+    state.aes_in_hardware = aes_in_hardware();
+    if (!warm_up())
+        return fetched_failed(ERR_CRYPTO);
+    ready = true;
+    return fetched_failed(OK);
+}
