@@ -80,14 +80,8 @@ struct client_tunnel_device {
     int local, remote;  // -1: any
 };
 
-struct conf_script;
-
 struct client_config {
-    struct conf_pool pool;
-    struct conf_script *script;
-    struct conf_origin *origins;
-    conf_algorithms_fn algorithms;
-    void *algorithms_ctx;
+    struct conf_head head;
 
     // Matching and files
     const char *original_host;  // as typed

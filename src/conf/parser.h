@@ -92,6 +92,17 @@ typedef enum err (*conf_algorithms_fn)(void *ctx, enum conf_algorithms kind,
                                        const char *spec, char *out, size_t size,
                                        struct fault *fault);
 
+// What every configuration starts with.
+struct conf_head {
+    struct conf_pool pool;
+    struct conf_script *script;  // owned by the loaded configuration, shared by matched ones
+    bool script_owned;
+    uint8_t *active;              // for each block of the script, whether it held
+    struct conf_origin *origins;  // one for each row of the table
+    conf_algorithms_fn algorithms;
+    void *algorithms_ctx;
+};
+
 // Bytes and seconds; 0: the default, decided by the cipher, or never.
 struct conf_rekey {
     uint64_t bytes;

@@ -102,16 +102,8 @@ struct server_ports {
     size_t n;
 };
 
-struct conf_script;
-
 struct server_config {
-    struct conf_pool pool;
-    struct conf_script
-        *script;  // owned by the loaded configuration, shared by matched ones
-    struct conf_origin *origins;  // one for each row
-    // With what the lists were checked; server_config_match() uses it again.
-    conf_algorithms_fn algorithms;
-    void *algorithms_ctx;
+    struct conf_head head;
 
     // Files and listening
     struct server_ports port;           // as in the file
