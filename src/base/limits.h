@@ -5,6 +5,8 @@
 #define LIMIT_IDENT_LINE 255
 // Lines a server may send before its identification; an endless banner is an attack on clients.
 #define LIMIT_IDENT_TEXT_LINES 1024
+// Bytes of one such line (OpenSSH: 8192).
+#define LIMIT_IDENT_TEXT_LINE 8192u
 // packet_length of RFC 4253 s.6, as OpenSSH has it: 256 KiB, padding included.
 #define LIMIT_PACKET (256u * 1024u)
 // RFC 4253 s.6.1: every peer takes packets of 35000 bytes.
@@ -16,6 +18,8 @@
 #define LIMIT_PREAUTH_PACKETS 2048u
 // Ciphertext not yet taken by the peer; past it the reading stops (CVE-2025-26466).
 #define LIMIT_OUT_PENDING (4u * 1024u * 1024u)
+// Answers (PONG, UNIMPLEMENTED) that wait for the end of a rekey; more of them ends the link.
+#define LIMIT_DEFERRED (256u * 1024u)
 // Names in one name-list, entries in EXT_INFO (libssh2 CVE-2026-55199).
 #define LIMIT_NAME_LIST 256
 #define LIMIT_EXT_INFO 64

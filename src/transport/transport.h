@@ -52,15 +52,17 @@ enum transport_event_kind {
     TRANSPORT_TEXT,      // client: one line a server sent before its identification (raw)
     TRANSPORT_IDENT,     // the peer's identification line, without CR LF (raw)
     TRANSPORT_SIGN,      // server asks: sign `data` with host key `host_key_index` and `algorithm`
-    TRANSPORT_HOST_KEY,  // client asks: is `host_key` trusted? (its signature is checked afterwards
-                         // or before by the caller through `algorithm`, `data`, `signature`)
+    TRANSPORT_HOST_KEY,  // client asks: is `host_key` trusted? Its signature over H was verified
+                         // already, with exactly `algorithm`. Asked in the first exchange, and in
+                         // a later one only when the server shows another key than before
     TRANSPORT_KEYED,     // an exchange is done, both ways; `first` tells the first one
     TRANSPORT_EXT_INFO,  // name and value of one extension of the peer's
     TRANSPORT_MESSAGE,   // a message for auth or connection
     TRANSPORT_PONG,      // data of an answer to transport_ping()
     TRANSPORT_DEBUG,     // text of a DEBUG message (raw)
     TRANSPORT_UNIMPLEMENTED,  // the peer does not know our message number `sequence`
-    TRANSPORT_CLOSED,    // the peer sent DISCONNECT: reason, description; or the fault says why
+    TRANSPORT_CLOSED,    // the peer sent DISCONNECT: reason, description; or the stream ended
+                         // (reason 0, the fault says when). Final: given again on every call
 };
 
 // What was negotiated; names live as long as the transport.
@@ -80,12 +82,11 @@ struct transport_event {
     const char *algorithm;      // SIGN, HOST_KEY: signature algorithm agreed on
     struct view data;           // SIGN, HOST_KEY: exchange hash H that is signed; PONG, TEXT, IDENT,
                                 // DEBUG: bytes; EXT_INFO: value
-    struct view host_key;       // HOST_KEY: K_S
-    struct view signature;      // HOST_KEY: signature blob over H
+    struct view host_key;       // SIGN, HOST_KEY: K_S
     struct view name;           // EXT_INFO
-    bool first;                 // KEYED
+    bool first;                 // SIGN, HOST_KEY, KEYED: of the first exchange
     uint32_t reason;            // CLOSED: of DISCONNECT
-    struct view description;    // CLOSED: raw
+    struct view description;    // CLOSED: raw, its first 255 bytes
 };
 
 struct transport;
@@ -97,7 +98,7 @@ void transport_free(struct transport *t);  // wipes; also of NULL
 
 // ---- in ----
 // Room for bytes from the peer; {NULL, 0} while the machine wants its events or answers taken
-// first, or its output drained (LIMIT_OUT_PENDING).
+// first, or its output drained (LIMIT_OUT_PENDING), and after the end. Take all events before.
 struct span transport_in(struct transport *t);
 must_check enum err transport_in_done(struct transport *t, size_t n, uint64_t now);
 // The link's stream ended.
@@ -105,28 +106,35 @@ void transport_in_eof(struct transport *t);
 
 // The next event. An error is final: a DISCONNECT is in the output where the protocol allows one.
 must_check enum err transport_next(struct transport *t, struct transport_event *event);
-// The same, but a MESSAGE may be opened straight into `room` (packet bytes: padding length first,
-// payload after it) when it fits; then event->message points into room. Other messages and all
-// that the transport handles itself never leave bytes of their own in it that are used again.
+// The same, but a MESSAGE of 80 and up may be opened straight into `room` when the whole packet
+// (length, padding length, payload, padding) fits; then event->message points into room, at
+// TRANSPORT_HEADROOM. Room may be memory that another process writes to: message numbers and
+// lengths are read from it once, and what the transport handles itself is copied out before it
+// is looked at. room {NULL, 0} is transport_next().
 must_check enum err transport_next_into(struct transport *t, struct span room,
                                         struct transport_event *event);
 
 // ---- answers ----
+// An empty signature: it could not be made, and the link ends. A ticket that is not the one asked
+// with is ERR_REFUSED and changes nothing.
 must_check enum err transport_answer_sign(struct transport *t, uint32_t ticket,
                                           struct view signature_blob);
 // trusted false: DISCONNECT with HOST_KEY_NOT_VERIFIABLE.
 must_check enum err transport_answer_host_key(struct transport *t, uint32_t ticket, bool trusted);
 
 // ---- out ----
-// May a message of the upper layers be sent now? False before the first keys, during an exchange,
-// and while LIMIT_OUT_PENDING bytes wait.
+// May a message of the upper layers be sent now? False before the first keys, from our KEXINIT to
+// our NEWKEYS, while LIMIT_OUT_PENDING bytes wait, and after the end.
 bool transport_can_send(const struct transport *t);
 // Room for a payload of up to cap bytes inside the packet to come; {NULL, 0} if it cannot be sent.
 // Nothing else may be called between this and transport_send(), but giving up is fine.
 struct span transport_message(struct transport *t, size_t cap);
+// ERR_REFUSED, with nothing sent, for a message that our role may not send now: its own kinds
+// only, 80 and up only after authentication. The transport_send… are the same in this.
 must_check enum err transport_send(struct transport *t, size_t n);
 // Seals a payload that lies elsewhere with TRANSPORT_HEADROOM and TRANSPORT_TAILROOM around it,
-// which are overwritten; the bytes in between are read once.
+// which are overwritten. The memory may be shared with a process that is trusted with its own
+// session only: changing it meanwhile spoils that session's packets and nothing else.
 must_check enum err transport_send_slot(struct transport *t, uint8_t *payload, size_t n);
 // Copies a payload.
 must_check enum err transport_send_view(struct transport *t, struct view payload);
@@ -139,8 +147,10 @@ void transport_out_done(struct transport *t, size_t n);
 // Authentication has succeeded (server: call before USERAUTH_SUCCESS is handed to transport_send;
 // client: after it came). Lifts the limits of before, allows rekeys, pings and messages 80 and up.
 void transport_authenticated(struct transport *t);
-must_check enum err transport_rekey(struct transport *t);  // start one now
-must_check enum err transport_ping(struct transport *t, struct view data);  // ERR_UNSUPPORTED if the peer has none
+// Starts an exchange now; nothing if one is running. ERR_REFUSED before authentication.
+must_check enum err transport_rekey(struct transport *t);
+// ERR_UNSUPPORTED if the peer has none, ERR_REFUSED before authentication. Waits out a rekey.
+must_check enum err transport_ping(struct transport *t, struct view data);
 must_check enum err transport_disconnect(struct transport *t, enum disconnect_reason reason,
                                          const char *text);
 // The peer sent something that the upper layer does not know (RFC 4253 s.11.4).
