@@ -1,5 +1,5 @@
-// Sealing and opening one binary packet (RFC 4253 s.6, RFC 5647, PROTOCOL.chacha20poly1305,
-// encrypt-then-MAC), one direction for each object.
+// Sealing and opening one binary packet (RFC 4253 s.6, RFC 5647,
+// PROTOCOL.chacha20poly1305, encrypt-then-MAC), one direction for each object.
 //
 // The caller lays out the packet in plain: length (4 bytes), padding length (1), payload,
 // padding; `n` counts all of it. What goes over the wire is n + tag bytes.
@@ -16,28 +16,30 @@ struct cipher_alg {
     bool length_is_clear;    // aes-gcm: length is additional data
     uint64_t rekey_bytes;    // renew after so many (RFC 4344 s.3.2); OpenSSH's figures
     const struct packet_cipher_ops *ops;
+    int id;  // index into the fetched objects
 };
 
 struct mac_alg {
     const char *name;
     size_t key_len, tag_len;
     bool etm;
-    int id;
+    int id;  // as in struct digest_alg
 };
 
 struct packet_cipher;
 
-// `mac` is ignored for ciphers with a tag of their own. cipher NULL: the null cipher of the first
-// exchange (block 8, no tag). Keys are copied into the context.
-must_check enum err packet_cipher_new(struct packet_cipher **out, const struct cipher_alg *cipher,
-                                      const struct mac_alg *mac, struct view key, struct view iv,
-                                      struct view mac_key, bool seal);
+// `mac` is ignored for ciphers with a tag of their own. cipher NULL: the null cipher of
+// the first exchange (block 8, no tag). Keys are copied into the context.
+must_check enum err packet_cipher_new(struct packet_cipher **out,
+                                      const struct cipher_alg *cipher,
+                                      const struct mac_alg *mac, struct view key,
+                                      struct view iv, struct view mac_key, bool seal);
 void packet_cipher_free(struct packet_cipher *c);  // wipes; also of NULL
 
 size_t packet_cipher_tag_len(const struct packet_cipher *c);
 size_t packet_cipher_block(const struct packet_cipher *c);
-// Bytes in front that padding does not align: 4 where the length is not encrypted with the rest
-// (GCM, etm, chacha20), 0 otherwise.
+// Bytes in front that padding does not align: 4 where the length is not encrypted with
+// the rest (GCM, etm, chacha20), 0 otherwise.
 size_t packet_cipher_aad(const struct packet_cipher *c);
 // Bytes of the packet that packet_cipher_length() needs.
 size_t packet_cipher_head(const struct packet_cipher *c);
@@ -46,13 +48,15 @@ size_t packet_cipher_head(const struct packet_cipher *c);
 must_check enum err packet_cipher_seal(struct packet_cipher *c, uint32_t sequence,
                                        const uint8_t *plain, size_t n, uint8_t *out);
 
-// Reads packet_length (RFC 4253 s.6) off the first packet_cipher_head() bytes, once for each packet;
-// the value is not authenticated yet and not checked against any limit. Never writes to `in`.
+// Reads packet_length (RFC 4253 s.6) off the first packet_cipher_head() bytes, once for
+// each packet; the value is not authenticated yet and not checked against any limit.
+// Never writes to `in`.
 must_check enum err packet_cipher_length(struct packet_cipher *c, uint32_t sequence,
                                          const uint8_t *in, uint32_t *packet_length);
 
 // Opens a whole packet: `in` holds 4 + packet_length + tag bytes as received, `out` gets
-// 4 + packet_length bytes and may be the same place. ERR_MAC when one bit is wrong; for AEAD and
-// etm nothing of the plain text is usable then.
+// 4 + packet_length bytes and may be the same place. ERR_MAC when one bit is wrong; for
+// AEAD and etm nothing of the plain text is usable then.
 must_check enum err packet_cipher_open(struct packet_cipher *c, uint32_t sequence,
-                                       const uint8_t *in, uint32_t packet_length, uint8_t *out);
+                                       const uint8_t *in, uint32_t packet_length,
+                                       uint8_t *out);

@@ -1,0 +1,22 @@
+// The HMACs of packets (RFC 4253 s.6.4, RFC 6668): keyed once, rewound for each packet.
+#include "crypto/packet_cipher_ops.h"
+
+enum err cipher_mac_start(struct packet_cipher *c, struct view key) {
+    c->mac = EVP_MAC_CTX_dup(fetched()->hmac[c->mac_alg->id]);
+    if (c->mac == NULL)
+        return ERR_MEMORY;
+    return EVP_MAC_init(c->mac, key.p, key.n, NULL) == 1 ? OK : ERR_CRYPTO;
+}
+
+enum err cipher_mac(struct packet_cipher *c, uint32_t sequence, const uint8_t *p,
+                    size_t n, uint8_t *tag) {
+    uint8_t number[4];
+    size_t tag_len = 0;
+    store_u32(number, sequence);
+    bool good = EVP_MAC_init(c->mac, NULL, 0, NULL) == 1 &&
+                EVP_MAC_update(c->mac, number, sizeof number) == 1 &&
+                EVP_MAC_update(c->mac, p, n) == 1 &&
+                EVP_MAC_final(c->mac, tag, &tag_len, CIPHER_TAG_MAX) == 1 &&
+                tag_len == c->mac_alg->tag_len;
+    return good ? OK : fetched_failed(ERR_CRYPTO);
+}

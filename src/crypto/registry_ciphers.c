@@ -1,0 +1,67 @@
+// The rows of ciphers, MACs and compression.
+//
+// AEAD ciphers come first: one pass, nothing to combine wrongly. registry.c moves
+// chacha20-poly1305 to the front where the CPU has no AES instructions. Keys are renewed
+// after 2^(block/4) blocks (RFC 4344 s.3.2) but never later than 4 GiB; chacha20, with
+// its 64-bit block as SSH counts it, after 1 GiB as in OpenSSH.
+#include <openssl/evp.h>
+
+#include "crypto/packet_cipher_ops.h"
+#include "crypto/registry_rows.h"
+
+#define GIB (UINT64_C(1) << 30)
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+// name, key, iv, block, tag, clear length, rekey, ops, id
+static const struct cipher_alg aes128_gcm = {
+    "aes128-gcm@openssh.com", 16, 12, 16, 16, true, 4 * GIB, &cipher_gcm_ops,
+    FETCHED_AES_128_GCM};
+static const struct cipher_alg aes256_gcm = {
+    "aes256-gcm@openssh.com", 32, 12, 16, 16, true, 4 * GIB, &cipher_gcm_ops,
+    FETCHED_AES_256_GCM};
+static const struct cipher_alg chacha = {"chacha20-poly1305@openssh.com",
+                                         64,
+                                         0,
+                                         8,
+                                         16,
+                                         false,
+                                         GIB,
+                                         &cipher_chacha_ops,
+                                         FETCHED_CHACHA20};
+static const struct cipher_alg aes128_ctr = {
+    "aes128-ctr", 16, 16, 16, 0, false, 4 * GIB, &cipher_ctr_ops, FETCHED_AES_128_CTR};
+static const struct cipher_alg aes192_ctr = {
+    "aes192-ctr", 24, 16, 16, 0, false, 4 * GIB, &cipher_ctr_ops, FETCHED_AES_192_CTR};
+static const struct cipher_alg aes256_ctr = {
+    "aes256-ctr", 32, 16, 16, 0, false, 4 * GIB, &cipher_ctr_ops, FETCHED_AES_256_CTR};
+
+static const struct alg ciphers[] = {
+    {ALG_CIPHER, "aes128-gcm@openssh.com", ALG_DEFAULT, {&aes128_gcm}},
+    {ALG_CIPHER, "aes256-gcm@openssh.com", ALG_DEFAULT, {&aes256_gcm}},
+    {ALG_CIPHER, "chacha20-poly1305@openssh.com", ALG_DEFAULT, {&chacha}},
+    {ALG_CIPHER, "aes128-ctr", ALG_DEFAULT, {&aes128_ctr}},
+    {ALG_CIPHER, "aes192-ctr", ALG_DEFAULT, {&aes192_ctr}},
+    {ALG_CIPHER, "aes256-ctr", ALG_DEFAULT, {&aes256_ctr}},
+};
+const struct alg_rows cipher_rows = {ciphers, COUNT(ciphers)};
+
+// name, key, tag, etm, digest
+static const struct mac_alg sha256_etm = {"hmac-sha2-256-etm@openssh.com", 32, 32, true,
+                                          FETCHED_SHA256};
+static const struct mac_alg sha512_etm = {"hmac-sha2-512-etm@openssh.com", 64, 64, true,
+                                          FETCHED_SHA512};
+static const struct mac_alg sha256 = {"hmac-sha2-256", 32, 32, false, FETCHED_SHA256};
+static const struct mac_alg sha512 = {"hmac-sha2-512", 64, 64, false, FETCHED_SHA512};
+
+static const struct alg macs[] = {
+    {ALG_MAC, "hmac-sha2-256-etm@openssh.com", ALG_DEFAULT, {&sha256_etm}},
+    {ALG_MAC, "hmac-sha2-512-etm@openssh.com", ALG_DEFAULT, {&sha512_etm}},
+    {ALG_MAC, "hmac-sha2-256", ALG_DEFAULT, {&sha256}},
+    {ALG_MAC, "hmac-sha2-512", ALG_DEFAULT, {&sha512}},
+};
+const struct alg_rows mac_rows = {macs, COUNT(macs)};
+
+static const struct alg compressions[] = {
+    {ALG_COMPRESSION, "none", ALG_DEFAULT, {NULL}},
+};
+const struct alg_rows compression_rows = {compressions, COUNT(compressions)};
