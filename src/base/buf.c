@@ -15,9 +15,9 @@ void buf_free(struct buf *b) {
 static enum err buf_grow(struct buf *b, size_t want) {
     size_t room = b->room < 256 ? 256 : b->room;
     while (room < want)
-        room *= 2;
+        room = room > b->max / 2 ? b->max : room * 2;
     if (room > b->max)
-        room = b->max;
+        room = b->max;  // want is not above it
     uint8_t *p = realloc(b->p, room);
     if (p == NULL)
         return ERR_MEMORY;

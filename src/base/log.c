@@ -33,7 +33,7 @@ void log_at_v(const struct log *log, enum log_level level, const char *format, v
     memcpy(line, log->prefix, n);
     vsnprintf(line + n, sizeof line - n, format, ap);
     // Last defence: whatever slipped in, one call makes one line.
-    text_clean(clean, sizeof clean, view_text(line));
+    text_one_line(clean, sizeof clean, view_text(line));
     log->write(log->sink, level, clean);
 }
 

@@ -6,7 +6,8 @@
 enum err secret_arena_init(struct secret_arena *a, size_t size, unsigned flags) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size = (size + page - 1) / page * page;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return ERR_MEMORY;
     (void)mlock(p, size);
@@ -20,9 +21,9 @@ enum err secret_arena_init(struct secret_arena *a, size_t size, unsigned flags) 
 }
 
 void *secret_alloc(struct secret_arena *a, size_t n) {
-    n = (n + 15) & ~(size_t)15;
     if (n > a->size - a->used)
         return NULL;
+    n = (n + 15) & ~(size_t)15;  // size is whole pages, so this still fits
     void *p = a->p + a->used;
     a->used += n;
     return p;

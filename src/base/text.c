@@ -26,48 +26,67 @@ static size_t utf8_length(const uint8_t *p, size_t n, uint32_t *rune) {
     return len;
 }
 
-// Code points that move text about or hide it: C1 controls, bidi marks and overrides, joiners.
+// Code points that move text about or hide it: controls, bidi marks and overrides,
+// joiners, soft hyphens, interlinear annotation, tags.
 static bool rune_is_trouble(uint32_t r) {
-    return r < 0x20 || (r >= 0x7f && r <= 0x9f) || (r >= 0x200b && r <= 0x200f) ||
-           (r >= 0x2028 && r <= 0x202e) || (r >= 0x2060 && r <= 0x206f) || r == 0xfeff;
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},       {0x61c, 0x61c},
+        {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},
+        {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe0fff},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (r >= ranges[i][0] && r <= ranges[i][1])
+            return true;
+    return false;
 }
 
-static size_t clean(char *out, size_t size, struct view v, bool lines) {
-    size_t o = 0, i = 0;
+enum clean_flag {
+    CLEAN_KEEP_LINES = 1,      // newline and tab pass
+    CLEAN_KEEP_BACKSLASH = 2,  // backslash passes
+};
+
+static bool passes(uint32_t rune, unsigned flags) {
+    if (rune == '\n' || rune == '\t')
+        return (flags & CLEAN_KEEP_LINES) != 0;
+    if (rune == '\\')
+        return (flags & CLEAN_KEEP_BACKSLASH) != 0;
+    return !rune_is_trouble(rune);
+}
+
+static void escape_byte(char *out, uint8_t c) {
+    out[0] = '\\';
+    out[1] = (char)('0' + (c >> 6));
+    out[2] = (char)('0' + (c >> 3 & 7));
+    out[3] = (char)('0' + (c & 7));
+}
+
+static size_t clean(char *out, size_t size, struct view v, unsigned flags) {
+    size_t o = 0;
     if (size < 8) {
         if (size > 0)
             out[0] = '\0';
         return 0;
     }
-    while (i < v.n) {
+    for (size_t i = 0; i < v.n;) {
         uint32_t rune = 0;
         size_t len = utf8_length(v.p + i, v.n - i, &rune);
-        bool plain = len > 0 && !rune_is_trouble(rune) && (lines || rune != '\\');
-        bool escape_backslash = !lines && len == 1 && rune == '\\';
-        if (lines && len == 1 && (rune == '\n' || rune == '\t'))
-            plain = true;
+        bool plain = len > 0 && passes(rune, flags);
+        bool backslash = !plain && len > 0 && rune == '\\';
         size_t take = len > 0 ? len : 1;
-        size_t need = plain ? take : escape_backslash ? 2 : 4 * take;
+        size_t need = plain ? take : backslash ? 2 : 4 * take;
         if (need > size - 4 - o) {
             memcpy(out + o, "...", 3);
             o += 3;
             break;
         }
-        if (plain) {
+        if (plain)
             memcpy(out + o, v.p + i, take);
-            o += take;
-        } else if (escape_backslash) {
+        else if (backslash)
             memcpy(out + o, "\\\\", 2);
-            o += 2;
-        } else {
-            for (size_t k = 0; k < take; k++) {
-                uint8_t c = v.p[i + k];
-                out[o++] = '\\';
-                out[o++] = (char)('0' + (c >> 6));
-                out[o++] = (char)('0' + (c >> 3 & 7));
-                out[o++] = (char)('0' + (c & 7));
-            }
-        }
+        else
+            for (size_t k = 0; k < take; k++)
+                escape_byte(out + o + 4 * k, v.p[i + k]);
+        o += need;
         i += take;
     }
     out[o] = '\0';
@@ -75,12 +94,17 @@ static size_t clean(char *out, size_t size, struct view v, bool lines) {
 }
 
 const char *text_clean(char *out, size_t size, struct view foreign) {
-    clean(out, size, foreign, false);
+    clean(out, size, foreign, 0);
+    return out;
+}
+
+const char *text_one_line(char *out, size_t size, struct view mixed) {
+    clean(out, size, mixed, CLEAN_KEEP_BACKSLASH);
     return out;
 }
 
 size_t text_clean_lines(char *out, size_t size, struct view foreign) {
-    return clean(out, size, foreign, true);
+    return clean(out, size, foreign, CLEAN_KEEP_LINES | CLEAN_KEEP_BACKSLASH);
 }
 
 bool text_copy(char *out, size_t size, struct view v) {
@@ -111,6 +135,18 @@ bool text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value) {
     return true;
 }
 
+// Seconds of a unit letter; 0 if there is no such unit.
+static uint32_t duration_unit(char letter) {
+    static const struct {
+        char letter;
+        uint32_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (tolower((unsigned char)letter) == units[i].letter)
+            return units[i].seconds;
+    return 0;
+}
+
 bool text_duration(const char *s, uint32_t *seconds) {
     uint64_t total = 0;
     if (*s == '\0')
@@ -124,37 +160,11 @@ bool text_duration(const char *s, uint32_t *seconds) {
             if (v > INT32_MAX)
                 return false;
         }
-        uint64_t unit = 1;
-        switch (*s) {
-        case '\0':
-            break;
-        case 's':
-        case 'S':
-            s++;
-            break;
-        case 'm':
-        case 'M':
-            unit = 60;
-            s++;
-            break;
-        case 'h':
-        case 'H':
-            unit = 3600;
-            s++;
-            break;
-        case 'd':
-        case 'D':
-            unit = 86400;
-            s++;
-            break;
-        case 'w':
-        case 'W':
-            unit = 604800;
-            s++;
-            break;
-        default:
+        uint32_t unit = *s == '\0' ? 1 : duration_unit(*s);
+        if (unit == 0)
             return false;
-        }
+        if (*s != '\0')
+            s++;
         total += v * unit;
         if (total > INT32_MAX)
             return false;
@@ -168,9 +178,10 @@ bool text_size(const char *s, uint64_t *bytes) {
     if (!isdigit((unsigned char)*s))
         return false;
     for (; isdigit((unsigned char)*s); s++) {
-        if (v > (UINT64_MAX >> 40))
+        uint64_t digit = (uint64_t)(*s - '0');
+        if (v > (UINT64_MAX - digit) / 10)
             return false;
-        v = v * 10 + (uint64_t)(*s - '0');
+        v = v * 10 + digit;
     }
     unsigned shift = 0;
     if (*s != '\0') {
@@ -179,12 +190,15 @@ bool text_size(const char *s, uint64_t *bytes) {
             return false;
         shift = (unsigned)(*at == 'K' ? 10 : *at == 'M' ? 20 : 30);
     }
+    if (v > UINT64_MAX >> shift)
+        return false;
     *bytes = v << shift;
     return true;
 }
 
 bool text_match(const char *pattern, const char *s) {
-    // The last star is the only one worth coming back to, so this never grows exponential.
+    // The last star is the only one worth coming back to, so this never grows
+    // exponential.
     const char *star = NULL, *resume = NULL;
     while (*s != '\0') {
         if (*pattern == '*') {
@@ -247,7 +261,8 @@ static size_t edit_distance(const char *a, const char *b) {
         row[0] = i;
         for (size_t j = 1; j <= n; j++) {
             size_t up = row[j];
-            size_t cost = tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
+            size_t cost =
+                tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
             size_t best = diagonal + cost;
             if (up + 1 < best)
                 best = up + 1;

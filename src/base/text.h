@@ -4,12 +4,18 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-// Copies foreign bytes as one line of printable UTF-8: controls, invalid UTF-8, bidirectional
-// overrides and backslashes become \ooo or \\ . Always ends with NUL; cut at `size`, and then
-// ends in "...". Returns out, so that it can stand in an argument list.
+// Copies foreign bytes as one line of printable UTF-8: controls, invalid UTF-8,
+// bidirectional overrides and backslashes become \ooo or \\ . Always ends with NUL; cut
+// at `size`, and then ends in "...". Returns out, so that it can stand in an argument
+// list.
 const char *text_clean(char *out, size_t size, struct view foreign);
 
-// The same, but newline and tab pass (server banners for a terminal). Returns the length.
+// For a line of ours that may hold cleaned text already: the same, but backslashes stay
+// as they are.
+const char *text_one_line(char *out, size_t size, struct view mixed);
+
+// The same as text_clean(), but newline, tab and backslash pass (server banners for a
+// terminal). Returns the length.
 size_t text_clean_lines(char *out, size_t size, struct view foreign);
 
 // Copies with NUL; false when it did not fit (then out holds what fitted).
@@ -18,7 +24,8 @@ bool text_copy(char *out, size_t size, struct view v);
 // Whole decimal number within [min, max]; no sign, no blanks, no overflow.
 bool text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value);
 
-// OpenSSH's time formats: "90", "1h30m", "2w3d4h5m6s"; seconds. False if malformed or over 2^31-1.
+// OpenSSH's time formats: "90", "1h30m", "2w3d4h5m6s"; seconds. False if malformed or
+// over 2^31-1.
 bool text_duration(const char *s, uint32_t *seconds);
 
 // "500", "4K", "1G" (powers of 1024); false if malformed.
@@ -32,10 +39,12 @@ bool text_match(const char *pattern, const char *s);
 int text_match_list(const char *patterns, const char *s, bool lower);
 
 // The name of the list most like `s` (edit distance at most 1/3 of its length), or NULL.
-const char *text_suggest(const char *s, const char *(*name_at)(size_t index, const void *arg),
+const char *text_suggest(const char *s,
+                         const char *(*name_at)(size_t index, const void *arg),
                          const void *arg);
 
-// Next word of a line as OpenSSH's configuration has them: blanks separate, "double quotes"
-// keep, backslash escapes \" and \\ , one '=' allowed after the first word when `equals`.
-// Works in place: *cursor moves on, returns NULL at the end; *bad is set on an open quote.
+// Next word of a line as OpenSSH's configuration has them: blanks separate, "double
+// quotes" keep, backslash escapes \" and \\ , one '=' allowed after the first word when
+// `equals`. Works in place: *cursor moves on, returns NULL at the end; *bad is set on an
+// open quote.
 char *text_word(char **cursor, bool equals, bool *bad);

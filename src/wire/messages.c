@@ -6,8 +6,8 @@
 
 #include "base/text.h"
 
-#define END {FIELD_END, 0, NULL}
-#define F(kind, type, field) {FIELD_##kind, offsetof(struct type, field), #field}
+#define END FIELDS_END
+#define F FIELD
 
 static const struct message_field disconnect_fields[] = {
     F(U32, msg_disconnect, reason), F(STRING, msg_disconnect, description),
@@ -15,9 +15,9 @@ static const struct message_field disconnect_fields[] = {
 static const struct message_field ignore_fields[] = {F(STRING, msg_ignore, data), END};
 static const struct message_field unimplemented_fields[] = {
     F(U32, msg_unimplemented, sequence), END};
-static const struct message_field debug_fields[] = {
-    F(BOOL, msg_debug, always_display), F(STRING, msg_debug, text),
-    F(STRING, msg_debug, language), END};
+static const struct message_field debug_fields[] = {F(BOOL, msg_debug, always_display),
+                                                    F(STRING, msg_debug, text),
+                                                    F(STRING, msg_debug, language), END};
 static const struct message_field service_fields[] = {F(TEXT, msg_service, name), END};
 static const struct message_field ext_info_fields[] = {
     F(U32, msg_ext_info, count), F(REST, msg_ext_info, extensions), END};
@@ -55,9 +55,9 @@ static const struct message_field global_request_fields[] = {
     F(TEXT, msg_global_request, name), F(BOOL, msg_global_request, want_reply),
     F(REST, msg_global_request, fields), END};
 static const struct message_field channel_open_fields[] = {
-    F(TEXT, msg_channel_open, type),      F(U32, msg_channel_open, sender),
-    F(U32, msg_channel_open, window),     F(U32, msg_channel_open, max_packet),
-    F(REST, msg_channel_open, fields),    END};
+    F(TEXT, msg_channel_open, type),   F(U32, msg_channel_open, sender),
+    F(U32, msg_channel_open, window),  F(U32, msg_channel_open, max_packet),
+    F(REST, msg_channel_open, fields), END};
 static const struct message_field channel_open_confirmation_fields[] = {
     F(U32, msg_channel_open_confirmation, recipient),
     F(U32, msg_channel_open_confirmation, sender),
@@ -70,19 +70,22 @@ static const struct message_field channel_open_failure_fields[] = {
     F(STRING, msg_channel_open_failure, description),
     F(STRING, msg_channel_open_failure, language), END};
 static const struct message_field channel_window_adjust_fields[] = {
-    F(U32, msg_channel_window_adjust, recipient), F(U32, msg_channel_window_adjust, bytes), END};
+    F(U32, msg_channel_window_adjust, recipient),
+    F(U32, msg_channel_window_adjust, bytes), END};
 static const struct message_field channel_data_fields[] = {
     F(U32, msg_channel_data, recipient), F(STRING, msg_channel_data, data), END};
 static const struct message_field channel_extended_data_fields[] = {
     F(U32, msg_channel_extended_data, recipient), F(U32, msg_channel_extended_data, type),
     F(STRING, msg_channel_extended_data, data), END};
-static const struct message_field channel_fields[] = {F(U32, msg_channel, recipient), END};
+static const struct message_field channel_fields[] = {F(U32, msg_channel, recipient),
+                                                      END};
 static const struct message_field channel_request_fields[] = {
     F(U32, msg_channel_request, recipient), F(TEXT, msg_channel_request, name),
     F(BOOL, msg_channel_request, want_reply), F(REST, msg_channel_request, fields), END};
 static const struct message_field ping_fields[] = {F(STRING, msg_ping, data), END};
 
-#define M(number, type, fields) [SSH_MSG_##number] = {SSH_MSG_##number, #number, sizeof(struct type), fields}
+#define M(number, type, fields)                                                          \
+    [SSH_MSG_##number] = {SSH_MSG_##number, #number, sizeof(struct type), fields}
 
 static const struct message_schema schemas[256] = {
     M(DISCONNECT, msg_disconnect, disconnect_fields),
@@ -130,141 +133,35 @@ const char *message_name(uint8_t number) {
     return schemas[number].name != NULL ? schemas[number].name : "unknown";
 }
 
-static void decode_field(struct reader *r, const struct message_field *f, uint8_t *base) {
-    void *at = base + f->offset;
-    switch (f->kind) {
-    case FIELD_BOOL:
-        *(bool *)at = read_bool(r);
-        break;
-    case FIELD_U32:
-        *(uint32_t *)at = read_u32(r);
-        break;
-    case FIELD_U64:
-        *(uint64_t *)at = read_u64(r);
-        break;
-    case FIELD_STRING:
-        *(struct view *)at = read_string(r);
-        break;
-    case FIELD_TEXT:
-        *(struct view *)at = read_text(r);
-        break;
-    case FIELD_NAME_LIST:
-        *(struct view *)at = read_name_list(r);
-        break;
-    case FIELD_BYTES16:
-        *(struct view *)at = read_bytes(r, 16);
-        break;
-    case FIELD_REST:
-        *(struct view *)at = read_rest(r);
-        break;
-    case FIELD_END:
-        break;
-    }
-}
-
-enum err message_decode(uint8_t number, struct view payload, void *out, struct fault *fault) {
+enum err message_decode(uint8_t number, struct view payload, void *out,
+                        struct fault *fault) {
     const struct message_schema *schema = message_schema(number);
     assert(schema != NULL);
-    memset(out, 0, schema->size);
     struct reader r = reader_of(payload);
-    if (read_u8(&r) != number || r.err != OK)
-        return fault_set(fault, ERR_UNEXPECTED, number, "not a %s message", schema->name);
-    for (const struct message_field *f = schema->fields; f->kind != FIELD_END; f++) {
-        decode_field(&r, f, out);
-        if (r.err != OK) {
-            memset(out, 0, schema->size);
-            return fault_set(fault, r.err, number, "%s: field %s: %s", schema->name, f->name,
-                             err_text(r.err));
-        }
-    }
-    enum err e = reader_end(&r);
-    if (e != OK) {
+    if (read_u8(&r) != number || r.err != OK) {
         memset(out, 0, schema->size);
-        return fault_set(fault, e, number, "%s: %s", schema->name, err_text(e));
+        return fault_set(fault, ERR_UNEXPECTED, number, "not a %s message", schema->name);
     }
-    return OK;
+    struct fields_of of = {number, schema->name, schema->size, schema->fields};
+    return fields_decode(&of, &r, out, fault);
 }
 
 void message_encode(struct writer *w, uint8_t number, const void *in) {
     const struct message_schema *schema = message_schema(number);
     assert(schema != NULL);
     write_u8(w, number);
-    for (const struct message_field *f = schema->fields; f->kind != FIELD_END; f++) {
-        const void *at = (const uint8_t *)in + f->offset;
-        switch (f->kind) {
-        case FIELD_BOOL:
-            write_bool(w, *(const bool *)at);
-            break;
-        case FIELD_U32:
-            write_u32(w, *(const uint32_t *)at);
-            break;
-        case FIELD_U64:
-            write_u64(w, *(const uint64_t *)at);
-            break;
-        case FIELD_STRING:
-        case FIELD_TEXT:
-        case FIELD_NAME_LIST:
-            write_string(w, *(const struct view *)at);
-            break;
-        case FIELD_BYTES16:
-            assert(((const struct view *)at)->n == 16);
-            write_bytes(w, *(const struct view *)at);
-            break;
-        case FIELD_REST:
-            write_bytes(w, *(const struct view *)at);
-            break;
-        case FIELD_END:
-            break;
-        }
-    }
-}
-
-static size_t trace_field(char *out, size_t size, struct reader *r,
-                          const struct message_field *f) {
-    char clean[160];
-    struct view v;
-    int n = 0;
-    switch (f->kind) {
-    case FIELD_BOOL:
-        n = snprintf(out, size, " %s=%s", f->name, read_bool(r) ? "yes" : "no");
-        break;
-    case FIELD_U32:
-        n = snprintf(out, size, " %s=%u", f->name, read_u32(r));
-        break;
-    case FIELD_U64:
-        n = snprintf(out, size, " %s=%llu", f->name, (unsigned long long)read_u64(r));
-        break;
-    case FIELD_TEXT:
-    case FIELD_NAME_LIST:
-        v = read_string(r);
-        n = snprintf(out, size, " %s=\"%s\"", f->name, text_clean(clean, sizeof clean, v));
-        break;
-    case FIELD_STRING:
-        v = read_string(r);
-        n = snprintf(out, size, " %s[%zu]", f->name, v.n);
-        break;
-    case FIELD_BYTES16:
-        read_bytes(r, 16);
-        break;
-    case FIELD_REST:
-        v = read_rest(r);
-        n = snprintf(out, size, " +%zu", v.n);
-        break;
-    case FIELD_END:
-        break;
-    }
-    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+    fields_encode(w, schema->fields, in);
 }
 
 const char *message_trace(char *out, size_t size, struct view payload) {
     struct reader r = reader_of(payload);
     uint8_t number = read_u8(&r);
     const struct message_schema *schema = message_schema(number);
-    int n = snprintf(out, size, "%s (%u, %zu bytes)", message_name(number), number, payload.n);
+    int n = snprintf(out, size, "%s (%u, %zu bytes)", message_name(number), number,
+                     payload.n);
     size_t at = n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
     if (schema != NULL)
-        for (const struct message_field *f = schema->fields; f->kind != FIELD_END; f++)
-            at += trace_field(out + at, size - at, &r, f);
+        fields_trace(out + at, size - at, &r, schema->fields);
     return out;
 }
 

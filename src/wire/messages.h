@@ -1,13 +1,12 @@
-// The message table: number, name, struct and fields of every SSH message (RFC 4253, 4252, 4254,
-// 8308, 5656, OpenSSH's ping). It drives decoding with exact end, encoding, and tracing.
+// The message table: number, name, struct and fields of every SSH message (RFC 4253,
+// 4252, 4254, 8308, 5656, OpenSSH's ping). It drives decoding with exact end, encoding,
+// and tracing.
 //
-// A decoded struct holds views into the payload it was decoded from. CHANNEL_DATA has a fast
-// path of its own in connection/.
+// A decoded struct holds views into the payload it was decoded from. CHANNEL_DATA has a
+// fast path of its own in connection/.
 #pragma once
 
-#include "base/fault.h"
-#include "wire/reader.h"
-#include "wire/writer.h"
+#include "wire/fields.h"
 
 enum message_number {
     SSH_MSG_DISCONNECT = 1,
@@ -26,7 +25,8 @@ enum message_number {
     SSH_MSG_USERAUTH_FAILURE = 51,
     SSH_MSG_USERAUTH_SUCCESS = 52,
     SSH_MSG_USERAUTH_BANNER = 53,
-    SSH_MSG_USERAUTH_PK_OK = 60,  // with password: PASSWD_CHANGEREQ; keyboard-interactive: INFO_REQUEST
+    SSH_MSG_USERAUTH_PK_OK =
+        60,  // with password: PASSWD_CHANGEREQ; keyboard-interactive: INFO_REQUEST
     SSH_MSG_USERAUTH_INFO_RESPONSE = 61,
     SSH_MSG_GLOBAL_REQUEST = 80,
     SSH_MSG_REQUEST_SUCCESS = 81,
@@ -94,7 +94,8 @@ struct msg_userauth_failure {
 struct msg_userauth_banner {
     struct view text, language;
 };
-struct msg_rest {  // USERAUTH 60 and 61, REQUEST_SUCCESS: meaning depends on what was asked
+struct msg_rest {  // USERAUTH 60 and 61, REQUEST_SUCCESS: meaning depends on what was
+                   // asked
     struct view fields;
 };
 struct msg_global_request {
@@ -139,24 +140,6 @@ struct msg_ping {  // PING and PONG
     struct view data;
 };
 
-enum field_kind {
-    FIELD_END,
-    FIELD_BOOL,
-    FIELD_U32,
-    FIELD_U64,
-    FIELD_STRING,
-    FIELD_TEXT,       // string without NUL
-    FIELD_NAME_LIST,
-    FIELD_BYTES16,    // 16 bytes as they are
-    FIELD_REST,       // whatever is left
-};
-
-struct message_field {
-    enum field_kind kind;
-    size_t offset;
-    const char *name;
-};
-
 struct message_schema {
     uint8_t number;
     const char *name;
@@ -169,15 +152,16 @@ const struct message_schema *message_schema(uint8_t number);
 // "CHANNEL_OPEN"; "message 200" is "unknown".
 const char *message_name(uint8_t number);
 
-// Decodes a payload (message number included) into the struct of its schema. The number must be
-// `number`. On failure the fault names message and field, and *out is all zero.
+// Decodes a payload (message number included) into the struct of its schema. The number
+// must be `number`. On failure the fault names message and field, and *out is all zero.
 must_check enum err message_decode(uint8_t number, struct view payload, void *out,
                                    struct fault *fault);
 
 // Writes number and fields.
 void message_encode(struct writer *w, uint8_t number, const void *in);
 
-// One line for -vvv: name and fields, foreign text cleaned, data as its length. Returns out.
+// One line for -vvv: name and fields, foreign text cleaned, data as its length. Returns
+// out.
 const char *message_trace(char *out, size_t size, struct view payload);
 
 // ---- name-lists (RFC 4251 s.5) ----
