@@ -1,0 +1,572 @@
+// The server's machine of RFC 4252.
+//
+// Invariants: at most one request is being judged (`current`), and a question is open
+// exactly in phase ASKED. Requests are answered in the order they came in. What is
+// answered belongs to the request in `current`, which does not change while the question
+// is open. Nothing but an answer of AUTH_GRANTED leads to DONE.
+#include "auth/server.h"
+
+#include <stdlib.h>
+
+#include "auth/dispatch.h"
+#include "auth/queue.h"
+#include "base/limits.h"
+#include "base/secret.h"
+#include "base/text.h"
+
+#define METHODS_SIZE 256
+
+struct auth_server {
+    struct auth_message *session_id, *host_key, *banner;
+    char *algorithms;
+    char methods[METHODS_SIZE];
+    unsigned max_tries;
+
+    enum auth_phase phase;
+    uint8_t user[LIMIT_USER_NAME];
+    size_t user_len;
+    bool user_given, user_answered, banner_sent;
+    unsigned requests, failures, queries, changes;
+
+    struct auth_queue in, out;
+    struct auth_message *current;      // the request being judged
+    struct auth_message *signed_data;  // of it
+    struct msg_userauth_request
+        request;  // views into current, or into the kept first one
+    const struct method *method;
+
+    uint32_t ticket;                 // of the open question
+    bool untold;                     // event is to be told
+    struct auth_server_event event;  // the open question, or the end
+    struct fault fault;
+};
+
+// ---- a method: one row ----
+
+struct method {
+    const char *name;    // in requests
+    const char *listed;  // in lists of methods that can continue; NULL: never listed
+    enum err (*start)(struct auth_server *a);
+};
+
+static enum err start_none(struct auth_server *a);
+static enum err start_publickey(struct auth_server *a);
+static enum err start_password(struct auth_server *a);
+static enum err start_kbdint(struct auth_server *a);
+
+static const struct method methods[] = {
+    {"none", NULL, start_none},
+    {PUBLICKEY_METHOD, "publickey", start_publickey},
+    {PUBLICKEY_METHOD_HOSTBOUND, "publickey", start_publickey},
+    {"password", "password", start_password},
+    {"keyboard-interactive", "keyboard-interactive", start_kbdint},
+};
+
+static const struct method *method_find(struct view name) {
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (view_is(name, methods[i].name))
+            return &methods[i];
+    return NULL;
+}
+
+// ---- life ----
+
+enum err auth_server_new(struct auth_server **out,
+                         const struct auth_server_config *config) {
+    struct auth_server *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return ERR_MEMORY;
+    a->phase = AUTH_PHASE_SERVER_SERVICE;
+    a->max_tries = config->max_tries > 0 ? config->max_tries : 1;
+    a->session_id = auth_message_copy(config->session_id);
+    a->host_key = auth_message_copy(config->host_key);
+    a->banner = auth_message_copy(config->banner);
+    a->algorithms = strdup(config->algorithms);
+    bool fits = text_copy(a->methods, sizeof a->methods, view_text(config->methods));
+    if (a->session_id == NULL || a->host_key == NULL || a->banner == NULL ||
+        a->algorithms == NULL || !fits) {
+        auth_server_free(a);
+        return fits ? ERR_MEMORY : ERR_LIMIT;
+    }
+    *out = a;
+    return OK;
+}
+
+static void drop_current(struct auth_server *a) {
+    auth_message_free(a->current);
+    auth_message_free(a->signed_data);
+    a->current = a->signed_data = NULL;
+    a->request = (struct msg_userauth_request){0};
+    a->event = (struct auth_server_event){0};
+}
+
+void auth_server_free(struct auth_server *a) {
+    if (a == NULL)
+        return;
+    drop_current(a);
+    auth_queue_clear(&a->in);
+    auth_queue_clear(&a->out);
+    auth_message_free(a->session_id);
+    auth_message_free(a->host_key);
+    auth_message_free(a->banner);
+    free(a->algorithms);
+    secret_wipe(a, sizeof *a);
+    free(a);
+}
+
+// ---- out ----
+
+// Queues what was written into m.
+static enum err push(struct auth_server *a, struct auth_message *m,
+                     const struct writer *w) {
+    enum err e = writer_end(w);
+    if (e != OK) {
+        auth_message_free(m);
+        return e;
+    }
+    m->n = w->n;
+    auth_queue_push(&a->out, m);
+    return OK;
+}
+
+// Encodes by a schema into a message of its own.
+static enum err say(struct auth_server *a, uint8_t number, const void *fields,
+                    size_t room) {
+    struct auth_message *m = auth_message_new(room + 64);
+    if (m == NULL)
+        return ERR_MEMORY;
+    struct writer w = writer_to_span((struct span){m->bytes, m->room});
+    message_encode(&w, number, fields);
+    return push(a, m, &w);
+}
+
+// The banner goes before the first answer to a request, once (RFC 4252 s.5.4).
+static enum err say_banner(struct auth_server *a) {
+    if (a->banner_sent)
+        return OK;
+    a->banner_sent = true;
+    struct msg_userauth_banner m = {.text = auth_message_view(a->banner)};
+    return m.text.n > 0 ? say(a, SSH_MSG_USERAUTH_BANNER, &m, m.text.n) : OK;
+}
+
+struct view auth_server_out(struct auth_server *a) {
+    return auth_message_view(a->out.first);
+}
+
+void auth_server_out_done(struct auth_server *a) {
+    auth_message_free(auth_queue_pop(&a->out));
+}
+
+// ---- ends of a request ----
+
+static void fail_link(struct auth_server *a, enum disconnect_reason reason,
+                      const char *text) {
+    drop_current(a);
+    auth_queue_clear(&a->in);
+    a->phase = AUTH_PHASE_SERVER_FAILED;
+    a->event = (struct auth_server_event){
+        .kind = AUTH_SERVER_FAILED,
+        .user = view_of(a->user, a->user_len),
+        .tries = a->failures,
+        .max_tries = a->max_tries,
+        .reason = reason,
+        .text = text,
+    };
+    a->untold = true;
+}
+
+// One more failure; false when that was the last one allowed.
+static bool count_failure(struct auth_server *a) {
+    a->failures++;
+    if (a->failures < a->max_tries)
+        return true;
+    // The reason is OpenSSH's, whose clients are known to cope with it.
+    fail_link(a, DISCONNECT_PROTOCOL_ERROR, "Too many authentication failures");
+    return false;
+}
+
+static enum err say_failure(struct auth_server *a, bool partial) {
+    struct msg_userauth_failure m = {.methods = view_text(a->methods),
+                                     .partial_success = partial};
+    TRY(say_banner(a));
+    return say(a, SSH_MSG_USERAUTH_FAILURE, &m, m.methods.n);
+}
+
+static enum err refuse(struct auth_server *a) {
+    // Every client may ask first what there is (RFC 4252 s.5.2).
+    bool free_look = a->requests == 1 && view_is(a->request.method, "none");
+    drop_current(a);
+    a->phase = AUTH_PHASE_SERVER_READY;
+    if (!free_look && !count_failure(a))
+        return OK;
+    return say_failure(a, false);
+}
+
+static enum err accept_query(struct auth_server *a) {
+    // Keys that are acceptable but never signed with would be an endless oracle.
+    if (++a->queries > a->max_tries)
+        return refuse(a);
+    TRY(say_banner(a));
+    struct auth_message *m =
+        auth_message_new(a->event.key.algorithm.n + a->event.key.blob.n + 16);
+    if (m == NULL)
+        return ERR_MEMORY;
+    struct writer w = writer_to_span((struct span){m->bytes, m->room});
+    publickey_encode_ok(&w, a->event.key.algorithm, a->event.key.blob);
+    TRY(push(a, m, &w));
+    drop_current(a);
+    a->phase = AUTH_PHASE_SERVER_READY;
+    return OK;
+}
+
+static enum err grant(struct auth_server *a) {
+    auth_queue_clear(&a->in);
+    a->phase = AUTH_PHASE_SERVER_DONE;
+    a->event = (struct auth_server_event){
+        .kind = AUTH_SERVER_SUCCESS,
+        .user = view_of(a->user, a->user_len),
+        .service = view_text("ssh-connection"),
+        .method = view_text(a->method->name),
+        .tries = a->failures,
+        .max_tries = a->max_tries,
+    };
+    a->untold = true;
+    return say_banner(a);
+}
+
+// ---- questions ----
+
+static enum err ask(struct auth_server *a, enum auth_server_event_kind kind) {
+    a->phase = AUTH_PHASE_SERVER_ASKED;
+    a->event.kind = kind;
+    a->event.ticket = ++a->ticket;
+    a->event.user = view_of(a->user, a->user_len);
+    a->event.service = view_text("ssh-connection");
+    a->event.method = a->request.method;
+    a->event.tries = a->failures;
+    a->event.max_tries = a->max_tries;
+    a->untold = true;
+    return OK;
+}
+
+static enum err start_none(struct auth_server *a) {
+    struct reader r = reader_of(a->request.fields);
+    if (reader_end(&r) != OK)
+        return fault_set(&a->fault, ERR_TRAILING, SSH_MSG_USERAUTH_REQUEST,
+                         "none request: bytes left over at the end");
+    return ask(a, AUTH_SERVER_ASK_NONE);
+}
+
+static enum err build_signed_data(struct auth_server *a,
+                                  const struct publickey_request *q) {
+    struct view session_id = auth_message_view(a->session_id);
+    size_t room = session_id.n + a->current->n + 64;
+    a->signed_data = auth_message_new(room);
+    if (a->signed_data == NULL)
+        return ERR_MEMORY;
+    struct writer w = writer_to_span((struct span){a->signed_data->bytes, room});
+    publickey_encode_signed(&w, session_id, q);
+    a->signed_data->n = w.n;
+    return writer_end(&w);
+}
+
+static enum err start_publickey(struct auth_server *a) {
+    struct publickey_request q;
+    TRY(publickey_decode(&a->request, &q, &a->fault));
+    const struct signature_alg *alg = publickey_algorithm(&q, a->algorithms);
+    bool bound_elsewhere =
+        q.hostbound && !view_equal(q.host_key, auth_message_view(a->host_key));
+    if (alg == NULL || bound_elsewhere)
+        return refuse(a);
+    if (q.has_signature)
+        TRY(build_signed_data(a, &q));
+    a->event.key = q;
+    a->event.algorithm = alg;
+    a->event.signed_data = auth_message_view(a->signed_data);
+    return ask(a, AUTH_SERVER_ASK_KEY);
+}
+
+static enum err start_password(struct auth_server *a) {
+    TRY(password_decode(&a->request, &a->event.password, &a->fault));
+    return ask(a, AUTH_SERVER_ASK_PASSWORD);
+}
+
+static enum err start_kbdint(struct auth_server *a) {
+    TRY(kbdint_decode_request(&a->request, &a->event.submethods, &a->fault));
+    return ask(a, AUTH_SERVER_ASK_KBDINT);
+}
+
+// ---- handlers ----
+
+enum err auth_server_on_service_request(struct auth_server *a, struct view message) {
+    struct msg_service m;
+    TRY(message_decode(SSH_MSG_SERVICE_REQUEST, message, &m, &a->fault));
+    if (!view_is(m.name, "ssh-userauth")) {
+        char clean[64];
+        return fault_set(&a->fault, ERR_SERVICE, SSH_MSG_SERVICE_REQUEST,
+                         "service %s is not available before authentication",
+                         text_clean(clean, sizeof clean, m.name));
+    }
+    drop_current(a);
+    a->phase = AUTH_PHASE_SERVER_READY;
+    return say(a, SSH_MSG_SERVICE_ACCEPT, &m, m.name.n);
+}
+
+// RFC 4252 s.5: user and service stay the same for the whole link here.
+static enum err check_user(struct auth_server *a, const struct msg_userauth_request *m) {
+    char clean[64];
+    if (!view_is(m->service, "ssh-connection"))
+        return fault_set(&a->fault, ERR_SERVICE, SSH_MSG_USERAUTH_REQUEST,
+                         "service %s is not available",
+                         text_clean(clean, sizeof clean, m->service));
+    if (m->user.n > LIMIT_USER_NAME || memchr(m->user.p, 0, m->user.n) != NULL)
+        return fault_set(&a->fault, ERR_LIMIT, SSH_MSG_USERAUTH_REQUEST,
+                         "user name of %zu bytes, or with a NUL in it", m->user.n);
+    if (a->user_given && !view_equal(m->user, view_of(a->user, a->user_len)))
+        return fault_set(&a->fault, ERR_PROTOCOL, SSH_MSG_USERAUTH_REQUEST,
+                         "change of user name not allowed: %s",
+                         text_clean(clean, sizeof clean, m->user));
+    return OK;
+}
+
+static enum err judge_request(struct auth_server *a) {
+    a->method = method_find(a->request.method);
+    if (a->method == NULL)
+        return refuse(a);
+    if (a->method->listed != NULL &&
+        !name_list_has(view_text(a->methods), a->method->listed))
+        return refuse(a);
+    return a->method->start(a);
+}
+
+enum err auth_server_on_request(struct auth_server *a, struct view message) {
+    struct msg_userauth_request m;
+    TRY(message_decode(SSH_MSG_USERAUTH_REQUEST, message, &m, &a->fault));
+    TRY(check_user(a, &m));
+    // Prompts that are given up count, but get no answer of their own (RFC 4256 s.3.1).
+    if (a->phase == AUTH_PHASE_SERVER_PROMPTED && !count_failure(a))
+        return OK;
+    if (!a->user_given) {
+        if (m.user.n > 0)
+            memcpy(a->user, m.user.p, m.user.n);
+        a->user_len = m.user.n;
+        a->user_given = true;
+    }
+    a->request = m;
+    a->requests++;
+    return a->user_answered ? judge_request(a) : ask(a, AUTH_SERVER_ASK_USER);
+}
+
+enum err auth_server_on_responses(struct auth_server *a, struct view message) {
+    TRY(kbdint_decode_responses(message, &a->event.responses, &a->fault));
+    a->request.method = view_text(a->method->name);
+    return ask(a, AUTH_SERVER_ASK_RESPONSES);
+}
+
+// ---- in ----
+
+static enum err misplaced(struct auth_server *a, uint8_t number) {
+    return fault_set(&a->fault, ERR_UNEXPECTED, number,
+                     "message %u (%s) not allowed while %s", number, message_name(number),
+                     auth_phase_name(a->phase));
+}
+
+bool auth_server_can_take(const struct auth_server *a) {
+    return a->in.count < LIMIT_AUTH_QUEUE && a->in.bytes < LIMIT_AUTH_QUEUE_BYTES;
+}
+
+enum err auth_server_in(struct auth_server *a, struct view message, uint32_t sequence) {
+    if (message.n == 0)
+        return fault_set(&a->fault, ERR_SHORT, 0, "empty message");
+    const struct auth_row *row = auth_row_find(message.p[0], true, a->phase);
+    if (row == NULL && a->phase == AUTH_PHASE_SERVER_DONE) {
+        a->event = (struct auth_server_event){.kind = AUTH_SERVER_UNIMPLEMENTED,
+                                              .sequence = sequence};
+        a->untold = true;
+        return OK;
+    }
+    if (row == NULL)
+        return misplaced(a, message.p[0]);
+    if ((row->flags & AUTH_IGNORED) != 0)
+        return OK;
+    if (!auth_server_can_take(a))
+        return fault_set(&a->fault, ERR_LIMIT, message.p[0],
+                         "more than %u requests sent without waiting", LIMIT_AUTH_QUEUE);
+    struct auth_message *m = auth_message_copy(message);
+    if (m == NULL)
+        return ERR_MEMORY;
+    auth_queue_push(&a->in, m);
+    return OK;
+}
+
+// The next message's handler; only called while no question is open.
+static enum err handle(struct auth_server *a) {
+    struct auth_message *m = auth_queue_pop(&a->in);
+    struct view message = auth_message_view(m);
+    const struct auth_row *row = auth_row_find(message.p[0], true, a->phase);
+    drop_current(a);
+    a->current = m;
+    if (row == NULL || row->server == NULL)
+        return misplaced(a, message.p[0]);
+    return row->server(a, message);
+}
+
+static bool may_handle(const struct auth_server *a) {
+    return a->in.first != NULL && a->phase != AUTH_PHASE_SERVER_ASKED;
+}
+
+enum err auth_server_next(struct auth_server *a, struct auth_server_event *event) {
+    *event = (struct auth_server_event){.kind = AUTH_SERVER_NONE};
+    if (a->fault.code != OK)
+        return a->fault.code;
+    while (!a->untold && may_handle(a))
+        TRY(handle(a));
+    if (!a->untold)
+        return OK;
+    a->untold = false;
+    *event = a->event;
+    // Only now, so that nobody can send it before the transport knows.
+    if (event->kind == AUTH_SERVER_SUCCESS)
+        return say(a, SSH_MSG_USERAUTH_SUCCESS, &(struct msg_empty){0}, 0);
+    return OK;
+}
+
+// ---- answers ----
+
+static bool is_open(const struct auth_server *a, uint32_t ticket) {
+    return a->phase == AUTH_PHASE_SERVER_ASKED && ticket == a->ticket;
+}
+
+static enum err wrong_answer(struct auth_server *a) {
+    return fault_set(&a->fault, ERR_UNEXPECTED, 0,
+                     "answer to a question that is not open");
+}
+
+static enum err set_methods(struct auth_server *a, const char *list) {
+    if (list == NULL)
+        return OK;
+    if (strlen(list) >= sizeof a->methods)
+        return fault_set(&a->fault, ERR_LIMIT, 0, "list of methods too long");
+    text_copy(a->methods, sizeof a->methods, view_text(list));
+    return OK;
+}
+
+enum err auth_server_answer_user(struct auth_server *a, uint32_t ticket,
+                                 const char *list) {
+    if (!is_open(a, ticket) || a->event.kind != AUTH_SERVER_ASK_USER)
+        return wrong_answer(a);
+    TRY(set_methods(a, list));
+    a->untold = false;
+    a->user_answered = true;
+    a->phase = AUTH_PHASE_SERVER_READY;
+    return judge_request(a);
+}
+
+// Which verdicts fit the open question: a query gets no rights, everything else no PK_OK.
+static bool verdict_fits(const struct auth_server *a, enum auth_verdict verdict) {
+    bool query = a->event.kind == AUTH_SERVER_ASK_KEY && !a->event.key.has_signature;
+    switch (verdict) {
+    case AUTH_REFUSED:
+    case AUTH_UNAVAILABLE:
+        return a->event.kind != AUTH_SERVER_ASK_USER;
+    case AUTH_ACCEPTABLE:
+        return query;
+    case AUTH_PARTIAL:
+    case AUTH_GRANTED:
+        return !query && a->event.kind != AUTH_SERVER_ASK_USER;
+    }
+    return false;
+}
+
+enum err auth_server_answer(struct auth_server *a, uint32_t ticket,
+                            const struct auth_answer *answer) {
+    if (!is_open(a, ticket) || !verdict_fits(a, answer->verdict))
+        return wrong_answer(a);
+    TRY(set_methods(a, answer->methods));
+    a->untold = false;
+    switch (answer->verdict) {
+    case AUTH_GRANTED:
+        return grant(a);
+    case AUTH_ACCEPTABLE:
+        return accept_query(a);
+    case AUTH_PARTIAL:
+        drop_current(a);
+        a->phase = AUTH_PHASE_SERVER_READY;
+        return say_failure(a, true);
+    case AUTH_REFUSED:
+    case AUTH_UNAVAILABLE:
+        break;
+    }
+    return refuse(a);
+}
+
+static bool is_kbdint(const struct auth_server *a) {
+    return a->event.kind == AUTH_SERVER_ASK_KBDINT ||
+           a->event.kind == AUTH_SERVER_ASK_RESPONSES;
+}
+
+static size_t prompts_room(const struct kbdint_prompts *p) {
+    size_t room = p->name.n + p->instruction.n + 32;
+    for (uint32_t i = 0; i < p->count; i++)
+        room += p->prompts[i].text.n + 5;
+    return room;
+}
+
+enum err auth_server_answer_prompts(struct auth_server *a, uint32_t ticket,
+                                    const struct kbdint_prompts *prompts) {
+    if (!is_open(a, ticket) || !is_kbdint(a) || prompts->count > LIMIT_KBDINT_PROMPTS)
+        return wrong_answer(a);
+    TRY(say_banner(a));
+    struct auth_message *m = auth_message_new(prompts_room(prompts));
+    if (m == NULL)
+        return ERR_MEMORY;
+    struct writer w = writer_to_span((struct span){m->bytes, m->room});
+    kbdint_encode_prompts(&w, prompts);
+    TRY(push(a, m, &w));
+    a->untold = false;
+    drop_current(a);
+    a->phase = AUTH_PHASE_SERVER_PROMPTED;
+    return OK;
+}
+
+enum err auth_server_answer_change(struct auth_server *a, uint32_t ticket,
+                                   struct view prompt) {
+    if (!is_open(a, ticket) || a->event.kind != AUTH_SERVER_ASK_PASSWORD)
+        return wrong_answer(a);
+    a->untold = false;
+    // A right but expired password, offered again and again, would be judged without end.
+    if (++a->changes > a->max_tries)
+        return refuse(a);
+    TRY(say_banner(a));
+    struct auth_message *m = auth_message_new(prompt.n + 16);
+    if (m == NULL)
+        return ERR_MEMORY;
+    struct writer w = writer_to_span((struct span){m->bytes, m->room});
+    password_encode_change(&w, prompt);
+    TRY(push(a, m, &w));
+    drop_current(a);
+    a->phase = AUTH_PHASE_SERVER_READY;
+    return OK;
+}
+
+// ---- facts ----
+
+bool auth_server_done(const struct auth_server *a) {
+    return a->phase == AUTH_PHASE_SERVER_DONE;
+}
+
+struct view auth_server_user(const struct auth_server *a) {
+    return view_of(a->user, a->user_len);
+}
+
+unsigned auth_server_tries(const struct auth_server *a) {
+    return a->failures;
+}
+
+const char *auth_server_phase(const struct auth_server *a) {
+    return auth_phase_name(a->phase);
+}
+
+const struct fault *auth_server_fault(const struct auth_server *a) {
+    return &a->fault;
+}
