@@ -55,9 +55,9 @@ enum connection_event_kind {
     CONNECTION_PEER_CLOSE,  // the peer closed (perhaps without EOF): unanswered requests
                             // stay unanswered; connection_close() when done, then CLOSED
                             // follows
-    CONNECTION_REQUEST,  // on a channel; want_reply: answer in order with
-                         // connection_reply()
-    CONNECTION_REPLY,    // to the oldest unanswered request of ours on that channel
+    CONNECTION_REQUEST,     // on a channel; want_reply: answer in order with
+                            // connection_reply()
+    CONNECTION_REPLY,       // to the oldest unanswered request of ours on that channel
     CONNECTION_GLOBAL_REQUEST,  // want_reply: answer in order with
                                 // connection_global_reply()
     CONNECTION_GLOBAL_REPLY,    // to the oldest unanswered one of ours; fields of the

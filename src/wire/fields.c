@@ -5,6 +5,15 @@
 
 #include "base/text.h"
 
+static uint32_t read_port(struct reader *r) {
+    uint32_t port = read_u32(r);
+    if (port > 65535 && r->err == OK) {
+        r->err = ERR_FORMAT;
+        r->p = r->end;
+    }
+    return port;
+}
+
 static void decode_field(struct reader *r, const struct message_field *f, uint8_t *base) {
     void *at = base + f->offset;
     switch (f->kind) {
@@ -13,6 +22,9 @@ static void decode_field(struct reader *r, const struct message_field *f, uint8_
         break;
     case FIELD_U32:
         *(uint32_t *)at = read_u32(r);
+        break;
+    case FIELD_PORT:
+        *(uint32_t *)at = read_port(r);
         break;
     case FIELD_U64:
         *(uint64_t *)at = read_u64(r);
@@ -63,6 +75,7 @@ static void encode_field(struct writer *w, const struct message_field *f,
         write_bool(w, *(const bool *)at);
         break;
     case FIELD_U32:
+    case FIELD_PORT:
         write_u32(w, *(const uint32_t *)at);
         break;
     case FIELD_U64:
@@ -100,6 +113,7 @@ static size_t trace_field(char *out, size_t size, struct reader *r,
         n = snprintf(out, size, " %s=%s", f->name, read_bool(r) ? "yes" : "no");
         break;
     case FIELD_U32:
+    case FIELD_PORT:
         n = snprintf(out, size, " %s=%u", f->name, read_u32(r));
         break;
     case FIELD_U64:

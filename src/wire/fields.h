@@ -13,6 +13,8 @@ enum field_kind {
     FIELD_END,
     FIELD_BOOL,
     FIELD_U32,
+    FIELD_PORT,  // u32, at most 65535 (a greater one would be taken modulo 65536 by the
+                 // system)
     FIELD_U64,
     FIELD_STRING,
     FIELD_TEXT,  // string without NUL
