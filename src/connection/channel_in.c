@@ -39,6 +39,7 @@ enum err on_channel_open(struct connection *c, struct channel *none, struct view
     ch->out_window = m.window;
     ch->out_packet = least(m.max_packet, c->config.max_packet_out);
     struct connection_event *event = event_set(c, CONNECTION_OPEN, ch);
+    event->type = type_for_peer(c, REQUEST_OPEN, m.type);
     event->name = m.type;
     event->fields = m.fields;
     return OK;

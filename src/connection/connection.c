@@ -73,6 +73,12 @@ bool connection_next(struct connection *c, struct connection_event *event) {
     return true;
 }
 
+const struct request_type *type_for_peer(const struct connection *c,
+                                         enum request_kind kind, struct view name) {
+    return request_find(kind, c->config.server ? REQUEST_BY_CLIENT : REQUEST_BY_SERVER,
+                        name);
+}
+
 // ---- data ----
 
 enum err connection_consumed(struct connection *c, uint32_t channel, size_t n,

@@ -32,7 +32,8 @@ enum open_failure {
 };
 
 struct connection_config {
-    bool server;
+    bool
+        server;  // our role: what a client may ask is known, what a server may ask is not
     uint32_t max_channels;              // at most LIMIT_CHANNELS
     uint32_t window_start, window_max;  // LIMIT_WINDOW_START, LIMIT_WINDOW_MAX
     uint32_t max_packet;                // data in one message that we take
@@ -43,6 +44,8 @@ struct connection_config {
 };
 // A zero in the configuration stands for the constant named (max_packet:
 // LIMIT_CHANNEL_PACKET).
+
+struct request_type;
 
 enum connection_event_kind {
     CONNECTION_NONE,
@@ -69,8 +72,11 @@ enum connection_event_kind {
 struct connection_event {
     enum connection_event_kind kind;
     uint32_t channel;
-    struct view name;          // OPEN: type; REQUEST, GLOBAL_REQUEST: name
-    struct view fields;        // type-specific rest
+    struct view name;    // OPEN: type; REQUEST, GLOBAL_REQUEST: name
+    struct view fields;  // type-specific rest
+    // OPEN, REQUEST, GLOBAL_REQUEST: its row of requests.h. NULL: unknown, or not for the
+    // peer's role to ask; the answer is a refusal (OPEN_UNKNOWN_CHANNEL_TYPE, failure).
+    const struct request_type *type;
     bool want_reply, success;  // success: REPLY, GLOBAL_REPLY
     uint32_t ordinal;   // REPLY, GLOBAL_REPLY: to which request with want_reply, from 0
     void *user;         // connection_set_user()'s, for events of channels
@@ -89,8 +95,9 @@ void connection_free(struct connection *c);
 // ---- in ----
 // One message; its events are to be pulled before the next one. An error is final for the
 // link and the fault says why; ERR_UNSUPPORTED alone is not: the message number is
-// unknown and is to be answered with UNIMPLEMENTED (RFC 4253 s.11.4). Every byte of the
-// message is read once, so that it may lie in memory shared with the sender.
+// unknown and is to be answered with UNIMPLEMENTED (RFC 4253 s.11.4). The header
+// of a data message is read once, so that it may lie in memory shared with the sender;
+// control messages may not.
 must_check enum err connection_in(struct connection *c, struct view message,
                                   uint64_t now);
 // The next event, also those that calls of the caller's own led to (CLOSED). False: none.

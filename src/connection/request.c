@@ -111,6 +111,7 @@ enum err on_request(struct connection *c, struct channel *ch, struct view messag
     if (m.want_reply)
         TRY(owe(c, &ch->owed, SSH_MSG_CHANNEL_REQUEST));
     struct connection_event *event = event_set(c, CONNECTION_REQUEST, ch);
+    event->type = type_for_peer(c, REQUEST_CHANNEL, m.name);
     event->name = m.name;
     event->want_reply = m.want_reply;
     event->fields = m.fields;
@@ -139,6 +140,7 @@ enum err on_global_request(struct connection *c, struct channel *none,
     if (m.want_reply)
         TRY(owe(c, &c->owed, SSH_MSG_GLOBAL_REQUEST));
     struct connection_event *event = event_set(c, CONNECTION_GLOBAL_REQUEST, NULL);
+    event->type = type_for_peer(c, REQUEST_GLOBAL, m.name);
     event->name = m.name;
     event->want_reply = m.want_reply;
     event->fields = m.fields;

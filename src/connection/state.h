@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "connection/connection.h"
+#include "connection/requests.h"
 #include "connection/window.h"
 #include "wire/messages.h"
 
@@ -72,6 +73,9 @@ void channel_free(struct channel *ch);
 void channel_reap(struct connection *c);
 void channel_done(struct connection *c, uint32_t number);
 uint32_t channel_number(const struct connection *c, const struct channel *ch);
+// The row of what the peer asks for; NULL: unknown, or not for its role.
+const struct request_type *type_for_peer(const struct connection *c,
+                                         enum request_kind kind, struct view name);
 // The slot for the event of this message; kind and channel are filled in.
 struct connection_event *event_set(struct connection *c, enum connection_event_kind kind,
                                    const struct channel *ch);
