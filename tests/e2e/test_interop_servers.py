@@ -1,0 +1,111 @@
+"""Our ssh opens sessions on every real server, moves 64 MiB of random data both ways, gets the status."""
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ASAN, IS_ROOT, SLOW, Server, free_port, require, tool, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SIZE = (8 if ASAN else 64) * 1024 * 1024
+CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+MACS = ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"]
+PAIRS = [(c, None) for c in CIPHERS] + [("aes128-ctr", m) for m in MACS] + [("aes192-ctr", MACS[2]), ("aes256-ctr", MACS[2])]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "random"
+    path.write_bytes(os.urandom(SIZE))
+    return str(path)
+
+
+def through(lab, server, data, options=(), size=SIZE, timeout=120):
+    with open(data, "rb") as source:
+        body = source.read(size)
+    done = lab.ssh(server, "cat; echo oops >&2; exit 7", options=options, input=body, timeout=timeout)
+    assert done.returncode == 7, done.stderr[-2000:]
+    assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(body).digest()
+    assert b"oops" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def openssh(module_lab):
+    return module_lab.openssh("RekeyLimit 1M\n")
+
+
+@pytest.mark.parametrize("cipher,mac", PAIRS)
+def test_openssh(module_lab, openssh, data, cipher, mac):
+    options = ["-c", cipher, "-o", "RekeyLimit=1M"] + (["-m", mac] if mac else [])
+    through(module_lab, openssh, data, options)
+
+
+@pytest.mark.parametrize("kex", ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"])
+@pytest.mark.parametrize("host", ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-256", "rsa-sha2-512"])
+def test_openssh_exchanges(module_lab, openssh, kex, host):
+    for kind in ("ed25519", "ecdsa", "rsa"):
+        done = module_lab.ssh(openssh, "echo fine", kind=kind, options=["-o", f"KexAlgorithms={kex}", "-o", f"HostKeyAlgorithms={host}"])
+        assert done.returncode == 0 and done.stdout == b"fine\n", done.stderr
+
+
+@pytest.mark.parametrize("cipher,mac", PAIRS)
+def test_ourselves(module_lab, data, cipher, mac):
+    server = module_lab.sshd("RekeyLimit 1M\n")
+    options = ["-c", cipher, "-o", "RekeyLimit=1M"] + (["-m", mac] if mac else [])
+    through(module_lab, server, data, options)
+
+
+@pytest.mark.parametrize("kex", ["mlkem768x25519-sha256", "curve25519-sha256", "ecdh-sha2-nistp256"])
+def test_ourselves_exchanges(module_lab, kex):
+    server = module_lab.sshd(f"KexAlgorithms {kex}\n")
+    done = module_lab.ssh(server, "echo fine")
+    assert done.returncode == 0 and done.stdout == b"fine\n", done.stderr
+
+
+@pytest.mark.parametrize("cipher,mac", [("chacha20-poly1305@openssh.com", None), ("aes128-ctr", "hmac-sha2-256"), ("aes256-ctr", "hmac-sha2-256")])
+def test_dropbear(module_lab, keys, data, tmp_path, cipher, mac):
+    """dropbear reads ~/.ssh/authorized_keys of the account: an account of the test's own is used."""
+    if not IS_ROOT:
+        pytest.skip("needs root: dropbear reads an account's own authorized_keys")
+    from conftest import Account
+    account = Account(f"bwldb{os.getpid() % 10000}{PAIRS.index((cipher, mac)) if (cipher, mac) in PAIRS else 9}", keys)
+    try:
+        server = module_lab.dropbear()
+        options = ["-l", account.name, "-c", cipher] + (["-m", mac] if mac else [])
+        through(module_lab, server, data, options, size=SIZE // 4)
+    finally:
+        account.remove()
+
+
+def test_paramiko(module_lab, keys, data, tmp_path):
+    pytest.importorskip("paramiko")
+    process = subprocess.Popen([sys.executable, f"{HERE}/peers/paramiko_server.py", keys.path("host"), keys.authorized_keys],
+                               stdout=subprocess.PIPE, stderr=open(tmp_path / "log", "w"), text=True)
+    try:
+        class At:
+            port = int(process.stdout.readline())
+        through(module_lab, At, data, size=SIZE // 8, timeout=180)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_npm_ssh2(module_lab, keys, data, tmp_path_factory):
+    require("npm"), require("node")
+    folder = tmp_path_factory.mktemp("npm")
+    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), "ssh2@1.16.0"],
+                          capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        pytest.skip("npm could not install ssh2: " + done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "npm failed")
+    shutil.copy(f"{HERE}/peers/ssh2_server.js", folder)
+    process = subprocess.Popen(["node", str(folder / "ssh2_server.js"), keys.path("host"), keys.path("user") + ".pub"],
+                               stdout=subprocess.PIPE, text=True, cwd=folder)
+    try:
+        class At:
+            port = int(process.stdout.readline())
+        through(module_lab, At, data, size=SIZE // 8, timeout=180)
+    finally:
+        process.kill()
+        process.wait()
