@@ -39,7 +39,7 @@ static enum err host_key_list(const struct transport *t, struct buf *out) {
 static enum err kex_list(const struct transport *t, bool first, struct buf *out) {
     bool server = transport_is_server(t);
     TRY(add_name(out, view_text(t->config.kex)));
-    if (!first)
+    if (!first || t->config.plain)
         return OK;
     TRY(add_name(out, view_text(server ? MARK_EXT_SERVER : MARK_EXT_CLIENT)));
     return add_name(out, view_text(server ? MARK_STRICT_SERVER : MARK_STRICT_CLIENT));
@@ -139,6 +139,8 @@ static struct view first_name(struct view list) {
 // Markers count in the first exchange only; strictness stays for the whole link.
 static enum err read_markers(struct transport *t, const struct msg_kexinit *theirs) {
     bool server = transport_is_server(t);
+    if (t->config.plain)
+        return OK;
     t->peer_takes_ext =
         name_list_has(theirs->kex, server ? MARK_EXT_CLIENT : MARK_EXT_SERVER);
     t->agreed.strict =

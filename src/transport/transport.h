@@ -37,6 +37,8 @@ struct transport_config {
     const char *kex, *host_key_algorithms;
     const char *ciphers_c2s, *ciphers_s2c, *macs_c2s, *macs_s2c;
     const char *compression;
+    bool
+        plain;  // offer neither strict key exchange nor EXT_INFO, as old peers do (tests)
     bool guess;              // client: send a guessed KEX_ECDH_INIT along with KEXINIT
     uint64_t rekey_bytes;    // 0: what the cipher bears
     uint64_t rekey_ms;       // 0: never by time
@@ -87,11 +89,11 @@ struct transport_event {
     size_t host_key_index;  // SIGN
     const char *algorithm;  // SIGN, HOST_KEY: signature algorithm agreed on
     struct view data;       // SIGN, HOST_KEY: exchange hash H that is signed; PONG, TEXT,
-                       // IDENT, DEBUG: bytes; EXT_INFO: value
-    struct view host_key;     // SIGN, HOST_KEY: K_S
-    struct view name;         // EXT_INFO
-    bool first;               // SIGN, HOST_KEY, KEYED: of the first exchange
-    uint32_t reason;          // CLOSED: of DISCONNECT
+                            // IDENT, DEBUG: bytes; EXT_INFO: value
+    struct view host_key;   // SIGN, HOST_KEY: K_S
+    struct view name;       // EXT_INFO
+    bool first;             // SIGN, HOST_KEY, KEYED: of the first exchange
+    uint32_t reason;        // CLOSED: of DISCONNECT
     struct view description;  // CLOSED: raw, its first 255 bytes
 };
 
