@@ -23,6 +23,8 @@ must_check enum err env_set(struct env *e, const char *name, const char *value);
 must_check enum err env_set_view(struct env *e, struct view name, struct view value);
 // Copies it from this process's environment if it is there.
 must_check enum err env_inherit(struct env *e, const char *name);
+// For execve(2) and process_spec.envp: never NULL, also for an empty one.
+char *const *env_list(const struct env *e);
 const char *env_get(const struct env *e, const char *name);  // NULL if not set
 void env_unset(struct env *e, const char *name);
 
