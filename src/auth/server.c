@@ -220,6 +220,7 @@ static enum err accept_query(struct auth_server *a) {
 }
 
 static enum err grant(struct auth_server *a) {
+    drop_current(a);
     auth_queue_clear(&a->in);
     a->phase = AUTH_PHASE_SERVER_DONE;
     a->event = (struct auth_server_event){
@@ -307,7 +308,6 @@ enum err auth_server_on_service_request(struct auth_server *a, struct view messa
                          "service %s is not available before authentication",
                          text_clean(clean, sizeof clean, m.name));
     }
-    drop_current(a);
     a->phase = AUTH_PHASE_SERVER_READY;
     return say(a, SSH_MSG_SERVICE_ACCEPT, &m, m.name.n);
 }
@@ -385,9 +385,10 @@ enum err auth_server_in(struct auth_server *a, struct view message, uint32_t seq
         a->untold = true;
         return OK;
     }
-    if (row == NULL)
+    // What waits may change the phase: then the table is asked again when its turn comes.
+    if (row == NULL && a->in.first == NULL)
         return misplaced(a, message.p[0]);
-    if ((row->flags & AUTH_IGNORED) != 0)
+    if (row != NULL && (row->flags & AUTH_IGNORED) != 0)
         return OK;
     if (!auth_server_can_take(a))
         return fault_set(&a->fault, ERR_LIMIT, message.p[0],
