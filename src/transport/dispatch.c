@@ -62,8 +62,12 @@ static const struct dispatch_row rows[] = {
     {SSH_MSG_PONG, SSH_MSG_PONG, BOTH, P(OPEN), DISPATCH_AUTHENTICATED, DO(pong)},
 };
 
-// Numbers that no row knows are answered (RFC 4253 s.11.4), but never during an exchange.
-static const struct dispatch_row unassigned = {0, 255, BOTH, CALM, 0, DO(unassigned)};
+// Numbers that no row knows are answered (RFC 4253 s.11.4), but never during an exchange,
+// and those of the session not before it.
+static const struct dispatch_row unassigned[] = {
+    {0, 79, BOTH, CALM, 0, DO(unassigned)},
+    {80, 255, BOTH, P(OPEN), DISPATCH_AUTHENTICATED, DO(unassigned)},
+};
 
 static const char *const phase_names[PHASE_COUNT] = {
     [PHASE_IDENT] = "identification",
@@ -110,7 +114,8 @@ const struct dispatch_row *dispatch_find(uint8_t number, unsigned from, enum pha
         known = known || rows[i].first == rows[i].last ||
                 (rows[i].flags & DISPATCH_UPPER) != 0;
     }
-    return !known && row_allows(&unassigned, from, phase, strict) ? &unassigned : NULL;
+    const struct dispatch_row *rest = &unassigned[number >= unassigned[1].first];
+    return !known && row_allows(rest, from, phase, strict) ? rest : NULL;
 }
 
 static bool seen_before(struct transport *t, const struct dispatch_row *r,
