@@ -199,7 +199,9 @@ class Peer:
         """A whole key exchange after start(); our KEXINIT is out. For a rekey send self.my_kexinit first."""
         if self.peer_ident is None:
             self.read_ident()
-        peer_kexinit = peer_kexinit or self.expect(KEXINIT)
+        # Before its KEXINIT of a rekey the peer may still send what it likes.
+        upper = range(50, 200) if self.session_id else ()
+        peer_kexinit = peer_kexinit or self.expect(KEXINIT, skip=(IGNORE, DEBUG, EXT_INFO, *upper))
         mine = X25519PrivateKey.generate()
         q = mine.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         if self.server:
