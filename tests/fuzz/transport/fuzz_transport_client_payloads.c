@@ -1,0 +1,9 @@
+// Fuzzes a client's first exchange, by payloads.
+#include "fuzz_transport.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const struct fuzz_start start = {TRANSPORT_CLIENT, PHASE_IDENT, false};
+    return fuzz_transport(&start, data, size);
+}
