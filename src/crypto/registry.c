@@ -65,7 +65,7 @@ static bool list_next(const char **cursor, char item[NAME_MAX_LEN]) {
 }
 
 static bool list_has(const struct buf *list, const char *name) {
-    struct view left = buf_view(list);
+    struct view left = buf_len(list) > 0 ? buf_view(list) : view_of(NULL, 0);
     while (left.n > 0) {
         const uint8_t *comma = memchr(left.p, ',', left.n);
         size_t n = comma != NULL ? (size_t)(comma - left.p) : left.n;
