@@ -195,6 +195,7 @@ struct client_subject {
     const char *user;  // -l or user@
     uint16_t port;     // -p; 0: not given
     const char *local_user;
+    const char *local_uid;   // in decimal, for %i; NULL: unknown
     const char *local_host;  // for %l; NULL: unknown
     const char *home;
     const char *command;  // on the command line, joined

@@ -10,6 +10,7 @@ enum conf_status {
     CONF_DONE,          // acted upon
     CONF_LATER_IGNORE,  // known; a value that differs from the default is a note, and
                         // kept
+    CONF_LATER_WARN,    // the same, as a warning: the outcome is less than was asked for
     CONF_LATER_REFUSE,  // known; a value that differs is an error: without it the outcome
                         // is unsafe
     CONF_DEPRECATED,    // OpenSSH warns and goes on; so do we
@@ -59,6 +60,8 @@ struct conf_type {
     bool (*parse)(struct conf_parse *p);
     enum err (*dump)(const struct conf_dump *d);
     const char *syntax;  // for the manual page
+    size_t size;         // of the field
+    size_t also_size;    // of the second field; 0: none
 };
 
 struct conf_word {
@@ -134,7 +137,8 @@ extern const struct conf_type conf_type_rekey, conf_type_ipqos, conf_type_channe
 // types_server.c
 extern const struct conf_type conf_type_ports, conf_type_listen, conf_type_max_startups,
     conf_type_netblock, conf_type_penalties, conf_type_subsystem,
-    conf_type_pubkey_options, conf_type_auth_methods, conf_type_cidr_list;
+    conf_type_pubkey_options, conf_type_auth_methods, conf_type_cidr_list,
+    conf_type_users;
 // types_client.c
 extern const struct conf_type conf_type_port, conf_type_add_keys, conf_type_obscure,
     conf_type_tunnel_device, conf_type_escape, conf_type_control_persist,

@@ -26,6 +26,7 @@ struct conf_list {
 struct conf_origin {
     const char *file;
     uint32_t line;
+    uint32_t order;  // of being set: 1 was first
 };
 
 // Memory that is dropped whole.
@@ -95,8 +96,10 @@ typedef enum err (*conf_algorithms_fn)(void *ctx, enum conf_algorithms kind,
 // What every configuration starts with.
 struct conf_head {
     struct conf_pool pool;
-    struct conf_script *script;  // owned by the loaded configuration, shared by matched ones
+    struct conf_script
+        *script;  // owned by the loaded configuration, shared by matched ones
     bool script_owned;
+    uint32_t applied;             // directives so far
     uint8_t *active;              // for each block of the script, whether it held
     struct conf_origin *origins;  // one for each row of the table
     conf_algorithms_fn algorithms;
