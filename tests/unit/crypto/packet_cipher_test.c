@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "crypto/crypto.h"
+#include "crypto/packet_cipher_ops.h"
 #include "crypto/registry.h"
 
 #define SEQUENCE 0x01020304u
@@ -127,6 +128,69 @@ static void ctr_matches_sp800_38a(void **state) {
                   "874d6191b620e3261bef6864990db6ce9806f66b7970fdff8617187bb9fffdff"
                   "5ae4df3edbd5d35e5b4f09020db03eab1e031dda2fbe03d1792170a0f3009cee");
     packet_cipher_free(c);
+}
+
+// The primitives themselves, as this layer calls them.
+static EVP_CIPHER_CTX *keyed(enum fetched_cipher id, const char *key_hex,
+                             const char *iv_hex) {
+    uint8_t key[32], iv[16];
+    vector_bytes(key, sizeof key, key_hex);
+    vector_bytes(iv, sizeof iv, iv_hex);
+    EVP_CIPHER_CTX *ctx = NULL;
+    assert_int_equal(cipher_context(&ctx, id, key, iv, true), OK);
+    return ctx;
+}
+
+// McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test case 4.
+static void gcm_matches_test_case_4(void **state) {
+    (void)state;
+    uint8_t text[60], aad[20], tag[16];
+    vector_bytes(text, 60,
+                 "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+                 "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39");
+    vector_bytes(aad, 20, "feedfacedeadbeeffeedfacedeadbeefabaddad2");
+    EVP_CIPHER_CTX *ctx = keyed(FETCHED_AES_128_GCM, "feffe9928665731c6d6a8f9467308308",
+                                "cafebabefacedbaddecaf888");
+    assert_true(cipher_run(ctx, NULL, aad, 20) && cipher_run(ctx, text, text, 60));
+    assert_true(EVP_Cipher(ctx, NULL, NULL, 0) >= 0);
+    assert_int_equal(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, tag), 1);
+    assert_vector(text, 60,
+                  "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e"
+                  "21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091");
+    assert_vector(tag, 16, "5bc94fbc3221a5db94fae95ae7121a47");
+    EVP_CIPHER_CTX_free(ctx);
+}
+
+// RFC 8439 s.2.4.2 and s.2.5.2.
+static void chacha_and_poly_match_rfc8439(void **state) {
+    (void)state;
+    uint8_t text[114], key[32], tag[16];
+    size_t n = 0;
+    memcpy(
+        text,
+        "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for "
+        "the future, sunscreen would be it.",
+        sizeof text);
+    EVP_CIPHER_CTX *ctx =
+        keyed(FETCHED_CHACHA20,
+              "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+              "01000000000000000000004a00000000");
+    assert_true(cipher_run(ctx, text, text, sizeof text));
+    assert_vector(text, 32,
+                  "6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b");
+    assert_vector(text + 112, 2, "874d");
+    EVP_CIPHER_CTX_free(ctx);
+    vector_bytes(key, 32,
+                 "85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b");
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(fetched()->poly1305);
+    struct view said = view_text("Cryptographic Forum Research Group");
+    for (int round = 0; round < 2; round++) {  // keyed anew without a fetch
+        assert_int_equal(EVP_MAC_init(mac, key, 32, NULL), 1);
+        assert_int_equal(EVP_MAC_update(mac, said.p, said.n), 1);
+        assert_int_equal(EVP_MAC_final(mac, tag, &n, sizeof tag), 1);
+        assert_vector(tag, n, "a8061dc1305136c6c22b8baf0c0127a9");
+    }
+    EVP_MAC_CTX_free(mac);
 }
 
 // Both ends of one direction, and rooms for a packet.
@@ -283,6 +347,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seals_and_opens_vectors),
         cmocka_unit_test(ctr_matches_sp800_38a),
+        cmocka_unit_test(gcm_matches_test_case_4),
+        cmocka_unit_test(chacha_and_poly_match_rfc8439),
         cmocka_unit_test(layout_is_as_declared),
         cmocka_unit_test(wrong_key_lengths_are_refused),
         cmocka_unit_test(one_wrong_bit_is_refused),
