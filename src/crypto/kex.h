@@ -1,12 +1,12 @@
-// Key agreement methods with one blob each way (RFC 5656, RFC 8731, draft-ietf-sshm-mlkem-hybrid):
-// const objects; the transport does the messages.
+// Key agreement methods with one blob each way (RFC 5656, RFC 8731,
+// draft-ietf-sshm-mlkem-hybrid): const objects; the transport does the messages.
 #pragma once
 
 #include "base/secret.h"
 #include "crypto/digest.h"
 
-#define KEX_BLOB_MAX 1216    // ML-KEM-768 public key and X25519 point
-#define KEX_SECRET_MAX 160   // K as it is hashed, type prefix included
+#define KEX_BLOB_MAX 1216   // ML-KEM-768 public key and X25519 point
+#define KEX_SECRET_MAX 160  // K as it is hashed, type prefix included
 
 struct kex_alg {
     const char *name;
@@ -22,8 +22,8 @@ struct kex_offer;
 // Makes Q_C into blob (client_blob_len bytes).
 must_check enum err kex_offer_new(struct kex_offer **out, const struct kex_alg *alg,
                                   uint8_t *blob);
-// The shared secret from Q_S. `secret` gets K exactly as it enters the exchange hash and key
-// derivation: mpint for the plain methods, string for hybrids; secret->n bytes used.
+// The shared secret from Q_S. `secret` gets K exactly as it enters the exchange hash and
+// key derivation: mpint for the plain methods, string for hybrids; secret->n bytes used.
 // Contributory check, point validity and lengths included.
 must_check enum err kex_offer_finish(struct kex_offer *o, struct view server_blob,
                                      struct span *secret);
@@ -34,5 +34,6 @@ must_check enum err kex_answer(const struct kex_alg *alg, struct view client_blo
                                uint8_t *blob, struct span *secret);
 
 // RFC 4253 s.7.2: HASH(K || H || letter || session_id), extended to n bytes.
-must_check enum err kex_derive(const struct digest_alg *hash, struct view secret, struct view h,
-                               char letter, struct view session_id, uint8_t *out, size_t n);
+must_check enum err kex_derive(const struct digest_alg *hash, struct view secret,
+                               struct view h, char letter, struct view session_id,
+                               uint8_t *out, size_t n);

@@ -1,5 +1,5 @@
-// The algorithms, one row each; everything that lists algorithms is driven by it: negotiation,
-// defaults, -Q, configuration checks, manual pages, test matrices.
+// The algorithms, one row each; everything that lists algorithms is driven by it:
+// negotiation, defaults, -Q, configuration checks, manual pages, test matrices.
 #pragma once
 
 #include "base/buf.h"
@@ -42,8 +42,9 @@ const struct alg *alg_find(enum alg_kind kind, struct view name);
 // The default list of names for a side (ALG_DEFAULT_CLIENT or _SERVER), as a C string.
 must_check enum err alg_default_list(enum alg_kind kind, unsigned side, struct buf *out);
 
-// Applies OpenSSH's list syntax to the defaults: "a,b" replaces, "+a" appends, "-a*" removes by
-// pattern, "^a" puts in front. The result is a C string in `out` (NUL counted). ERR_CONFIG with
-// the fault naming the first unknown algorithm (and a similar one), or when nothing is left.
+// Applies OpenSSH's list syntax to the defaults: "a,b" replaces, "+a" appends, "-a*"
+// removes by pattern, "^a" puts in front. The result is a C string in `out` (NUL
+// counted). ERR_CONFIG with the fault naming the first unknown algorithm (and a similar
+// one), or when nothing is left.
 must_check enum err alg_list_apply(enum alg_kind kind, unsigned side, const char *spec,
                                    struct buf *out, struct fault *fault);

@@ -36,9 +36,9 @@ static inline int16_t barrett(int16_t a) {
     return (int16_t)(a - t * Q);
 }
 
-// One layer of butterflies. Each layer adds at most q to a number, seven of them stay
-// below 2^15.
-static inline void ntt_layer(int16_t *c, size_t len, const int16_t *zeta) {
+// One layer of butterflies; returns the next layer's zetas. Each layer adds at most q to
+// a number, seven of them stay below 2^15.
+static inline const int16_t *ntt_layer(int16_t *c, size_t len, const int16_t *zeta) {
     for (size_t start = 0; start < MLKEM_N; start += 2 * len) {
         int16_t z = *zeta++;
         for (size_t j = start; j < start + len; j++) {
@@ -47,19 +47,18 @@ static inline void ntt_layer(int16_t *c, size_t len, const int16_t *zeta) {
             c[j] = (int16_t)(c[j] + t);
         }
     }
+    return zeta;
 }
 
 void poly_ntt(struct poly *p) {
     const int16_t *zeta = zetas + 1;
-    for (size_t len = 128; len >= 2; len /= 2) {
-        ntt_layer(p->c, len, zeta);
-        zeta += 128 / len;
-    }
+    for (size_t len = 128; len >= 2; len /= 2)
+        zeta = ntt_layer(p->c, len, zeta);
     for (size_t i = 0; i < MLKEM_N; i++)
         p->c[i] = barrett(p->c[i]);
 }
 
-static inline void ntt_back_layer(int16_t *c, size_t len, const int16_t *zeta) {
+static inline const int16_t *ntt_back_layer(int16_t *c, size_t len, const int16_t *zeta) {
     for (size_t start = 0; start < MLKEM_N; start += 2 * len) {
         int16_t z = *zeta--;
         for (size_t j = start; j < start + len; j++) {
@@ -68,14 +67,13 @@ static inline void ntt_back_layer(int16_t *c, size_t len, const int16_t *zeta) {
             c[j + len] = multiply(z, (int16_t)(c[j + len] - t));
         }
     }
+    return zeta;
 }
 
 void poly_ntt_back(struct poly *p) {
     const int16_t *zeta = zetas + 127;
-    for (size_t len = 2; len <= 128; len *= 2) {
-        ntt_back_layer(p->c, len, zeta);
-        zeta -= 128 / len;
-    }
+    for (size_t len = 2; len <= 128; len *= 2)
+        zeta = ntt_back_layer(p->c, len, zeta);
     for (size_t i = 0; i < MLKEM_N; i++)
         p->c[i] = multiply(p->c[i], MONT_SQUARED_BY_128);
 }
@@ -143,7 +141,8 @@ void poly_decode12(struct poly *p, const uint8_t in[384]) {
 // round(2^d / q * x) mod 2^d by a product with 2^s / q: a division could take its time
 // from x. The factors are exact for every x below q.
 static inline unsigned compress10(int16_t x) {
-    return (unsigned)((((uint64_t)(uint16_t)x << 10) + (Q + 1) / 2) * 1290167 >> 32) & 0x3ff;
+    return (unsigned)((((uint64_t)(uint16_t)x << 10) + (Q + 1) / 2) * 1290167 >> 32) &
+           0x3ff;
 }
 
 static inline unsigned compress4(int16_t x) {
