@@ -102,14 +102,32 @@ static bool warm_up(void) {
     return good;
 }
 
+EVP_PKEY *fetched_ml_kem_key(void) {
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "ML-KEM-768", NULL);
+    EVP_PKEY *key = NULL;
+    if (ctx == NULL || EVP_PKEY_keygen_init(ctx) != 1 ||
+        EVP_PKEY_generate(ctx, &key) != 1)
+        key = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+// Making a key also loads what a sandboxed process could not.
+static bool ml_kem_works(void) {
+    EVP_KEM *kem = EVP_KEM_fetch(NULL, "ML-KEM-768", NULL);
+    EVP_PKEY *key = kem != NULL ? fetched_ml_kem_key() : NULL;
+    bool works = key != NULL;
+    EVP_PKEY_free(key);
+    EVP_KEM_free(kem);
+    return works;
+}
+
 enum err crypto_init(void) {
     if (ready)
         return OK;
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || !fetch_all())
         return fetched_failed(ERR_CRYPTO);
-    EVP_KEM *kem = EVP_KEM_fetch(NULL, "ML-KEM-768", NULL);
-    state.ml_kem = kem != NULL;
-    EVP_KEM_free(kem);
+    state.ml_kem = ml_kem_works();
     state.aes_in_hardware = aes_in_hardware();
     if (!warm_up())
         return fetched_failed(ERR_CRYPTO);

@@ -3,6 +3,8 @@
 
 #include "base/err.h"
 
-// Fetches every algorithm, so that processes forked later pay nothing. Once for each process
-// tree, before any other call of this layer. Loads no configuration file of libcrypto's.
+// Fetches every algorithm, so that processes forked later pay nothing. Once for each
+// process tree, before any other call of this layer (the registry's order depends on it,
+// too). Afterwards everything here works in forks and in sandboxes that may open nothing.
+// Loads no configuration file of libcrypto's.
 must_check enum err crypto_init(void);

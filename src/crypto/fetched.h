@@ -54,5 +54,8 @@ const struct fetched *fetched(void);
 // Digest object of a public-key signature or of an HMAC.
 const EVP_MD *fetched_md(const struct digest_alg *alg);
 
+// A fresh ML-KEM-768 key of libcrypto's, or NULL.
+EVP_PKEY *fetched_ml_kem_key(void);
+
 // Empties libcrypto's error queue and returns `e`: nothing else reads that queue.
 enum err fetched_failed(enum err e);

@@ -11,7 +11,7 @@
 
 static enum err kem_offer_libcrypto(struct kex_offer *o, uint8_t *ek) {
     size_t n = MLKEM768_PUBLIC;
-    o->mlkem = EVP_PKEY_Q_keygen(NULL, NULL, "ML-KEM-768");
+    o->mlkem = fetched_ml_kem_key();
     return o->mlkem != NULL && EVP_PKEY_get_raw_public_key(o->mlkem, ek, &n) == 1 &&
                    n == MLKEM768_PUBLIC
                ? OK

@@ -35,7 +35,9 @@ struct alg {
     };
 };
 
-// Rows of one kind in order of preference; NULL past the end.
+// Rows of one kind in order of preference; NULL past the end. The order of ciphers is AES
+// first where the CPU has instructions for it (crypto_init() finds out),
+// chacha20-poly1305 first where not.
 const struct alg *alg_at(enum alg_kind kind, size_t index);
 const struct alg *alg_find(enum alg_kind kind, struct view name);
 
