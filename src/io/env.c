@@ -23,10 +23,10 @@ static size_t find(const struct env *e, struct view name) {
 }
 
 static enum err grow(struct env *e) {
-    if (e->n + 1 < e->room)
-        return OK;
     if (e->n >= ENV_MAX)
         return ERR_LIMIT;
+    if (e->n + 1 < e->room)
+        return OK;
     size_t room = e->room == 0 ? 16 : e->room * 2;
     char **list = realloc(e->list, room * sizeof *list);
     if (list == NULL)

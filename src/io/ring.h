@@ -86,8 +86,9 @@ void ring_consume(struct ring *r);
 // is to be woken. A producer is woken when half of the ring is free.
 bool ring_wake(struct ring *r);
 
-// Before waiting. True: the other side will wake us. False: there is work (a record; room
-// for `least` bytes), go on. least is looked at for the producer only.
+// Before waiting, and after ring_wake(): who sleeps on what the other was never told of
+// sleeps for ever. True: the other side will wake us. False: there is work (a record;
+// room for `least` bytes), go on. least is looked at for the producer only.
 bool ring_sleep(struct ring *r, size_t least);
 
 // Positions: of this side's own making; the other's as last seen.
