@@ -77,10 +77,12 @@ enum err handle_kexinit(struct transport *t, const struct packet *p,
         t->phase = skip ? PHASE_GUESS : PHASE_KEX;
     else
         t->phase = skip ? PHASE_REKEY_GUESS : PHASE_REKEY_KEX;
-    if (transport_is_server(t))
+    bool guessed = transport_is_server(t) ? m.first_kex_packet_follows : x->guessed;
+    if (x->first)
+        t->agreed.guessed_right = guessed && right;
+    if (transport_is_server(t) || (guessed && right))
         return OK;
-    t->agreed.guessed_right = x->guessed && right;
-    return t->agreed.guessed_right ? OK : send_offer(t, x->algs.kex);
+    return send_offer(t, x->algs.kex);
 }
 
 enum err handle_skip(struct transport *t, const struct packet *p,

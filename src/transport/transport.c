@@ -12,6 +12,10 @@
 #define READ_MAX (256u * 1024u)
 // A packet that has begun, and a whole read behind it.
 #define IN_MAX (LIMIT_PACKET + 128u + 2 * READ_MAX)
+// The upper layers stop well before the reading does: two ends that both wait for the
+// other to read would wait for ever. Only answers to what was read can reach
+// LIMIT_OUT_PENDING.
+#define SEND_PENDING (LIMIT_OUT_PENDING / 4)
 // Past LIMIT_OUT_PENDING nothing new is taken, but one message and the answers to what
 // was read already still fit.
 #define OUT_MAX (LIMIT_OUT_PENDING + 4u * LIMIT_PACKET + 4u * IN_MAX)
@@ -221,7 +225,7 @@ enum err transport_next(struct transport *t, struct transport_event *event) {
 
 bool transport_can_send(const struct transport *t) {
     return !t->blocked && t->failed == OK && !t->closed &&
-           buf_len(&t->out_buf) <= LIMIT_OUT_PENDING;
+           buf_len(&t->out_buf) <= SEND_PENDING;
 }
 
 struct span transport_message(struct transport *t, size_t cap) {
@@ -248,6 +252,8 @@ static enum err sent(struct transport *t, enum err e, uint8_t number) {
 }
 
 enum err transport_send(struct transport *t, size_t n) {
+    if (t->out_buf.p == NULL)
+        return ERR_REFUSED;
     uint8_t number = n > 0 ? t->out_buf.p[t->out_buf.end + TRANSPORT_HEADROOM] : 0;
     TRY(may_send(t, n, number));
     return sent(t, packet_out_seal(t, n), number);

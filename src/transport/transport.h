@@ -77,7 +77,9 @@ struct transport_agreed {
     const char *kex, *host_key, *cipher_c2s, *cipher_s2c, *mac_c2s,
         *mac_s2c;  // "" where AEAD
     const char *compression_c2s, *compression_s2c;
-    bool strict, guessed_right;
+    bool strict;
+    bool guessed_right;  // the client's guess of the first exchange was made, and was
+                         // right
 };
 
 // Views are valid until the next call that is not a getter.
@@ -135,7 +137,8 @@ must_check enum err transport_answer_host_key(struct transport *t, uint32_t tick
 
 // ---- out ----
 // May a message of the upper layers be sent now? False before the first keys, from our
-// KEXINIT to our NEWKEYS, while LIMIT_OUT_PENDING bytes wait, and after the end.
+// KEXINIT to our NEWKEYS, while LIMIT_OUT_PENDING / 4 bytes wait, and
+// after the end.
 bool transport_can_send(const struct transport *t);
 // Room for a payload of up to cap bytes inside the packet to come; {NULL, 0} if it cannot
 // be sent. Nothing else may be called between this and transport_send(), but giving up is

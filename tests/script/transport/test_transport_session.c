@@ -29,6 +29,7 @@ static void test_every_split(void **state) {
         assert_true(transport_agreed(p.client.t)->strict);
         assert_true(transport_agreed(p.server.t)->strict);
         assert_int_equal(transport_agreed(p.client.t)->guessed_right, split % 2 == 0);
+        assert_int_equal(transport_agreed(p.server.t)->guessed_right, split % 2 == 0);
         // server-sig-algs and ping; ping
         assert_int_equal(p.client.seen[TRANSPORT_EXT_INFO], 2);
         assert_int_equal(p.server.seen[TRANSPORT_EXT_INFO], 1);
@@ -441,6 +442,27 @@ static void test_steady_state(void **state) {
     pair_free(&p);
 }
 
+// Two ends that both fill their output before they read come out of it.
+static void test_both_full(void **state) {
+    static uint8_t data[32000] = {SSH_MSG_CHANNEL_DATA};
+    struct pair p;
+    (void)state;
+    pair_init(&p);
+    pair_start(&p);
+    pair_login(&p);
+    unsigned up = 0, down = 0;
+    while (transport_can_send(p.client.t) && ++up < 1000)
+        assert_int_equal(transport_send_view(p.client.t, view_of(data, sizeof data)), OK);
+    while (transport_can_send(p.server.t) && ++down < 1000)
+        assert_int_equal(transport_send_view(p.server.t, view_of(data, sizeof data)), OK);
+    assert_true(up < 200 && down < 200);
+    assert_non_null(transport_in(p.client.t).p);
+    pair_run(&p);
+    assert_int_equal(p.server.seen[TRANSPORT_MESSAGE], 2 + up);
+    assert_int_equal(p.client.seen[TRANSPORT_MESSAGE], 2 + down);
+    pair_free(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_split),
@@ -457,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_rooms),
         cmocka_unit_test(test_unimplemented_and_idle),
         cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_both_full),
         cmocka_unit_test(test_steady_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
