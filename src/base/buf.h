@@ -1,7 +1,8 @@
 // A linear byte queue with a mandatory maximum: written at its end, read from its front.
 //
-// Invariants: start <= end <= room <= max. It grows geometrically, never past `max`; it is not
-// shrunk or wiped when emptied (steady state allocates nothing). For secrets see base/secret.h.
+// Invariants: start <= end <= room <= max. It grows geometrically, never past `max`; it
+// is not shrunk or wiped when emptied (steady state allocates nothing). For secrets see
+// base/secret.h.
 #pragma once
 
 #include "base/bytes.h"
@@ -22,7 +23,7 @@ static inline size_t buf_len(const struct buf *b) {
 }
 
 static inline struct view buf_view(const struct buf *b) {
-    return view_of(b->p + b->start, b->end - b->start);
+    return b->p != NULL ? view_of(b->p + b->start, b->end - b->start) : view_of(NULL, 0);
 }
 
 // At least n bytes of room at the end, for buf_added(); the unread bytes may move.

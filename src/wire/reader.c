@@ -3,7 +3,7 @@
 #include "base/limits.h"
 
 struct reader reader_of(struct view v) {
-    return (struct reader){v.p, v.p + v.n, OK};
+    return (struct reader){v.p, v.n > 0 ? v.p + v.n : v.p, OK};
 }
 
 static void fail(struct reader *r, enum err e) {
@@ -18,7 +18,8 @@ struct view read_bytes(struct reader *r, size_t n) {
         return view_of(r->end, 0);
     }
     struct view v = {r->p, n};
-    r->p += n;
+    if (n > 0)
+        r->p += n;
     return v;
 }
 

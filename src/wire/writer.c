@@ -5,7 +5,7 @@ struct writer writer_to_buf(struct buf *b) {
 }
 
 struct writer writer_to_span(struct span s) {
-    return (struct writer){.p = s.p, .end = s.p + s.n};
+    return (struct writer){.p = s.p, .end = s.n > 0 ? s.p + s.n : s.p};
 }
 
 void write_bytes(struct writer *w, struct view v) {
