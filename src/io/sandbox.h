@@ -54,6 +54,9 @@ struct sandbox_identity {
     gid_t gid;
 };
 
+// With SANDBOX_NO_NEW_FILES writing to a regular file ends the process (RLIMIT_FSIZE 0):
+// a confined gate logs through a socket or pipe.
+//
 // What was reached, for the log.
 struct sandbox_report {
     bool empty_root, namespaces, landlock, seccomp, identity;

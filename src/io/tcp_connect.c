@@ -45,11 +45,14 @@ static void note(struct tcp_connect *c, const struct attempt *a, const char *wha
              shown.port, what);
 }
 
-static void add_address(struct tcp_connect *c, const struct addrinfo *ai) {
+bool tcp_connect_add(struct tcp_connect *c, const struct sockaddr *address, socklen_t n) {
+    if (c->n >= TCP_CONNECT_ADDRESSES || n > sizeof c->attempts[0].address)
+        return false;
     struct attempt *a = &c->attempts[c->n++];
-    memcpy(&a->address, ai->ai_addr, ai->ai_addrlen);
-    a->length = ai->ai_addrlen;
+    memcpy(&a->address, address, n);
+    a->length = n;
     a->fd = -1;
+    return true;
 }
 
 static const struct addrinfo *next_of(const struct addrinfo *ai, int family, bool same) {
@@ -64,11 +67,11 @@ static void interleave(struct tcp_connect *c, const struct addrinfo *list) {
     const struct addrinfo *one = list, *other = next_of(list, family, false);
     while ((one != NULL || other != NULL) && c->n < TCP_CONNECT_ADDRESSES) {
         if (one != NULL) {
-            add_address(c, one);
+            (void)tcp_connect_add(c, one->ai_addr, one->ai_addrlen);
             one = next_of(one->ai_next, family, true);
         }
         if (other != NULL && c->n < TCP_CONNECT_ADDRESSES) {
-            add_address(c, other);
+            (void)tcp_connect_add(c, other->ai_addr, other->ai_addrlen);
             other = next_of(other->ai_next, family, false);
         }
     }

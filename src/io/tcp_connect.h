@@ -33,6 +33,9 @@ struct tcp_connect;
 // filled.
 must_check enum err tcp_connect_new(struct tcp_connect **c, const struct tcp_target *t,
                                     struct fault *f);
+// One more address to try, behind those of the name (one that is known from before).
+// False if there are TCP_CONNECT_ADDRESSES already. Before the first step.
+bool tcp_connect_add(struct tcp_connect *c, const struct sockaddr *address, socklen_t n);
 void tcp_connect_drop(
     struct tcp_connect *c);  // closes what is not handed over; NULL is fine
 

@@ -132,6 +132,65 @@ static void connecting_meets_its_deadline(void **state) {
     close(listener);
 }
 
+// Runs a race to its end; returns how long it took, -1 if nobody won.
+static int64_t race(struct tcp_connect *c) {
+    uint64_t before = clock_ms();
+    int fd;
+    for (;;) {
+        struct pollfd watched[TCP_CONNECT_ADDRESSES];
+        enum err e = tcp_connect_step(c, clock_ms(), &fd, NULL);
+        if (e != OK || fd >= 0)
+            break;
+        size_t n = tcp_connect_poll(c, watched, TCP_CONNECT_ADDRESSES);
+        poll(watched, n, clock_poll_ms(clock_ms(), tcp_connect_deadline(c)));
+    }
+    bool won = fd >= 0;
+    fd_close(&fd);
+    tcp_connect_drop(c);
+    return won ? (int64_t)(clock_ms() - before) : -1;
+}
+
+// The first address does not answer, the second does: it is asked 250 ms later, and wins.
+// Where the first refuses, nobody waits.
+static void second_address_wins(void **state) {
+    (void)state;
+    uint16_t port, full_port;
+    int good = listen_loopback(&port), full = listen_loopback(&full_port), filler[8];
+    size_t open = fd_count_open();
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(full_port)};
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (int i = 0; i < 8; i++) {
+        filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(filler[i], (struct sockaddr *)&in, sizeof in);
+    }
+    struct tcp_connect *c;
+    struct tcp_target t = {.host = "127.0.0.1",
+                           .port = full_port,
+                           .deadline = clock_ms() + 20000,
+                           .dscp = -1};
+    in.sin_port = htons(port);
+    assert_int_equal(tcp_connect_new(&c, &t, NULL), OK);
+    assert_true(tcp_connect_add(c, (struct sockaddr *)&in, sizeof in));
+    int64_t took = race(c);
+    assert_true(took >= TCP_CONNECT_STEP_MS - 2);
+    assert_true(took < 15000);
+    for (int i = 0; i < 8; i++)
+        close(filler[i]);
+    close(full);
+    t.step_ms = 60000;
+    assert_int_equal(tcp_connect_new(&c, &t, NULL), OK);
+    assert_true(tcp_connect_add(c, (struct sockaddr *)&in, sizeof in));
+    took = race(c);
+    assert_true(took >= 0 && took < 15000);
+    assert_int_equal(tcp_connect_new(&c, &t, NULL), OK);
+    for (int i = 1; i < TCP_CONNECT_ADDRESSES; i++)
+        assert_true(tcp_connect_add(c, (struct sockaddr *)&in, sizeof in));
+    assert_false(tcp_connect_add(c, (struct sockaddr *)&in, sizeof in));
+    tcp_connect_drop(c);
+    assert_int_equal(fd_count_open(), open - 1);
+    close(good);
+}
+
 static void dscp_names(void **state) {
     (void)state;
     int v = 0;
@@ -276,6 +335,7 @@ int main(void) {
         cmocka_unit_test(tuning_of_a_pipe_is_no_error),
         cmocka_unit_test(connecting_fails_in_words),
         cmocka_unit_test(connecting_meets_its_deadline),
+        cmocka_unit_test(second_address_wins),
         cmocka_unit_test(dscp_names),
         cmocka_unit_test(messages_with_descriptors),
         cmocka_unit_test(flood_of_descriptors),
