@@ -59,6 +59,10 @@ must_check enum err key_verify(const struct key *k, const struct signature_alg *
 const char *key_fingerprint(char *out, size_t size, struct view blob,
                             const struct digest_alg *hash);
 
+// The SHA-1 of a blob in Bubble Babble (ssh-keygen -B); out has KEY_FINGERPRINT_SIZE
+// bytes or so; returns it.
+const char *key_bubblebabble(char *out, size_t size, struct view blob);
+
 // A picture of a fingerprint's hash: lines of 19 characters, each ended by a newline but
 // the last (ssh-keygen -l -v, VisualHostKey). out has KEY_ART_SIZE bytes; returns it.
 #define KEY_ART_SIZE 256

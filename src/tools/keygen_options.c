@@ -1,0 +1,234 @@
+// The command line of ssh-keygen: every letter that OpenSSH has, ours and those that are
+// to come.
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "crypto/key_cipher.h"
+#include "tools/keygen.h"
+
+static const char usage_text[] =
+    "usage: ssh-keygen [-q] [-a rounds] [-b bits] [-C comment] [-f output_keyfile]\n"
+    "                  [-m format] [-N new_passphrase] [-t ecdsa | ed25519 | rsa]\n"
+    "                  [-Z cipher]\n"
+    "       ssh-keygen -p [-a rounds] [-f keyfile] [-m format] [-N new_passphrase]\n"
+    "                   [-P old_passphrase] [-Z cipher]\n"
+    "       ssh-keygen -i [-f input_keyfile] [-m key_format]\n"
+    "       ssh-keygen -e [-f input_keyfile] [-m key_format]\n"
+    "       ssh-keygen -y [-f input_keyfile] [-P passphrase]\n"
+    "       ssh-keygen -c [-a rounds] [-C comment] [-f keyfile] [-P passphrase]\n"
+    "       ssh-keygen -l [-v] [-E fingerprint_hash] [-f input_keyfile]\n"
+    "       ssh-keygen -B [-f input_keyfile]\n"
+    "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
+    "       ssh-keygen -H [-f known_hosts_file]\n"
+    "       ssh-keygen -R hostname [-f known_hosts_file]\n"
+    "       ssh-keygen -A [-a rounds] [-f prefix_path]\n";
+
+int keygen_fail(const char *format, ...) {
+    va_list ap;
+    fflush(stdout);
+    fputs("ssh-keygen: ", stderr);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return KEYGEN_FAILED;
+}
+
+static int usage(void) {
+    fputs(usage_text, stderr);
+    return KEYGEN_USAGE;
+}
+
+enum kind {
+    TEXT,     // a string into a field
+    FLAG,     // a bool set
+    COMMAND,  // a command without argument
+    HOST,     // a command with a host
+    NUMBER,   // by a function
+    LATER,    // OpenSSH has it, we do not yet
+    IGNORED,
+};
+
+struct option {
+    char letter;
+    enum kind kind;
+    bool argument;
+    size_t field;
+    const char *what;  // of LATER
+};
+
+#define FIELD(name) offsetof(struct keygen, name)
+static const struct option options[] = {
+    {'a', NUMBER, true, 0, NULL},
+    {'b', NUMBER, true, 0, NULL},
+    {'E', NUMBER, true, 0, NULL},
+    {'C', TEXT, true, FIELD(comment), NULL},
+    {'f', TEXT, true, FIELD(file), NULL},
+    {'N', TEXT, true, FIELD(new_pass), NULL},
+    {'P', TEXT, true, FIELD(old_pass), NULL},
+    {'t', TEXT, true, FIELD(type), NULL},
+    {'Z', TEXT, true, FIELD(cipher), NULL},
+    {'m', TEXT, true, FIELD(format), NULL},
+    {'q', FLAG, false, FIELD(quiet), NULL},
+    {'v', FLAG, false, FIELD(verbose), NULL},
+    {'o', IGNORED, false, 0, NULL},
+    {'l', FLAG, false, FIELD(fingerprint), NULL},
+    {'H', FLAG, false, FIELD(hash_hosts), NULL},
+    {'A', COMMAND, false, 0, NULL},
+    {'p', COMMAND, false, 0, NULL},
+    {'c', COMMAND, false, 0, NULL},
+    {'y', COMMAND, false, 0, NULL},
+    {'B', COMMAND, false, 0, NULL},
+    {'e', COMMAND, false, 0, NULL},
+    {'i', COMMAND, false, 0, NULL},
+    {'F', HOST, true, 0, NULL},
+    {'R', HOST, true, 0, NULL},
+    {'D', LATER, true, 0, "keys of a PKCS#11 token"},
+    {'g', LATER, false, 0, "generic DNS records"},
+    {'h', LATER, false, 0, "host certificates"},
+    {'I', LATER, true, 0, "certificates"},
+    {'k', LATER, false, 0, "revocation lists"},
+    {'K', LATER, false, 0, "resident keys of a security key"},
+    {'L', LATER, false, 0, "certificates"},
+    {'M', LATER, true, 0, "Diffie-Hellman groups"},
+    {'n', LATER, true, 0, "certificates"},
+    {'O', LATER, true, 0, "options of security keys and certificates"},
+    {'Q', LATER, false, 0, "revocation lists"},
+    {'r', LATER, true, 0, "DNS records"},
+    {'s', LATER, true, 0, "certificates"},
+    {'u', LATER, false, 0, "revocation lists"},
+    {'U', LATER, false, 0, "certificates by an agent"},
+    {'V', LATER, true, 0, "certificates"},
+    {'w', LATER, true, 0, "security keys"},
+    {'Y', LATER, true, 0, "signatures of files"},
+    {'z', LATER, true, 0, "certificates"},
+};
+#define OPTIONS (sizeof options / sizeof options[0])
+
+static const struct option *option_find(int letter) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (options[i].letter == letter)
+            return &options[i];
+    }
+    return NULL;
+}
+
+static int set_number(struct keygen *k, int letter, const char *text) {
+    uint64_t n = 0;
+    if (letter == 'a' && text_number(text, 1, LIMIT_KDF_ROUNDS, &n)) {
+        k->rounds = (uint32_t)n;
+        return 0;
+    }
+    if (letter == 'a')
+        return keygen_fail("bad number of rounds \"%s\": 1 to %d", text,
+                           LIMIT_KDF_ROUNDS);
+    if (text_number(text, 1, UINT16_MAX, &n)) {
+        k->bits = (unsigned)n;
+        return 0;
+    }
+    return keygen_fail("bad number of bits \"%s\"", text);
+}
+
+static int set_hash(struct keygen *k, const char *text) {
+    char name[16];
+    (void)text_copy(name, sizeof name, view_text(text));
+    for (char *p = name; *p != '\0'; p++)
+        *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
+    k->hash = digest_find(name);
+    return k->hash != NULL ? 0 : keygen_fail("Invalid hash algorithm \"%s\"", text);
+}
+
+static int set_command(struct keygen *k, int letter) {
+    if (k->command != 0 && k->command != letter) {
+        fprintf(stderr, "ssh-keygen: -%c and -%c do not go together\n", k->command,
+                letter);
+        return usage();
+    }
+    k->command = letter;
+    return 0;
+}
+
+static int set_option(struct keygen *k, const struct option *o, const char *text) {
+    void *field = (char *)k + o->field;
+    switch (o->kind) {
+    case TEXT:
+        *(const char **)field = text;
+        return 0;
+    case FLAG:
+        *(bool *)field = true;
+        return 0;
+    case HOST:
+        k->host = text;
+        return set_command(k, o->letter);
+    case COMMAND:
+        return set_command(k, o->letter);
+    case NUMBER:
+        return o->letter == 'E' ? set_hash(k, text) : set_number(k, o->letter, text);
+    case LATER:
+        fprintf(stderr, "ssh-keygen: -%c (%s) is not supported by Bowline yet\n",
+                o->letter, o->what);
+        return KEYGEN_USAGE;
+    case IGNORED:
+        return 0;
+    }
+    return usage();
+}
+
+static void getopt_string(char *out) {
+    *out++ = ':';
+    for (size_t i = 0; i < OPTIONS; i++) {
+        *out++ = options[i].letter;
+        if (options[i].argument)
+            *out++ = ':';
+    }
+    *out = '\0';
+}
+
+static int unknown_letter(int letter, int at) {
+    if (letter == '?' && at == '?')
+        return usage();
+    fprintf(stderr,
+            letter == ':' ? "ssh-keygen: option -%c needs an argument\n"
+                          : "ssh-keygen: unknown option -%c\n",
+            at);
+    return usage();
+}
+
+// -l and -H are commands by themselves and flags of -F.
+static void settle_command(struct keygen *k) {
+    if (k->command == 0 && k->hash_hosts)
+        k->command = 'H';
+    else if (k->command == 0 && k->fingerprint)
+        k->command = 'l';
+}
+
+static int check(const struct keygen *k) {
+    if (k->cipher != NULL && key_cipher_find(view_text(k->cipher)) == NULL)
+        return keygen_fail("Invalid private key cipher \"%s\"", k->cipher);
+    if (k->host != NULL && k->host[0] == '\0')
+        return keygen_fail("empty host name");
+    return 0;
+}
+
+int keygen_options(struct keygen *k, int argc, char **argv) {
+    char letters[2 * OPTIONS + 2];
+    getopt_string(letters);
+    opterr = 0;
+    for (int c; (c = getopt(argc, argv, letters)) != -1;) {
+        const struct option *o = option_find(c);
+        int status = o != NULL ? set_option(k, o, optarg) : unknown_letter(c, optopt);
+        if (status != 0)
+            return status;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "Too many arguments.\n");
+        return usage();
+    }
+    settle_command(k);
+    return check(k);
+}
