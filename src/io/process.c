@@ -97,7 +97,7 @@ static int run_child(void *arg) {
     default_signals(!s->keep_mask);
     start->doing = prepare(s);
     if (start->doing == NULL) {
-        if (!s->keep_fds) {
+        if (!s->keep_nice_fds) {
             static const int keep[] = {0, 1, 2};
             fd_close_all_but(keep, 3);
         }

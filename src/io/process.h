@@ -21,11 +21,11 @@ struct process_spec {
     const char *cwd;    // NULL: as it is; one that fails falls back to `cwd_fallback`
     const char *cwd_fallback;  // NULL: none, then the failure is the result
     int fd_in, fd_out,
-        fd_err;        // become 0, 1, 2; -1: /dev/null. All the others are closed
-    int tty;           // slave that becomes the controlling terminal; -1: none
-    bool new_session;  // setsid(); implied by tty
-    bool keep_mask;    // else: no signal is blocked, none ignored
-    bool keep_fds;     // do not close others (they are close-on-exec anyway)
+        fd_err;          // become 0, 1, 2; -1: /dev/null. All the others are closed
+    int tty;             // slave that becomes the controlling terminal; -1: none
+    bool new_session;    // setsid(); implied by tty
+    bool keep_mask;      // else: no signal is blocked, none ignored
+    bool keep_nice_fds;  // do not close others (they are close-on-exec anyway)
     const struct process_limit *limits;
     size_t limits_n;
 };
