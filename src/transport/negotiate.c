@@ -71,7 +71,7 @@ enum err negotiate_offer(struct transport *t, struct exchange *x) {
 
 static enum err nothing_common(struct transport *t, const char *what, struct view ours,
                                struct view theirs) {
-    char clean_ours[88], clean_theirs[88];
+    char clean_ours[80], clean_theirs[80];
     return fault_set(&t->fault, ERR_NEGOTIATION, SSH_MSG_KEXINIT,
                      "KEXINIT: no %s in common: ours %s; theirs %s", what,
                      text_clean(clean_ours, sizeof clean_ours, ours),

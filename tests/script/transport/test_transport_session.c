@@ -294,6 +294,25 @@ static void test_rekey_both_at_once(void **state) {
     pair_free(&p);
 }
 
+// Byte by byte, and keys renewed every few packets.
+static void test_rekeys_bytewise(void **state) {
+    (void)state;
+    for (size_t split = 1; split < 4; split += 2) {
+        struct pair p;
+        pair_init(&p);
+        p.split = split;
+        p.client.config.rekey_packets = 7;
+        p.server.config.rekey_bytes = 5000;
+        pair_start(&p);
+        pair_login(&p);
+        run_flows(&p, 60, 2000);
+        // Between our NEWKEYS and theirs all the rest goes out, a byte being slow.
+        assert_true(transport_counts(p.client.t).exchanges >= 3);
+        check_agreed(&p);
+        pair_free(&p);
+    }
+}
+
 static void test_deadline(void **state) {
     struct pair p;
     (void)state;
@@ -473,6 +492,7 @@ int main(void) {
         cmocka_unit_test(test_host_key_types),
         cmocka_unit_test(test_rekeys),
         cmocka_unit_test(test_rekey_both_at_once),
+        cmocka_unit_test(test_rekeys_bytewise),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_wrong_guess),
         cmocka_unit_test(test_ping),
