@@ -4,15 +4,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// Length of the valid UTF-8 sequence at p (1 to 4), 0 if none; *rune is its code point.
-static size_t utf8_length(const uint8_t *p, size_t n, uint32_t *rune) {
+size_t text_utf8(struct view v, uint32_t *rune) {
+    const uint8_t *p = v.p;
+    if (v.n == 0)
+        return 0;
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t len = p[0] < 0x80           ? 1
                  : (p[0] >> 5) == 0x06 ? 2
                  : (p[0] >> 4) == 0x0e ? 3
                  : (p[0] >> 3) == 0x1e ? 4
                                        : 0;
-    if (len == 0 || len > n)
+    if (len == 0 || len > v.n)
         return 0;
     uint32_t r = len == 1 ? p[0] : p[0] & (0x7fu >> len);
     for (size_t i = 1; i < len; i++) {
@@ -69,7 +71,7 @@ static size_t clean(char *out, size_t size, struct view v, unsigned flags) {
     }
     for (size_t i = 0; i < v.n;) {
         uint32_t rune = 0;
-        size_t len = utf8_length(v.p + i, v.n - i, &rune);
+        size_t len = text_utf8(view_of(v.p + i, v.n - i), &rune);
         bool plain = len > 0 && passes(rune, flags);
         bool backslash = !plain && len > 0 && rune == '\\';
         size_t take = len > 0 ? len : 1;

@@ -18,6 +18,10 @@ const char *text_one_line(char *out, size_t size, struct view mixed);
 // terminal). Returns the length.
 size_t text_clean_lines(char *out, size_t size, struct view foreign);
 
+// Bytes of the valid UTF-8 sequence at the front (1 to 4), 0 if there is none; *rune is
+// its code point. Overlong forms, surrogates and what lies above U+10FFFF are not valid.
+size_t text_utf8(struct view v, uint32_t *rune);
+
 // Copies with NUL; false when it did not fit (then out holds what fitted).
 bool text_copy(char *out, size_t size, struct view v);
 
