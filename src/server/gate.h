@@ -1,0 +1,68 @@
+// The gate: transport and authentication for one link, for its whole life. It has three
+// descriptors: the link, the keeper's socket, and later the seam to the holder. Nothing
+// else can be reached from here (io/sandbox.h), and nothing it says is taken on trust.
+#pragma once
+
+#include "auth/server.h"
+#include "base/log.h"
+#include "server/ipc.h"
+#include "server/seam.h"
+#include "server/settings.h"
+#include "transport/transport.h"
+
+// What the listener hands to a gate it has forked.
+struct gate_start {
+    int link, keeper;  // the gate's now
+    const struct settings *settings;
+    const char *peer;
+    uint16_t peer_port;
+};
+
+// Runs until the link ends, and ends the process.
+_Noreturn void gate_run(const struct gate_start *start);
+
+// ---- inside the gate ----
+
+struct gate {
+    int link, keeper;
+    const struct settings *settings;
+    struct log log;
+    struct ipc_log_sink log_sink;
+    struct ipc_side keeper_side;
+    struct transport *transport;
+    struct auth_server *auth;  // NULL before the first keys and after SUCCESS
+    bool authenticated, keeper_gone, link_eof;
+    uint64_t grace_deadline;
+    uint64_t now, busy_at;  // busy_at: something last happened
+    bool idle_done;
+
+    bool seam_open;
+    struct seam seam;
+    struct buf held;    // a message that the seam had no room for
+    bool ring_full;     // upwards
+    size_t ring_least;  // room that the largest message of this peer needs
+
+    bool ending;  // DISCONNECT is in the output; flush and end
+    enum gate_cause cause;
+    uint32_t reason;
+    char text[FAULT_TEXT_SIZE];
+};
+
+// Ends the link: what has the peer to know is in the transport's output already. The
+// first cause counts.
+void gate_end(struct gate *g, enum gate_cause cause, uint32_t reason, const char *text);
+// Our own error: DISCONNECT where the protocol allows one, and the end.
+void gate_fault(struct gate *g, enum err e, const struct fault *fault);
+
+// gate_auth.c
+void gate_auth_start(struct gate *g);
+void gate_auth_message(struct gate *g, struct view message, uint32_t sequence);
+void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m);
+void gate_auth_answer(struct gate *g, const struct ipc_answer *m);
+
+// gate_seam.c
+void gate_seam_open(struct gate *g, int fd);
+bool gate_seam_can_take(struct gate *g);     // a message of the peer's
+struct span gate_seam_room(struct gate *g);  // for transport_next_into()
+void gate_seam_up(struct gate *g, struct view message, struct span room);
+void gate_seam_down(struct gate *g);  // holder to transport, one turn's worth

@@ -1,0 +1,422 @@
+#include "server/holder.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "connection/requests.h"
+#include "io/account.h"
+#include "io/fd.h"
+#include "io/privilege.h"
+#include "io/sandbox.h"
+#include "server/settings.h"
+#include "wire/messages.h"
+
+#define IDLE_MS 5000      // quiet for so long: the ring and buffers are given back
+#define RING_LEAST 4096u  // as in holder_stream.c
+#define MESSAGES_A_TURN 256
+
+void holder_end(struct holder *h, uint32_t reason, const char *text) {
+    if (h->ending)
+        return;
+    h->ending = true;
+    seam_end(&h->seam, reason, text);
+}
+
+void holder_status(struct holder *h, const char *tty) {
+    struct ipc_status status = {(uint32_t)h->sessions_n, view_text(tty)};
+    bool sent;
+    enum err e = ipc_try_send(h->start->keeper, IPC_STATUS, &status, -1, &sent);
+    (void)e;  // who is on is told again with the next change
+}
+
+static void connection_failed(struct holder *h, enum err e) {
+    const struct fault *f = connection_fault(h->connection);
+    const char *text = f->text[0] != '\0' ? fault_text(f) : err_text(e);
+    log_error(&h->log, "connection of %s from %s port %u: %s", h->user, h->start->peer,
+              h->start->peer_port, text);
+    holder_end(h, err_disconnect_reason(e), text);
+}
+
+// ---- out ----
+
+// Control messages to the gate, in order, while it takes them.
+static void flush_control(struct holder *h) {
+    struct view m;
+    while (holder_send_unsent(h) && (m = connection_out(h->connection)).n > 0) {
+        bool sent = false;
+        if (seam_send(&h->seam, m, &sent) != OK) {
+            h->ending = true;
+            return;
+        }
+        h->blocked = !sent;
+        if (!sent)
+            return;
+        connection_out_done(h->connection);
+    }
+}
+
+// ---- in ----
+
+static void opened(struct holder *h, const struct connection_event *event) {
+    struct connection *c = h->connection;
+    const struct request_type *type =
+        request_find(REQUEST_OPEN, REQUEST_BY_CLIENT, event->name);
+    bool session = view_is(event->name, "session");
+    enum err e = OK;
+    if (session && !h->no_more_sessions && h->sessions_n < h->config.max_sessions)
+        session_open(h, event->channel);
+    else if (session)
+        e = connection_refuse(c, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED,
+                              "open failed: no more sessions");
+    else if (type != NULL)
+        e = connection_refuse(c, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED,
+                              "open failed: not allowed here");
+    else
+        e = connection_refuse(c, event->channel, OPEN_UNKNOWN_CHANNEL_TYPE,
+                              "unknown channel type");
+    if (e != OK)
+        connection_failed(h, e);
+}
+
+static void global_request(struct holder *h, const struct connection_event *event) {
+    enum err e = OK;
+    bool known = view_is(event->name, "no-more-sessions@openssh.com");
+    if (known)
+        h->no_more_sessions = true;
+    if (event->want_reply)
+        e = connection_global_reply(h->connection, known, view_of(NULL, 0));
+    if (e != OK)
+        connection_failed(h, e);
+}
+
+static void channel_request(struct holder *h, const struct connection_event *event) {
+    struct session *s = event->user;
+    uint32_t channel = event->channel;
+    bool want_reply = event->want_reply;
+    bool done = s != NULL && session_request(s, event->name, event->fields);
+    enum err e = want_reply ? connection_reply(h->connection, channel, done) : OK;
+    if (e != OK)
+        connection_failed(h, e);
+}
+
+// A channel whose session is over already: its data still counts for the window.
+static void stray_data(struct holder *h, const struct connection_event *event) {
+    enum err e =
+        connection_consumed(h->connection, event->channel, event->data.n, h->now);
+    if (e != OK)
+        connection_failed(h, e);
+}
+
+static void take_event(struct holder *h, const struct connection_event *event) {
+    struct session *s = event->user;
+    switch (event->kind) {
+    case CONNECTION_OPEN:
+        opened(h, event);
+        break;
+    case CONNECTION_DATA:
+        if (s != NULL && event->extended == 0)
+            session_input(s, event->data);
+        else
+            stray_data(h, event);
+        break;
+    case CONNECTION_EOF:
+        if (s != NULL)
+            session_input_eof(s);
+        break;
+    case CONNECTION_PEER_CLOSE:
+        if (s != NULL)
+            session_hang_up(s);
+        else if (connection_close(h->connection, event->channel) != OK)
+            h->ending = true;
+        break;
+    case CONNECTION_CLOSED:
+        h->sessions_n--;
+        break;
+    case CONNECTION_REQUEST:
+        channel_request(h, event);
+        break;
+    case CONNECTION_GLOBAL_REQUEST:
+        global_request(h, event);
+        break;
+    default:
+        break;
+    }
+}
+
+static void pull_events(struct holder *h) {
+    struct connection_event event;
+    while (!h->ending && connection_next(h->connection, &event))
+        take_event(h, &event);
+}
+
+static void take_message(struct holder *h, struct view message) {
+    h->heard_at = h->now;
+    h->probes = 0;
+    if (h->connection == NULL) {
+        h->ending = true;
+        return;
+    }
+    enum err e = connection_in(h->connection, message, h->now);
+    if (e == OK)
+        pull_events(h);
+    else if (e != ERR_UNSUPPORTED)  // the gate has answered those
+        connection_failed(h, e);
+}
+
+static void take_hello(struct holder *h, struct view ident) {
+    size_t n = sizeof SETTINGS_IDENT_BOWLINE - 1;
+    bool bowline = ident.n >= n && memcmp(ident.p, SETTINGS_IDENT_BOWLINE, n) == 0;
+    uint32_t packet = bowline ? LIMIT_CHANNEL_PACKET_BOWLINE : LIMIT_CHANNEL_PACKET;
+    struct connection_config config = {
+        .server = true,
+        .max_channels = LIMIT_CHANNELS,
+        .max_packet = packet,
+        .max_packet_out = packet,
+    };
+    if (connection_new(&h->connection, &config) != OK)
+        h->ending = true;
+}
+
+// May the peer be read? Not while our answers to it do not go out.
+static bool may_take(const struct holder *h) {
+    return !h->ending && !h->blocked &&
+           (h->connection == NULL || connection_in_ready(h->connection));
+}
+
+// True: there is more.
+static bool pull_seam(struct holder *h) {
+    for (int i = 0; i < MESSAGES_A_TURN; i++) {
+        struct seam_event event;
+        struct fault fault = {0};
+        if (!may_take(h))
+            return false;
+        enum err e = seam_next(&h->seam, &event, &fault);
+        if (e != OK) {
+            if (e != ERR_CLOSED)
+                log_error(&h->log, "%s", fault_text(&fault));
+            h->ending = true;
+            return false;
+        }
+        if (event.kind == SEAM_NONE)
+            return false;
+        h->busy_at = h->now;
+        if (event.kind == SEAM_HELLO)
+            take_hello(h, event.message);
+        else if (event.kind == SEAM_END)
+            h->ending = true;
+        else
+            take_message(h, event.message);
+        if (event.kind == SEAM_SLOT && seam_taken(&h->seam) != OK)
+            h->ending = true;
+        if (h->connection != NULL && !h->ending)
+            flush_control(h);
+    }
+    return true;
+}
+
+static void on_seam(void *arg, uint32_t ready) {
+    struct holder *h = arg;
+    if (ready & LOOP_OUT)
+        h->blocked = false;
+    if (ready & (LOOP_IN | LOOP_HUP | LOOP_ERR)) {
+        h->ring_wait = false;
+        seam_turn(&h->seam);
+    }
+}
+
+// ---- the keeper ----
+
+static void on_keeper(void *arg, uint32_t ready) {
+    struct holder *h = arg;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    (void)ready;
+    struct ipc_message m;
+    struct fault fault = {0};
+    bool got;
+    char text[FAULT_TEXT_SIZE];
+    enum err e = ipc_recv(h->start->keeper, &h->keeper_side,
+                          (struct span){bytes, sizeof bytes}, &m, &got, &fault);
+    if (e != OK) {  // the session goes on without it
+        loop_unwatch(&h->loop, &h->keeper_watch);
+        return;
+    }
+    if (!got)
+        return;
+    fd_close(&m.fd);
+    if (m.row->number == IPC_TELL)
+        holder_end(h, DISCONNECT_BY_APPLICATION,
+                   text_clean(text, sizeof text, m.body.tell.text));
+}
+
+// ---- time ----
+
+// ClientAliveInterval, ClientAliveCountMax: a probe after each silent interval; the one
+// that finds CountMax unanswered ends the connection.
+static void check_alive(struct holder *h) {
+    uint64_t interval = (uint64_t)h->config.client_alive_interval * 1000;
+    uint64_t since = h->probe_at > h->heard_at ? h->probe_at : h->heard_at;
+    if (interval == 0 || h->connection == NULL || h->now < since + interval)
+        return;
+    if (h->config.client_alive_count_max > 0 &&
+        h->probes >= h->config.client_alive_count_max) {
+        log_info(&h->log, "Timeout, client not responding from user %s %s port %u",
+                 h->user, h->start->peer, h->start->peer_port);
+        holder_end(h, DISCONNECT_BY_APPLICATION, "Timeout, your session not responding.");
+        return;
+    }
+    h->probes++;
+    h->probe_at = h->now;
+    if (connection_global_request(h->connection, "keepalive@openssh.com", true,
+                                  view_of(NULL, 0)) != OK)
+        h->ending = true;
+}
+
+static uint64_t next_deadline(const struct holder *h) {
+    uint64_t interval = (uint64_t)h->config.client_alive_interval * 1000;
+    uint64_t since = h->probe_at > h->heard_at ? h->probe_at : h->heard_at;
+    uint64_t d = interval > 0 ? since + interval : CLOCK_NEVER;
+    if (!h->idle_done && h->busy_at + IDLE_MS < d)
+        d = h->busy_at + IDLE_MS;
+    return d;
+}
+
+static void check_idle(struct holder *h) {
+    if (h->now < h->busy_at + IDLE_MS) {
+        h->idle_done = false;
+        return;
+    }
+    if (h->idle_done)
+        return;
+    seam_idle(&h->seam);
+    buf_release_if_empty(&h->unsent);
+    malloc_trim(0);
+    h->idle_done = true;
+}
+
+// ---- the loop ----
+
+static void turn(struct holder *h) {
+    h->now = clock_ms();
+    bool more = pull_seam(h);
+    if (h->connection != NULL && !h->ending) {
+        check_alive(h);
+        pull_events(h);
+        streams_update(h);
+        session_sweep(h);
+        flush_control(h);
+        pull_events(h);
+    }
+    check_idle(h);
+    if (h->ending)
+        return;
+    uint32_t events = (may_take(h) ? LOOP_IN : 0) | (h->blocked ? LOOP_OUT : 0) |
+                      (h->ring_wait ? LOOP_IN : 0);
+    if (loop_change(&h->loop, &h->seam_watch, events) != OK)
+        h->ending = true;
+    bool sleep = !more;
+    if (sleep && !seam_may_sleep(&h->seam, h->ring_wait ? RING_LEAST : 0)) {
+        sleep = false;
+        h->ring_wait = false;
+    }
+    if (loop_turn(&h->loop, sleep ? clock_poll_ms(h->now, next_deadline(h)) : 0) != OK)
+        h->ending = true;
+}
+
+// ---- start ----
+
+static void group_names(const struct ipc_verdict *v, const char **names, size_t *n) {
+    struct reader r = reader_of(v->groups);
+    *n = 0;
+    while (reader_left(&r) > 0 && *n < ACCOUNT_GROUPS_MAX) {
+        char name[128];
+        if (account_group_name(read_u32(&r), name, sizeof name))
+            names[(*n)++] = strdup(name);
+    }
+}
+
+static bool apply_match(struct holder *h, struct fault *fault) {
+    const struct holder_start *st = h->start;
+    const char *names[ACCOUNT_GROUPS_MAX];
+    size_t n = 0;
+    if (server_config_asks_groups(st->config))
+        group_names(st->verdict, names, &n);
+    struct server_subject subject = {
+        .user = h->user,
+        .groups = names,
+        .groups_n = n,
+        .host = st->peer,
+        .address = st->peer,
+        .local_address = st->local,
+        .local_port = st->local_port,
+    };
+    return server_config_match(st->config, &subject, &h->config, fault) == OK;
+}
+
+static bool become_user(struct holder *h, struct fault *fault) {
+    const struct ipc_verdict *v = h->start->verdict;
+    gid_t groups[ACCOUNT_GROUPS_MAX];
+    struct privilege to = {v->uid, v->gid, groups, 0};
+    struct reader r = reader_of(v->groups);
+    while (reader_left(&r) > 0 && to.groups_n < ACCOUNT_GROUPS_MAX)
+        groups[to.groups_n++] = read_u32(&r);
+    if (h->config.chroot_directory != NULL) {
+        fault_set(fault, ERR_UNSUPPORTED, 0, "ChrootDirectory is not there yet");
+        return false;
+    }
+    if (h->start->as_root && privilege_drop(&to, fault) != OK)
+        return false;
+    if (!h->start->as_root && getuid() != v->uid) {
+        fault_set(fault, ERR_REFUSED, 0, "this server is another user's");
+        return false;
+    }
+    sandbox_undumpable();
+    return true;
+}
+
+static char *text_of(struct view v) {
+    return strndup((const char *)v.p, v.n);
+}
+
+static bool set_up(struct holder *h, struct fault *fault) {
+    const struct holder_start *st = h->start;
+    const struct ipc_verdict *v = st->verdict;
+    text_copy(h->user, sizeof h->user, v->user);
+    h->home = text_of(v->home);
+    h->shell = text_of(v->shell);
+    if (!apply_match(h, fault) || !become_user(h, fault))
+        return false;
+    if (h->config.force_command != NULL)
+        h->forced_command = h->config.force_command;
+    else if (v->has_command)
+        h->forced_command = text_of(v->command);
+    process_title("%s", h->user);
+    buf_init(&h->unsent, LIMIT_PACKET);
+    return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
+           loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h) ==
+               OK &&
+           loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, on_seam, h) == OK;
+}
+
+_Noreturn void holder_run(const struct holder_start *start) {
+    static struct holder h;  // the process has no other use for this memory
+    struct fault fault = {0};
+    h.start = start;
+    h.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0};
+    ipc_log_open(&h.log_sink, &h.log, start->keeper,
+                 (enum log_level)start->config->log_level);
+    process_reset_signals();
+    if (!set_up(&h, &fault)) {
+        log_error(&h.log, "no session: %s", fault_text(&fault));
+        _exit(1);
+    }
+    h.now = h.heard_at = h.busy_at = clock_ms();
+    while (!h.ending)
+        turn(&h);
+    for (struct session *s = h.sessions; s != NULL; s = s->next)
+        session_hang_up(s);
+    _exit(0);
+}

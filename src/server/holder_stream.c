@@ -1,0 +1,183 @@
+// Output of programs to the peer. Small pieces go by the seam's socket; a burst turns a
+// stream to the ring, where read(2) puts the bytes straight behind their header.
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "io/fd.h"
+#include "server/holder.h"
+
+#define SMALL_READ (16u * 1024u)   // into our own memory, by the socket
+#define TURN_BYTES (256u * 1024u)  // of one stream, before the others get their turn
+#define RING_LEAST 4096u           // a room below this is not worth a read
+#define SMALL_READS 16             // so many in a row below SEAM_BULK / 8 end the bulk
+#define PIPE_SIZE (1024 * 1024)
+
+static void on_ready(void *arg, uint32_t ready) {
+    struct stream *t = arg;
+    if (ready & LOOP_OUT)
+        session_flush_input(t->session);
+    if (t->fd >= 0 && (ready & (LOOP_IN | LOOP_HUP | LOOP_ERR)))
+        stream_drain(t);
+}
+
+void stream_open(struct stream *t, int fd) {
+    t->fd = fd;
+    t->bulk = false;
+    if (loop_watch(&t->session->holder->loop, &t->watch, fd, 0, on_ready, t) != OK)
+        stream_close(t);
+}
+
+void stream_close(struct stream *t) {
+    loop_unwatch(&t->session->holder->loop, &t->watch);
+    fd_close(&t->fd);
+}
+
+bool holder_send_unsent(struct holder *h) {
+    if (buf_len(&h->unsent) == 0)
+        return true;
+    bool sent = false;
+    if (seam_send(&h->seam, buf_view(&h->unsent), &sent) != OK)
+        sent = true;  // the gate is gone; reading the seam tells
+    if (sent)
+        buf_clear(&h->unsent);
+    h->blocked = !sent;
+    return sent;
+}
+
+static void burst(struct stream *t) {
+    t->bulk = true;
+    t->small_reads = 0;
+    if (!t->session->with_pty)
+        (void)fcntl(t->fd, F_SETPIPE_SZ, PIPE_SIZE);
+}
+
+// Data read by the socket way: header and data in one message.
+static void send_small(struct stream *t, uint8_t *message, size_t head, size_t n) {
+    struct holder *h = t->session->holder;
+    bool sent = false;
+    connection_data_header(h->connection, t->session->channel, t->extended, n, message);
+    struct view v = view_of(message, head + n);
+    if (seam_send(&h->seam, v, &sent) == OK && !sent) {
+        h->blocked = true;
+        if (buf_append(&h->unsent, v) != OK)
+            holder_end(h, DISCONNECT_BY_APPLICATION, "out of memory");
+    }
+}
+
+enum step {
+    STEP_MORE,
+    STEP_WAIT,
+    STEP_END
+};
+
+static enum step after_read(ssize_t n) {
+    if (n > 0)
+        return STEP_MORE;
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? STEP_WAIT : STEP_END;
+}
+
+static enum step read_small(struct stream *t, size_t max, size_t *got) {
+    uint8_t message[CONNECTION_EXTENDED_HEADER + SMALL_READ];
+    size_t head = t->extended != 0 ? CONNECTION_EXTENDED_HEADER : CONNECTION_DATA_HEADER;
+    size_t want = max < SMALL_READ ? max : SMALL_READ;
+    ssize_t n = read(t->fd, message + head, want);
+    enum step step = after_read(n);
+    if (step != STEP_MORE)
+        return step;
+    *got = (size_t)n;
+    send_small(t, message, head, *got);
+    if (*got >= SEAM_BULK && t->extended == 0)
+        burst(t);
+    return STEP_MORE;
+}
+
+// *taken false: there is no ring yet.
+static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *taken) {
+    struct holder *h = t->session->holder;
+    struct span room;
+    size_t want = max + CONNECTION_DATA_HEADER;
+    size_t least = want < RING_LEAST ? want : RING_LEAST;
+    *taken = true;
+    if (seam_room(&h->seam, least, want, &room) != OK) {
+        holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+        return STEP_WAIT;
+    }
+    if (room.n == 0) {
+        *taken = seam_has_ring(&h->seam);
+        h->ring_wait = *taken;
+        return STEP_WAIT;
+    }
+    ssize_t n =
+        read(t->fd, room.p + CONNECTION_DATA_HEADER, room.n - CONNECTION_DATA_HEADER);
+    enum step step = after_read(n);
+    if (step != STEP_MORE)
+        return step;
+    *got = (size_t)n;
+    connection_data_header(h->connection, t->session->channel, 0, *got, room.p);
+    if (seam_publish(&h->seam, *got + CONNECTION_DATA_HEADER) == ERR_PROTOCOL)
+        holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    t->small_reads = *got >= SEAM_BULK / 8 ? 0 : (uint8_t)(t->small_reads + 1);
+    if (t->small_reads >= SMALL_READS)
+        t->bulk = false;
+    return STEP_MORE;
+}
+
+static bool may_read(const struct stream *t) {
+    const struct session *s = t->session;
+    struct holder *h = s->holder;
+    if (t->fd < 0 || !s->channel_open || h->ending || buf_len(&h->unsent) > 0 ||
+        h->blocked)
+        return false;
+    if (t->bulk && h->ring_wait)
+        return false;
+    return !connection_out_pending(h->connection, s->channel) &&
+           connection_data_max(h->connection, s->channel) > 0;
+}
+
+static enum step read_once(struct stream *t, size_t *got) {
+    size_t max = connection_data_max(t->session->holder->connection, t->session->channel);
+    bool taken = false;
+    enum step step = STEP_WAIT;
+    if (t->bulk)
+        step = read_ring(t, max, got, &taken);
+    return taken ? step : read_small(t, max, got);
+}
+
+void stream_drain(struct stream *t) {
+    struct session *s = t->session;
+    enum step step = STEP_MORE;
+    s->holder->busy_at = s->holder->now;
+    for (size_t total = 0, got = 0; total < TURN_BYTES && may_read(t); total += got) {
+        got = 0;
+        step = read_once(t, &got);
+        if (step != STEP_MORE)
+            break;
+    }
+    // A terminal whose program has ended: what others still hold of it does not count.
+    if (step == STEP_END ||
+        (step == STEP_WAIT && s->exited && s->with_pty && !s->holder->ring_wait))
+        stream_close(t);
+    if (t->fd < 0)
+        session_try_end(s);
+}
+
+static void update_stream(struct stream *t) {
+    struct session *s = t->session;
+    if (t->fd < 0)
+        return;
+    uint32_t events = may_read(t) ? LOOP_IN : 0;
+    if (s->with_pty && buf_len(&s->waiting) > 0)
+        events |= LOOP_OUT;
+    enum err e = loop_change(&s->holder->loop, &t->watch, events);
+    (void)e;
+    // The end of a program may find its terminal's last words waiting for window.
+    if (s->exited && s->with_pty && may_read(t))
+        stream_drain(t);
+}
+
+void streams_update(struct holder *h) {
+    for (struct session *s = h->sessions; s != NULL; s = s->next)
+        for (size_t i = 0; i < STREAM_COUNT; i++)
+            update_stream(&s->streams[i]);
+}

@@ -1,0 +1,56 @@
+#include "server/ipc.h"
+
+#include "io/unix_socket.h"
+
+enum err ipc_pair(int fds[2]) {
+    return unix_pair(fds, LIMIT_IPC_MESSAGE);
+}
+
+enum err ipc_try_send(int socket, enum ipc_number number, const void *body, int fd,
+                      bool *sent) {
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    size_t n = 0;
+    TRY(ipc_encode(number, body, (struct span){bytes, sizeof bytes}, &n));
+    struct view part = view_of(bytes, n);
+    return unix_send(socket, &part, 1, &fd, fd >= 0 ? 1 : 0, sent);
+}
+
+enum err ipc_send(int socket, enum ipc_number number, const void *body, int fd) {
+    bool sent = false;
+    TRY(ipc_try_send(socket, number, body, fd, &sent));
+    return sent ? OK : ERR_LIMIT;
+}
+
+enum err ipc_recv(int socket, struct ipc_side *side, struct span room,
+                  struct ipc_message *out, bool *ready, struct fault *fault) {
+    struct unix_message m;
+    memset(out, 0, sizeof *out);
+    out->fd = -1;
+    *ready = false;
+    TRY(unix_recv(socket, room, 1, &m));
+    if (!m.ready)
+        return OK;
+    enum err e = ipc_decode(side, view_of(room.p, m.n), m.fds_n > 0, out, fault);
+    if (e != OK) {
+        unix_message_close(&m);
+        return e;
+    }
+    *ready = true;
+    out->fd = m.fds_n > 0 ? m.fds[0] : -1;
+    return OK;
+}
+
+static void write_line(void *arg, enum log_level level, const char *line) {
+    struct ipc_log_sink *sink = arg;
+    struct ipc_log body = {(uint32_t)level, view_text(line)};
+    bool sent;
+    // A full or closed socket loses the line: nobody waits for a log.
+    enum err e = ipc_try_send(sink->socket, IPC_LOG, &body, -1, &sent);
+    (void)e;
+}
+
+void ipc_log_open(struct ipc_log_sink *sink, struct log *log, int socket,
+                  enum log_level level) {
+    sink->socket = socket;
+    *log = (struct log){.level = level, .write = write_line, .sink = sink};
+}

@@ -1,0 +1,227 @@
+// The table of server/ipc_table.h and its codec.
+#include "server/ipc_table.h"
+
+#include <stdio.h>
+
+#define F(kind, member) FIELD(kind, ROW_STRUCT, member)
+
+// clang-format off
+#define ROW_STRUCT ipc_listening
+static const struct message_field f_listening[] = {F(U32, version), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_link_new
+static const struct message_field f_link_new[] = {F(U64, id), F(TEXT, peer), F(U32, peer_port),
+    F(TEXT, local), F(U32, local_port), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_link_end
+static const struct message_field f_link_end[] = {F(U64, id), F(BOOL, abnormal), F(U32, status),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_link_authed
+static const struct message_field f_link_authed[] = {F(U64, id), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_startups
+static const struct message_field f_startups[] = {F(U32, elsewhere), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_stop
+static const struct message_field f_stop[] = {F(BOOL, now), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_sign
+static const struct message_field f_sign[] = {F(U32, ticket), F(U32, key), F(TEXT, algorithm),
+    F(STRING, hash), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_signed
+static const struct message_field f_signed[] = {F(U32, ticket), F(STRING, signature), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_user
+static const struct message_field f_user[] = {F(U32, ticket), F(STRING, user), F(STRING, service),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_user_answer
+static const struct message_field f_user_answer[] = {F(U32, ticket), F(TEXT, methods),
+    F(BOOL, valid), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_key_query
+static const struct message_field f_key_query[] = {F(U32, ticket), F(TEXT, algorithm),
+    F(STRING, blob), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_key_auth
+static const struct message_field f_key_auth[] = {F(U32, ticket), F(TEXT, algorithm),
+    F(STRING, blob), F(STRING, data), F(STRING, signature), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_answer
+static const struct message_field f_answer[] = {F(U32, ticket), F(U32, verdict), F(TEXT, methods),
+    F(TEXT, key), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_verdict
+static const struct message_field f_verdict[] = {F(U32, ticket), F(TEXT, user), F(TEXT, home),
+    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, key), F(U32, permits),
+    F(BOOL, has_command), F(TEXT, command), F(STRING, environment), F(BOOL, expires),
+    F(U64, expires_at), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_holder_ready
+static const struct message_field f_holder_ready[] = {F(U32, version), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_gate_end
+static const struct message_field f_gate_end[] = {F(U32, cause), F(U32, reason), F(STRING, text),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_log
+static const struct message_field f_log[] = {F(U32, level), F(STRING, text), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_tell
+static const struct message_field f_tell[] = {F(U32, action), F(TEXT, text), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_status
+static const struct message_field f_status[] = {F(U32, sessions), F(TEXT, tty), FIELDS_END};
+#undef ROW_STRUCT
+
+#define ROW(NAME, name, from, to, states, flags)                                         \
+    [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
+                    {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}}
+
+static const struct ipc_row rows[IPC_NUMBERS] = {
+    ROW(LISTENING,    listening,    IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
+    ROW(LINK_NEW,     link_new,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, IPC_FD),
+    ROW(LINK_END,     link_end,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
+    ROW(LINK_AUTHED,  link_authed,  IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0),
+    ROW(STARTUPS,     startups,     IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0),
+    ROW(STOP,         stop,         IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0),
+    ROW(SIGN,         sign,         IPC_GATE, IPC_KEEPER, LINK_NEW | LINK_KEYED | LINK_USER |
+        LINK_AUTHED | LINK_OPEN, IPC_LIMITED),
+    ROW(SIGNED,       signed,       IPC_KEEPER, IPC_GATE, LINK_NONE, 0),
+    ROW(USER,         user,         IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_KEYED, IPC_ONCE),
+    ROW(USER_ANSWER,  user_answer,  IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE,
+        LINK_USER, IPC_ONCE),
+    ROW(KEY_QUERY,    key_query,    IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, 0),
+    ROW(KEY_AUTH,     key_auth,     IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES),
+    ROW(ANSWER,       answer,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE,
+        LINK_USER, 0),
+    ROW(VERDICT,      verdict,      IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_DECIDES),
+    ROW(HOLDER_READY, holder_ready, IPC_KEEPER, IPC_GATE, LINK_NONE, IPC_ONCE | IPC_FD),
+    ROW(GATE_END,     gate_end,     IPC_GATE, IPC_KEEPER, LINK_ANY & ~LINK_CLOSING, IPC_ONCE),
+    ROW(LOG,          log,          IPC_LISTENER | IPC_GATE | IPC_JUDGE | IPC_HOLDER, IPC_KEEPER,
+        LINK_ANY, IPC_LIMITED),
+    ROW(TELL,         tell,         IPC_KEEPER, IPC_GATE | IPC_HOLDER, LINK_NONE, 0),
+    ROW(STATUS,       status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+};
+// clang-format on
+
+const struct ipc_row *ipc_row(unsigned number) {
+    return number < IPC_NUMBERS && rows[number].of.name != NULL ? &rows[number] : NULL;
+}
+
+static enum err judge_row(const struct ipc_side *side, const struct ipc_row *row,
+                          bool has_fd, struct fault *fault) {
+    const char *why = NULL;
+    uint8_t number = (uint8_t)row->number;
+    if (!(row->from & side->from) || !(row->to & side->to))
+        why = "comes from the wrong process";
+    else if (row->states != LINK_NONE && side->state != LINK_NONE &&
+             !(row->states & side->state))
+        why = "is not allowed in this state of the link";
+    else if ((row->flags & IPC_ONCE) && side->seen >> row->number & 1)
+        why = "came a second time";
+    else if (has_fd != ((row->flags & IPC_FD) != 0))
+        why = has_fd ? "carries a descriptor" : "lacks its descriptor";
+    if (why == NULL)
+        return OK;
+    return fault_set(fault, ERR_UNEXPECTED, number, "process message %s %s", row->of.name,
+                     why);
+}
+
+enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
+                    struct ipc_message *out, struct fault *fault) {
+    memset(out, 0, sizeof *out);
+    out->fd = -1;
+    struct reader r = reader_of(bytes);
+    unsigned number = read_u8(&r);
+    const struct ipc_row *row = bytes.n > 0 ? ipc_row(number) : NULL;
+    if (row == NULL)
+        return fault_set(fault, ERR_UNEXPECTED, (uint8_t)number,
+                         "unknown process message %u", number);
+    TRY(judge_row(side, row, has_fd, fault));
+    TRY(fields_decode(&row->of, &r, &out->body, fault));
+    if (row->flags & IPC_ONCE)
+        side->seen |= 1u << row->number;
+    out->row = row;
+    return OK;
+}
+
+enum err ipc_encode(enum ipc_number number, const void *body, struct span room,
+                    size_t *used) {
+    struct writer w = writer_to_span(room);
+    write_u8(&w, (uint8_t)number);
+    fields_encode(&w, rows[number].of.fields, body);
+    *used = w.n;
+    return writer_end(&w);
+}
+
+const char *ipc_role_name(enum ipc_role role) {
+    switch (role) {
+    case IPC_KEEPER:
+        return "keeper";
+    case IPC_LISTENER:
+        return "listener";
+    case IPC_GATE:
+        return "gate";
+    case IPC_JUDGE:
+        return "judge";
+    case IPC_HOLDER:
+        return "holder";
+    }
+    return "?";
+}
+
+struct bit_name {
+    unsigned bit;
+    const char *name;
+};
+
+static const struct bit_name role_names[] = {
+    {IPC_KEEPER, "keeper"}, {IPC_LISTENER, "listener"}, {IPC_GATE, "gate"},
+    {IPC_JUDGE, "judge"},   {IPC_HOLDER, "holder"},     {0, NULL},
+};
+static const struct bit_name state_names[] = {
+    {LINK_NEW, "NEW"},   {LINK_KEYED, "KEYED"},
+    {LINK_USER, "USER"}, {LINK_AUTHED, "AUTHED"},
+    {LINK_OPEN, "OPEN"}, {LINK_CLOSING, "CLOSING"},
+    {0, NULL},
+};
+static const struct bit_name flag_names[] = {
+    {IPC_ONCE, "once"},
+    {IPC_DECIDES, "decides"},
+    {IPC_FD, "descriptor"},
+    {IPC_LIMITED, "limited"},
+    {0, NULL},
+};
+
+static size_t put_bits(char *out, size_t size, unsigned bits,
+                       const struct bit_name *names) {
+    size_t n = 0;
+    out[0] = '\0';
+    for (; names->name != NULL; names++)
+        if ((bits & names->bit) && n < size)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? "+" : "",
+                                  names->name);
+    if (n == 0)
+        n = (size_t)snprintf(out, size, "-");
+    return n;
+}
+
+const char *ipc_row_text(const struct ipc_row *row, char *out, size_t size) {
+    char from[64], to[64], states[64], flags[64];
+    put_bits(from, sizeof from, row->from, role_names);
+    put_bits(to, sizeof to, row->to, role_names);
+    put_bits(states, sizeof states, row->states, state_names);
+    put_bits(flags, sizeof flags, row->flags, flag_names);
+    size_t n = (size_t)snprintf(out, size, "%u %s %s>%s %s %s:", row->number,
+                                row->of.name, from, to, states, flags);
+    for (const struct message_field *f = row->of.fields; f->kind != FIELD_END && n < size;
+         f++)
+        n += (size_t)snprintf(out + n, size - n, " %s", f->name);
+    return out;
+}

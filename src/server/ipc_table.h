@@ -1,0 +1,236 @@
+// Messages between the server's processes: one table {name, from, to, states of the link,
+// flags, fields}. It is the only gate: what is not a row, comes from the wrong role, in
+// the wrong state of the link, twice where once is allowed, or with or without a
+// descriptor against its row, is refused before anybody acts on it. A test prints it and
+// compares it with a reviewed file.
+//
+// On the wire: one byte for the number, then the fields in the codec of SSH
+// (wire/fields.h).
+#pragma once
+
+#include "wire/fields.h"
+
+// Of everything below; keeper, gates and holders of different builds refuse each other.
+#define IPC_VERSION 1u
+
+enum ipc_role {
+    IPC_KEEPER = 1,
+    IPC_LISTENER = 2,
+    IPC_GATE = 4,
+    IPC_JUDGE = 8,
+    IPC_HOLDER = 16,
+};
+
+// The keeper's view of one link.
+enum link_state {
+    LINK_NEW = 1,  // connected; nothing signed yet
+    LINK_KEYED =
+        2,  // the host key signed its first exchange hash: the session id is fixed
+    LINK_USER = 4,      // somebody says who they are; a judge exists
+    LINK_AUTHED = 8,    // the judge's verdict let them in; the holder is being made
+    LINK_OPEN = 16,     // gate and holder are joined
+    LINK_CLOSING = 32,  // the gate said why it ends
+};
+#define LINK_ANY 63u
+#define LINK_NONE 0u  // the message is not about a link of the sender's
+
+enum ipc_flag {
+    IPC_ONCE = 1,     // in the life of a link
+    IPC_DECIDES = 2,  // can end in access
+    IPC_FD = 4,       // carries exactly one descriptor
+    IPC_LIMITED = 8,  // counted over time; the surplus is dropped (LOG) or ends the link
+};
+
+enum ipc_number {
+    IPC_LISTENING = 1,
+    IPC_LINK_NEW,
+    IPC_LINK_END,
+    IPC_LINK_AUTHED,
+    IPC_STARTUPS,
+    IPC_STOP,
+    IPC_SIGN,
+    IPC_SIGNED,
+    IPC_USER,
+    IPC_USER_ANSWER,
+    IPC_KEY_QUERY,
+    IPC_KEY_AUTH,
+    IPC_ANSWER,
+    IPC_VERDICT,
+    IPC_HOLDER_READY,
+    IPC_GATE_END,
+    IPC_LOG,
+    IPC_TELL,
+    IPC_STATUS,
+    IPC_NUMBERS
+};
+
+struct ipc_listening {
+    uint32_t version;
+};
+struct ipc_link_new {
+    uint64_t id;
+    struct view peer;
+    uint32_t peer_port;
+    struct view local;
+    uint32_t local_port;
+};
+struct ipc_link_end {
+    uint64_t id;
+    bool abnormal;    // died of a signal, or by its sandbox
+    uint32_t status;  // as waitpid(2)
+};
+struct ipc_link_authed {
+    uint64_t id;
+};
+struct ipc_startups {
+    uint32_t elsewhere;  // links not yet authenticated that other listeners accepted
+};
+struct ipc_stop {
+    bool now;  // false: finish what was accepted
+};
+struct ipc_sign {
+    uint32_t ticket, key;
+    struct view algorithm, hash;
+};
+struct ipc_signed {
+    uint32_t ticket;
+    struct view signature;
+};
+struct ipc_user {
+    uint32_t ticket;
+    struct view user, service;
+};
+struct ipc_user_answer {
+    uint32_t ticket;
+    struct view methods;
+    bool valid;  // the keeper tells the gate true, always
+};
+struct ipc_key_query {
+    uint32_t ticket;
+    struct view algorithm, blob;
+};
+struct ipc_key_auth {
+    uint32_t ticket;
+    struct view algorithm, blob, data, signature;
+};
+struct ipc_answer {
+    uint32_t ticket,
+        verdict;  // enum auth_verdict, never GRANTED from a judge: that is VERDICT
+    struct view methods;
+    struct view key;  // for the log: "ED25519 SHA256:…"; empty to the gate
+};
+struct ipc_verdict {
+    uint32_t ticket;
+    struct view user, home, shell;
+    uint32_t uid, gid;
+    struct view groups;  // u32 each
+    struct view key;
+    uint32_t permits;  // enum verdict_permit
+    bool has_command;
+    struct view command;
+    struct view environment;  // strings NAME=value
+    bool expires;
+    uint64_t expires_at;  // seconds since 1970
+};
+struct ipc_holder_ready {
+    uint32_t version;
+};
+struct ipc_gate_end {
+    uint32_t cause;   // enum gate_cause
+    uint32_t reason;  // of DISCONNECT
+    struct view text;
+};
+struct ipc_log {
+    uint32_t level;
+    struct view text;
+};
+struct ipc_tell {
+    uint32_t action;  // enum tell_action
+    struct view text;
+};
+struct ipc_status {
+    uint32_t sessions;
+    struct view tty;
+};
+
+enum gate_cause {
+    GATE_CLOSED,        // the peer closed the stream
+    GATE_DISCONNECTED,  // the peer sent DISCONNECT
+    GATE_FAULT,         // we ended it: text says why
+    GATE_TIMEOUT,       // LoginGraceTime
+    GATE_TOO_MANY,      // MaxAuthTries
+    GATE_HOLDER_ENDED,  // the session is over on our side
+    GATE_CAUSES
+};
+
+enum tell_action {
+    TELL_END,  // disconnect, with the text
+    TELL_ACTIONS
+};
+
+enum verdict_permit {
+    PERMIT_PTY = 1,
+    PERMIT_PORT_FORWARDING = 2,
+    PERMIT_AGENT_FORWARDING = 4,
+    PERMIT_X11_FORWARDING = 8,
+    PERMIT_USER_RC = 16,
+};
+
+union ipc_body {
+    struct ipc_listening listening;
+    struct ipc_link_new link_new;
+    struct ipc_link_end link_end;
+    struct ipc_link_authed link_authed;
+    struct ipc_startups startups;
+    struct ipc_stop stop;
+    struct ipc_sign sign;
+    struct ipc_signed signature;
+    struct ipc_user user;
+    struct ipc_user_answer user_answer;
+    struct ipc_key_query key_query;
+    struct ipc_key_auth key_auth;
+    struct ipc_answer answer;
+    struct ipc_verdict verdict;
+    struct ipc_holder_ready holder_ready;
+    struct ipc_gate_end gate_end;
+    struct ipc_log log;
+    struct ipc_tell tell;
+    struct ipc_status status;
+};
+
+struct ipc_row {
+    enum ipc_number number;
+    unsigned from, to;  // roles
+    unsigned states;    // in which it may come; LINK_NONE: no state is looked at
+    unsigned flags;
+    struct fields_of of;
+};
+
+const struct ipc_row *ipc_row(unsigned number);  // NULL: no such message
+
+// One direction of one socket, as its receiver sees it.
+struct ipc_side {
+    enum ipc_role from, to;
+    unsigned state;  // one bit, or LINK_NONE where links have no say
+    uint32_t seen;   // of IPC_ONCE messages, bit = number
+};
+
+struct ipc_message {
+    const struct ipc_row *row;
+    union ipc_body body;  // views into the message's bytes
+    int fd;               // -1: none
+};
+
+// Decodes and judges one message by the table; `has_fd` tells whether a descriptor came
+// along. A once-message is marked as seen. ERR_UNEXPECTED, ERR_FORMAT … with the fault
+// naming it.
+must_check enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
+                               struct ipc_message *out, struct fault *fault);
+
+// Number and fields into `room`; *used bytes. ERR_LIMIT if it does not fit.
+must_check enum err ipc_encode(enum ipc_number number, const void *body, struct span room,
+                               size_t *used);
+
+const char *ipc_role_name(enum ipc_role role);
+// One line of the table for a reader: name, roles, states, flags, fields. Returns out.
+const char *ipc_row_text(const struct ipc_row *row, char *out, size_t size);

@@ -1,0 +1,115 @@
+// Who may log in at all: the rules of sshd_config(5), on facts that are given.
+#include "base/address.h"
+#include "base/text.h"
+#include "server/judge.h"
+
+#include <stdio.h>
+
+// user, or user@host, as AllowUsers and DenyUsers have them.
+static bool user_matches(const char *pattern, const struct judge_case *c) {
+    char user[512];
+    const char *at = strrchr(pattern, '@');
+    if (at == NULL)
+        return text_match(pattern, c->user);
+    if (!text_copy(user, sizeof user, view_of(pattern, (size_t)(at - pattern))))
+        return false;
+    return text_match(user, c->user) &&
+           address_match_list(at + 1, c->peer, c->peer) == ADDRESS_MATCH_YES;
+}
+
+// 1: listed; -1: a negated pattern ("!name") matched; 0: neither.
+static int users_list(const struct conf_list *list, const struct judge_case *c) {
+    int result = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        bool not = list->v[i][0] == '!';
+        if (!user_matches(list->v[i] + (not ? 1 : 0), c))
+            continue;
+        if (not )
+            return -1;
+        result = 1;
+    }
+    return result;
+}
+
+static int groups_list(const struct conf_list *list, const struct judge_case *c) {
+    int result = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        bool not = list->v[i][0] == '!';
+        for (size_t g = 0; g < c->groups.n; g++) {
+            if (!text_match(list->v[i] + (not ? 1 : 0), c->groups.names[g]))
+                continue;
+            if (not )
+                return -1;
+            result = 1;
+        }
+    }
+    return result;
+}
+
+static enum err refuse(const struct judge_case *c, struct fault *why,
+                       const char *reason) {
+    char user[128];
+    return fault_set(why, ERR_REFUSED, 0, "User %s from %s not allowed because %s",
+                     text_clean(user, sizeof user, view_text(c->user)), c->peer, reason);
+}
+
+static enum err account_itself(const struct judge_case *c, struct fault *why) {
+    const struct account *a = c->account;
+    char reason[FAULT_TEXT_SIZE];
+    if (!c->as_root && a->uid != c->own_uid)
+        return refuse(c, why, "this server runs for another user");
+    if (a->shadow_known && a->locked)
+        return refuse(c, why, "account is locked");
+    if (a->shadow_known && a->expired)
+        return refuse(c, why, "account has expired");
+    if (c->shell_fault != NULL) {
+        snprintf(reason, sizeof reason, "%.200s", c->shell_fault);
+        return refuse(c, why, reason);
+    }
+    if (c->nologin)
+        return refuse(c, why, "/etc/nologin exists");
+    return OK;
+}
+
+enum err judge_account_allowed(const struct server_config *config,
+                               const struct judge_case *c, struct fault *why) {
+    char user[128];
+    if (c->account == NULL)
+        return fault_set(why, ERR_REFUSED, 0, "Invalid user %s from %s",
+                         text_clean(user, sizeof user, view_text(c->user)), c->peer);
+    TRY(account_itself(c, why));
+    if (config->refuse_connection)
+        return refuse(c, why, "of RefuseConnection");
+    if (users_list(&config->deny_users, c) != 0)
+        return refuse(c, why, "listed in DenyUsers");
+    if (config->allow_users.n > 0 && users_list(&config->allow_users, c) != 1)
+        return refuse(c, why, "not listed in AllowUsers");
+    if (groups_list(&config->deny_groups, c) != 0)
+        return refuse(c, why, "a group is listed in DenyGroups");
+    if (config->allow_groups.n > 0 && groups_list(&config->allow_groups, c) != 1)
+        return refuse(c, why, "none of user's groups are listed in AllowGroups");
+    return OK;
+}
+
+enum err judge_root_allowed(const struct server_config *config, uid_t uid,
+                            bool forced_command, struct fault *why) {
+    if (uid != 0 || config->permit_root_login == PERMIT_ROOT_YES ||
+        config->permit_root_login == PERMIT_ROOT_PROHIBIT_PASSWORD)
+        return OK;
+    if (config->permit_root_login == PERMIT_ROOT_FORCED_COMMANDS_ONLY && forced_command)
+        return OK;
+    return fault_set(why, ERR_REFUSED, 0, "ROOT LOGIN REFUSED");
+}
+
+bool judge_methods_allow_key(const struct server_config *config) {
+    if (!config->pubkey_authentication)
+        return false;
+    if (config->authentication_methods.n == 0)
+        return true;
+    for (size_t i = 0; i < config->authentication_methods.n; i++) {
+        const char *list = config->authentication_methods.v[i];
+        if (strcmp(list, "publickey") == 0 || strcmp(list, "any") == 0)
+            return true;
+    }
+    return false;
+}

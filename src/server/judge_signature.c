@@ -1,0 +1,50 @@
+// Is the signature over this very session, user, key and algorithm, and is it right? The
+// data that was signed is built here again, from what the keeper knows, and must be the
+// same bytes.
+#include "auth/publickey.h"
+#include "base/limits.h"
+#include "server/judge.h"
+
+#define SERVICE "ssh-connection"
+
+static enum err rebuild_matches(const struct publickey_request *q, struct view session_id,
+                                struct view data) {
+    scoped_buf built;
+    buf_init(&built, LIMIT_PACKET);
+    struct writer w = writer_to_buf(&built);
+    publickey_encode_signed(&w, session_id, q);
+    TRY(writer_end(&w));
+    return view_equal(buf_view(&built), data) ? OK : ERR_REFUSED;
+}
+
+enum err judge_signature_check(const struct judge_signature *want,
+                               const struct ipc_key_auth *m, struct fault *why) {
+    struct publickey_request q = {.user = want->user,
+                                  .service = view_text(SERVICE),
+                                  .algorithm = m->algorithm,
+                                  .blob = m->blob,
+                                  .has_signature = true,
+                                  .signature = m->signature};
+    const struct signature_alg *alg = publickey_algorithm(&q, want->algorithms);
+    if (alg == NULL)
+        return fault_set(why, ERR_REFUSED, 0,
+                         "signature algorithm is not allowed for this key");
+    if (rebuild_matches(&q, want->session_id, m->data) != OK) {
+        q.hostbound = true;
+        q.host_key = want->host_key;
+        if (rebuild_matches(&q, want->session_id, m->data) != OK)
+            return fault_set(why, ERR_REFUSED, 0, "signature is for something else");
+    }
+    struct key *key = NULL;
+    TRY(key_from_blob(&key, m->blob, why));
+    enum err e = OK;
+    if (key->type->kind == PK_RSA && pk_bits(key->pk) < want->rsa_bits)
+        e = fault_set(why, ERR_REFUSED, 0, "RSA key of %u bits, at least %u are required",
+                      pk_bits(key->pk), want->rsa_bits);
+    if (e == OK)
+        e = key_verify(key, alg, m->signature, m->data);
+    if (e != OK)
+        e = fault_set(why, e, 0, "signature is wrong");
+    key_free(key);
+    return e;
+}

@@ -1,0 +1,153 @@
+// The keeper: one process for the life of the server. It reads the configuration, holds
+// the host keys and signs with them, spawns the others and knows who is on. From gates it
+// takes only the fixed, small messages of server/ipc_table.h; a bad one ends that link,
+// never the keeper.
+#pragma once
+
+#include "conf/server_config.h"
+#include "io/address.h"
+#include "io/log_sink.h"
+#include "io/loop.h"
+#include "io/process.h"
+#include "key/key.h"
+#include "server/events.h"
+#include "server/ipc.h"
+#include "server/settings.h"
+
+#define KEEPER_SESSION_ID_MAX 64
+#define KEEPER_SOCKETS_MAX 64
+
+// Host keys, shared by the links that began with them; a reload makes new ones.
+struct host_keys {
+    unsigned refs;
+    size_t n;
+    struct key *keys[SETTINGS_HOST_KEYS_MAX];
+    char *algorithms[SETTINGS_HOST_KEYS_MAX];  // that it can sign with and the
+                                               // configuration allows
+};
+
+// A listening socket and what it is for, so that a reload keeps it.
+struct keeper_socket {
+    int fd;
+    char name[ADDRESS_TEXT_SIZE + 8];
+};
+
+struct keeper_listener {
+    struct keeper_listener *next;
+    struct keeper *keeper;
+    int fd;
+    struct loop_watch watch;
+    struct loop_child exit;
+    bool running, draining;
+    struct ipc_side side;
+    uint32_t forks, pending;
+    uint64_t serial;
+};
+
+// A judge or holder of a link.
+struct keeper_child {
+    struct link *link;
+    int fd;  // -1: none
+    struct loop_watch watch;
+    struct loop_child exit;
+    bool alive;
+    struct ipc_side side;
+};
+
+struct link {
+    struct link *next, *prev;
+    struct keeper *keeper;
+    uint64_t listener, id;  // the listener's serial and its number for the link
+    int fd;                 // to the gate; -1: it has gone
+    struct loop_watch watch;
+    struct loop_timer grace;
+    enum link_state state;
+    struct ipc_side side;
+    char peer[ADDRESS_TEXT_SIZE], local[ADDRESS_TEXT_SIZE];
+    uint16_t peer_port, local_port;
+    char user[LIMIT_USER_NAME + 1];
+    bool valid_user, authenticated, said_end, pending;
+    struct host_keys *host_keys;
+    uint32_t host_key;  // index, of the first exchange
+    uint8_t session_id[KEEPER_SESSION_ID_MAX];
+    size_t session_id_n;
+    enum ipc_number question;  // that the judge has not answered; 0: none
+    uint32_t ticket;
+    uint32_t questions, failures, lines;
+    uint64_t sign_at, line_at;  // token buckets
+    uint32_t sign_tokens;
+    struct keeper_child judge, holder;
+    char tty[32];
+};
+
+struct keeper_options {
+    const char *config_file;
+    const char *const *lines;
+    size_t lines_n;
+    const char *const *host_key_files;  // of -h
+    size_t host_key_files_n;
+    const char *log_file;  // of -E
+    bool to_stderr, foreground, debug, inetd, quiet;
+    unsigned debug_level;
+    int address_family;  // of -4, -6; AF_UNSPEC
+    uint32_t grace_s;    // of -g; UINT32_MAX: not given
+};
+
+struct keeper {
+    const struct keeper_options *options;
+    struct server_config *config;
+    struct host_keys *host_keys;
+    struct log log;
+    struct log_sink sink;
+    struct loop loop;
+    struct loop_signal term, interrupt, hang_up;
+    struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
+    size_t sockets_n;
+    struct keeper_listener *listeners;  // the first one accepts
+    uint64_t listener_serial, respawn_at;
+    struct loop_timer respawn;
+    struct link *links;
+    size_t links_n;
+    bool stopping;
+};
+
+// Runs the server; the exit status.
+int keeper_main(const struct keeper_options *options);
+
+// Reads configuration (and -o lines) with its problems told on standard error.
+must_check enum err keeper_load_config(const struct keeper_options *options,
+                                       struct server_config *config, bool quiet);
+
+// keeper_keys.c
+must_check enum err keeper_load_keys(const struct keeper_options *options,
+                                     const struct server_config *config,
+                                     const struct log *log, struct host_keys **out,
+                                     struct fault *fault);
+void host_keys_drop(struct host_keys *k);    // one reference
+void host_keys_forget(struct host_keys *k);  // in a child: whoever else refers to them
+must_check enum err host_keys_sign(const struct host_keys *k, uint32_t index,
+                                   struct view algorithm, struct view hash,
+                                   struct buf *out);
+
+// keeper_listener.c
+must_check enum err keeper_bind(struct keeper *k, const struct server_config *config,
+                                struct fault *fault);
+void keeper_spawn_listener(struct keeper *k);  // the old one drains
+void keeper_stop_listeners(struct keeper *k);
+void keeper_count_startups(struct keeper *k);
+struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial);
+void keeper_listener_link_authed(struct link *l);
+void keeper_listener_link_done(
+    struct link *l);  // authenticated, or ended: its slot is free
+
+// keeper_link.c
+void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd);
+void link_end(struct link *l, const char *why);  // closes the gate; NULL: no log line
+void link_sweep(struct link *l);                 // frees it when nothing of it is left
+void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m);
+struct event_link link_event(const struct link *l);
+
+// keeper_children.c
+bool link_spawn_judge(struct link *l);
+bool link_spawn_holder(struct link *l, const struct ipc_verdict *v);
+void link_child_end(struct keeper_child *c);  // kills what still runs

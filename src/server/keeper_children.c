@@ -1,0 +1,280 @@
+// Judges and holders: forked by the keeper, which reads their answers.
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "auth/server.h"
+#include "base/text.h"
+#include "io/fd.h"
+#include "io/sandbox.h"
+#include "server/holder.h"
+#include "server/judge.h"
+#include "server/keeper.h"
+#include "server/seam.h"
+
+static void close_child(struct keeper_child *c) {
+    loop_unwatch(&c->link->keeper->loop, &c->watch);
+    fd_close(&c->fd);
+}
+
+void link_child_end(struct keeper_child *c) {
+    close_child(c);
+    if (c->alive)
+        kill(c->exit.pid, SIGKILL);  // not reaped yet, so surely this process
+}
+
+// ---- forking ----
+
+// In the child: what the keeper knows and this role does not need goes, before anything
+// else.
+static void forget(struct keeper *k, const int *keep, size_t n) {
+    fd_close_all_but(keep, n);
+    for (struct link *l = k->links; l != NULL; l = l->next)
+        host_keys_forget(l->host_keys);
+    host_keys_forget(k->host_keys);
+    process_reset_signals();
+    sandbox_undumpable();
+}
+
+static void on_child_exit(void *arg, int status) {
+    struct keeper_child *c = arg;
+    struct link *l = c->link;
+    bool judge = c == &l->judge;
+    if (c->fd >= 0)
+        c->watch.fn(c->watch.arg,
+                    0);  // its last words; the link stays while it counts as alive
+    close_child(c);
+    c->alive = false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        log_error(&l->keeper->log, "%s of %s died of signal %d",
+                  judge ? "judge" : "holder", l->peer, WTERMSIG(status));
+    if (judge && l->question != 0 && l->fd >= 0)
+        link_end(l, "the judge ended");
+    else
+        link_sweep(l);
+}
+
+// Forks with a socket to the child. -1: failed; 0: in the child, *theirs is its end.
+static pid_t fork_child(struct keeper_child *c, int *theirs) {
+    int pair[2];
+    *theirs = -1;
+    if (ipc_pair(pair) != OK)
+        return -1;
+    struct process p;
+    if (process_fork(&p) != OK) {
+        fd_close(&pair[0]);
+        fd_close(&pair[1]);
+        return -1;
+    }
+    if (p.pid == 0) {
+        *theirs = pair[1];
+        return 0;
+    }
+    close(pair[1]);
+    c->fd = pair[0];
+    c->alive = loop_child(&c->link->keeper->loop, &c->exit, p.pid, p.pidfd, on_child_exit,
+                          c) == OK;
+    return p.pid;
+}
+
+// ---- the judge's words ----
+
+static const char *answered(struct link *l, uint32_t ticket) {
+    if (l->question == 0 || ticket != l->ticket)
+        return "the judge answers what was not asked";
+    l->question = 0;
+    return NULL;
+}
+
+static const char *to_gate(struct link *l, enum ipc_number number, const void *body) {
+    return ipc_send(l->fd, number, body, -1) == OK ? NULL : "gate does not listen";
+}
+
+static const char *on_user_answer(struct link *l, const struct ipc_user_answer *m) {
+    const char *why = answered(l, m->ticket);
+    struct ipc_user_answer told = *m;
+    l->valid_user = m->valid;
+    told.valid = true;
+    return why != NULL ? why : to_gate(l, IPC_USER_ANSWER, &told);
+}
+
+static const char *on_answer(struct link *l, const struct ipc_answer *m) {
+    struct keeper *k = l->keeper;
+    bool query = l->question == IPC_KEY_QUERY;
+    const char *why = answered(l, m->ticket);
+    if (why != NULL)
+        return why;
+    if (m->verdict != AUTH_REFUSED && (m->verdict != AUTH_ACCEPTABLE || !query))
+        return "the judge's answer does not fit";
+    if (m->verdict == AUTH_REFUSED) {
+        struct event_link e = link_event(l);
+        l->failures++;
+        event_failed(&k->log, &e, "publickey", m->key,
+                     !l->valid_user || l->failures >= k->config->max_auth_tries / 2);
+    }
+    struct ipc_answer told = *m;
+    told.key = view_text("");
+    return to_gate(l, IPC_ANSWER, &told);
+}
+
+static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
+    if (l->question != IPC_KEY_AUTH)
+        return "a verdict that was not asked for";
+    const char *why = answered(l, m->ticket);
+    if (why != NULL)
+        return why;
+    if (!view_is(m->user, l->user))
+        return "a verdict for another user";
+    l->state = LINK_AUTHED;
+    struct event_link e = link_event(l);
+    event_accepted(&l->keeper->log, &e, "publickey", m->key);
+    l->authenticated = true;
+    if (!link_spawn_holder(l, m))
+        return "no holder can be started";
+    loop_timer_unset(&l->keeper->loop, &l->grace);
+    keeper_listener_link_authed(l);
+    l->state = LINK_OPEN;
+    struct ipc_answer granted = {m->ticket, AUTH_GRANTED, view_text(""), view_text("")};
+    why = to_gate(l, IPC_ANSWER, &granted);
+    close_child(&l->judge);  // it ends by that
+    return why;
+}
+
+static const char *take_judge(struct link *l, const struct ipc_message *m) {
+    switch (m->row->number) {
+    case IPC_USER_ANSWER:
+        return on_user_answer(l, &m->body.user_answer);
+    case IPC_ANSWER:
+        return on_answer(l, &m->body.answer);
+    case IPC_VERDICT:
+        return on_verdict(l, &m->body.verdict);
+    case IPC_LOG:
+        link_log(l, IPC_JUDGE, &m->body.log);
+        return NULL;
+    default:
+        return "misplaced message of the judge";
+    }
+}
+
+static void on_judge(void *arg, uint32_t ready) {
+    struct link *l = arg;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    (void)ready;
+    while (l->judge.fd >= 0) {
+        struct ipc_message m;
+        struct fault fault = {0};
+        bool got;
+        l->judge.side.state = l->state;
+        enum err e = ipc_recv(l->judge.fd, &l->judge.side,
+                              (struct span){bytes, sizeof bytes}, &m, &got, &fault);
+        if (e == OK && !got)
+            return;
+        const char *why = NULL;
+        if (e == OK) {
+            fd_close(&m.fd);
+            why = take_judge(l, &m);
+        } else {
+            close_child(&l->judge);
+            why = e == ERR_CLOSED ? NULL : fault_text(&fault);
+        }
+        if (why != NULL && l->fd >= 0) {
+            link_end(l, why);
+            return;
+        }
+    }
+}
+
+bool link_spawn_judge(struct link *l) {
+    struct keeper *k = l->keeper;
+    int theirs;
+    pid_t pid = fork_child(&l->judge, &theirs);
+    if (pid < 0)
+        return false;
+    if (pid == 0) {
+        uint8_t blob[LIMIT_RSA_MAX / 4];
+        struct view key = key_blob(l->host_keys->keys[l->host_key]);
+        size_t n = key.n < sizeof blob ? key.n : 0;
+        memcpy(blob, key.p, n);
+        forget(k, (int[]){0, 1, 2, theirs}, 4);
+        struct judge_start start = {
+            .keeper = theirs,
+            .config = k->config,
+            .session_id = view_of(l->session_id, l->session_id_n),
+            .host_key = view_of(blob, n),
+            .peer = l->peer,
+            .local = l->local,
+            .peer_port = l->peer_port,
+            .local_port = l->local_port,
+        };
+        process_title("judge");
+        judge_run(&start);
+    }
+    l->judge.side = (struct ipc_side){IPC_JUDGE, IPC_KEEPER, LINK_USER, 0};
+    return loop_watch(&k->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge, l) == OK;
+}
+
+// ---- the holder ----
+
+static void take_holder(struct link *l, const struct ipc_message *m) {
+    if (m->row->number == IPC_LOG)
+        link_log(l, IPC_HOLDER, &m->body.log);
+    else if (m->row->number == IPC_STATUS)
+        text_copy(l->tty, sizeof l->tty, m->body.status.tty);
+}
+
+static void on_holder(void *arg, uint32_t ready) {
+    struct link *l = arg;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    (void)ready;
+    for (int i = 0; i < 16 && l->holder.fd >= 0; i++) {
+        struct ipc_message m;
+        struct fault fault = {0};
+        bool got;
+        l->holder.side.state = l->state;
+        enum err e = ipc_recv(l->holder.fd, &l->holder.side,
+                              (struct span){bytes, sizeof bytes}, &m, &got, &fault);
+        if (e == OK && !got)
+            return;
+        if (e == OK) {
+            fd_close(&m.fd);
+            take_holder(l, &m);
+            continue;
+        }
+        if (e != ERR_CLOSED)
+            log_error(&l->keeper->log, "holder of %s: %s", l->user, fault_text(&fault));
+        close_child(&l->holder);
+    }
+}
+
+bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
+    struct keeper *k = l->keeper;
+    int theirs, pair[2];
+    if (seam_pair(pair) != OK)
+        return false;
+    pid_t pid = fork_child(&l->holder, &theirs);
+    if (pid == 0) {
+        forget(k, (int[]){0, 1, 2, theirs, pair[1]}, 5);
+        struct holder_start start = {
+            .keeper = theirs,
+            .seam = pair[1],
+            .config = k->config,
+            .verdict = v,
+            .peer = l->peer,
+            .local = l->local,
+            .peer_port = l->peer_port,
+            .local_port = l->local_port,
+            .as_root = getuid() == 0,
+        };
+        holder_run(&start);
+    }
+    struct ipc_holder_ready ready = {IPC_VERSION};
+    bool good = pid > 0 && ipc_send(l->fd, IPC_HOLDER_READY, &ready, pair[0]) == OK;
+    close(pair[0]);
+    close(pair[1]);
+    if (pid <= 0)
+        return false;
+    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, LINK_OPEN, 0};
+    return loop_watch(&k->loop, &l->holder.watch, l->holder.fd, LOOP_IN, on_holder, l) ==
+               OK &&
+           good;
+}

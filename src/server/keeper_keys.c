@@ -1,0 +1,117 @@
+// Host keys: loading, signing, forgetting.
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "io/fd.h"
+#include "io/file.h"
+#include "key/private_key.h"
+#include "server/keeper.h"
+#include "wire/messages.h"
+
+// The algorithms of the configured list that this key can sign with, in that order.
+static char *algorithms_of(const struct key *key, const char *allowed) {
+    scoped_buf out;
+    struct view list = view_text(allowed), name;
+    buf_init(&out, 4096);
+    while (name_list_next(&list, &name)) {
+        const struct alg *alg = alg_find(ALG_SIGNATURE, name);
+        if (alg == NULL || !key_can_sign_with(key, alg->signature))
+            continue;
+        if (buf_len(&out) > 0 && buf_append(&out, view_text(",")) != OK)
+            return NULL;
+        if (buf_append(&out, name) != OK)
+            return NULL;
+    }
+    struct view v = buf_view(&out);
+    return v.n > 0 ? strndup((const char *)v.p, v.n) : NULL;
+}
+
+static enum err load_key(const char *path, struct key **out, struct fault *fault) {
+    scoped_fd fd = -1;
+    struct buf text = {0};
+    TRY(file_open(path, 0, &fd, fault));
+    TRY(file_check_private(fd, path, fault));
+    TRY(file_read_fd(fd, path, LIMIT_KEY_FILE, &text, fault));
+    enum err e = private_key_parse(out, buf_view(&text), view_of(NULL, 0), fault);
+    if (text.p != NULL)
+        secret_wipe(text.p, text.room);
+    buf_free(&text);
+    return e;
+}
+
+static enum err add_key(struct host_keys *k, struct key *key, const char *allowed) {
+    for (size_t i = 0; i < k->n; i++)
+        if (view_equal(key_blob(k->keys[i]), key_blob(key))) {
+            key_free(key);
+            return OK;
+        }
+    char *algorithms = algorithms_of(key, allowed);
+    if (algorithms == NULL || k->n == SETTINGS_HOST_KEYS_MAX) {
+        free(algorithms);
+        key_free(key);
+        return OK;
+    }
+    k->keys[k->n] = key;
+    k->algorithms[k->n++] = algorithms;
+    return OK;
+}
+
+enum err keeper_load_keys(const struct keeper_options *options,
+                          const struct server_config *config, const struct log *log,
+                          struct host_keys **out, struct fault *fault) {
+    struct host_keys *k = calloc(1, sizeof *k);
+    const char *const *files = config->host_key.v;
+    size_t n = config->host_key.n;
+    if (k == NULL)
+        return ERR_MEMORY;
+    if (options->host_key_files_n > 0) {
+        files = options->host_key_files;
+        n = options->host_key_files_n;
+    }
+    k->refs = 1;
+    for (size_t i = 0; i < n; i++) {
+        struct key *key = NULL;
+        struct fault one = {0};
+        enum err e = load_key(files[i], &key, &one);
+        if (e == OK)
+            e = add_key(k, key, config->host_key_algorithms);
+        else
+            log_error(log, "Unable to load host key \"%s\": %s", files[i],
+                      fault_text(&one));
+    }
+    *out = k;
+    if (k->n > 0)
+        return OK;
+    host_keys_drop(k);
+    *out = NULL;
+    return fault_set(fault, ERR_CONFIG, 0, "no hostkeys available -- exiting.");
+}
+
+void host_keys_forget(struct host_keys *k) {
+    for (size_t i = 0; i < k->n; i++) {
+        key_free(k->keys[i]);
+        free(k->algorithms[i]);
+    }
+    k->n = 0;
+}
+
+void host_keys_drop(struct host_keys *k) {
+    if (k == NULL || --k->refs > 0)
+        return;
+    host_keys_forget(k);
+    free(k);
+}
+
+enum err host_keys_sign(const struct host_keys *k, uint32_t index, struct view algorithm,
+                        struct view hash, struct buf *out) {
+    if (index >= k->n)
+        return ERR_REFUSED;
+    char name[64];
+    const struct alg *alg = alg_find(ALG_SIGNATURE, algorithm);
+    if (alg == NULL || !text_copy(name, sizeof name, algorithm) ||
+        !name_list_has(view_text(k->algorithms[index]), name))
+        return ERR_REFUSED;
+    return key_sign(k->keys[index], alg->signature, hash, out);
+}

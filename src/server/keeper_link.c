@@ -1,0 +1,256 @@
+// One link, as the keeper sees it: the state that says which messages may come from its
+// gate.
+#include <stdlib.h>
+
+#include "auth/server.h"
+#include "base/text.h"
+#include "io/fd.h"
+#include "server/keeper.h"
+
+#define QUESTIONS_MAX 128u  // to one judge
+#define SIGN_RATE 1000u     // rekeys in a second, and in a burst
+#define HASH_MIN 20u        // an exchange hash has at least the size of SHA-1
+#define LINES_MAX 50u       // of a gate's log, in ten seconds
+#define LINES_MS 10000u
+#define GRACE_SLACK_MS 1000
+
+struct event_link link_event(const struct link *l) {
+    return (struct event_link){l->user, l->peer, l->peer_port, l->valid_user,
+                               l->authenticated};
+}
+
+void link_sweep(struct link *l) {
+    struct keeper *k = l->keeper;
+    if (l->fd >= 0 || l->judge.alive || l->holder.alive)
+        return;
+    if (l->prev != NULL)
+        l->prev->next = l->next;
+    else
+        k->links = l->next;
+    if (l->next != NULL)
+        l->next->prev = l->prev;
+    k->links_n--;
+    loop_timer_unset(&k->loop, &l->grace);
+    host_keys_drop(l->host_keys);
+    free(l);
+    if ((k->options->debug || k->options->inetd) && k->links_n == 0)
+        loop_stop(&k->loop);
+}
+
+void link_end(struct link *l, const char *why) {
+    struct keeper *k = l->keeper;
+    if (why != NULL)
+        log_error(&k->log, "link from %s port %u ended: %s", l->peer, l->peer_port, why);
+    l->state = LINK_CLOSING;
+    keeper_listener_link_done(l);
+    loop_unwatch(&k->loop, &l->watch);
+    loop_timer_unset(&k->loop, &l->grace);
+    fd_close(&l->fd);
+    link_child_end(&l->judge);
+    // The holder sees its gate go and ends by itself.
+    link_sweep(l);
+}
+
+void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m) {
+    char text[1024];
+    uint64_t now = clock_ms();
+    if (now >= l->line_at + LINES_MS) {
+        l->line_at = now;
+        l->lines = 0;
+    }
+    if (m->level > LOG_LEVEL_DEBUG3 ||
+        (m->level < LOG_LEVEL_DEBUG1 && l->lines++ >= LINES_MAX))
+        return;
+    // A gate or a user's holder does not get to write what the keeper's own lines say.
+    if (from == IPC_JUDGE)
+        log_at(&l->keeper->log, (enum log_level)m->level, "%s",
+               text_one_line(text, sizeof text, m->text));
+    else
+        log_at(&l->keeper->log, (enum log_level)m->level, "%s %s port %u: %s",
+               ipc_role_name(from), l->peer, l->peer_port,
+               text_one_line(text, sizeof text, m->text));
+}
+
+// ---- signing ----
+
+static bool may_sign(struct link *l) {
+    uint64_t now = clock_ms();
+    uint64_t add = (now - l->sign_at) * SIGN_RATE / 1000;
+    if (add > 0) {
+        l->sign_at = now;
+        l->sign_tokens =
+            add + l->sign_tokens > SIGN_RATE ? SIGN_RATE : (uint32_t)add + l->sign_tokens;
+    }
+    if (l->sign_tokens == 0)
+        return false;
+    l->sign_tokens--;
+    return true;
+}
+
+static const char *on_sign(struct link *l, const struct ipc_sign *m) {
+    scoped_buf signature;
+    buf_init(&signature, KEY_SIGNATURE_MAX);
+    if (m->hash.n < HASH_MIN || m->hash.n > KEEPER_SESSION_ID_MAX)
+        return "SIGN: not an exchange hash";
+    if (!may_sign(l))
+        return "SIGN: too many";
+    if (host_keys_sign(l->host_keys, m->key, m->algorithm, m->hash, &signature) != OK)
+        return "SIGN: no such key or algorithm";
+    struct ipc_signed answer = {m->ticket, buf_view(&signature)};
+    if (ipc_send(l->fd, IPC_SIGNED, &answer, -1) != OK)
+        return "gate does not listen";
+    if (l->state == LINK_NEW) {
+        memcpy(l->session_id, m->hash.p, m->hash.n);
+        l->session_id_n = m->hash.n;
+        l->host_key = m->key;
+        l->state = LINK_KEYED;
+    }
+    return NULL;
+}
+
+// ---- questions to the judge ----
+
+static const char *ask(struct link *l, enum ipc_number number, uint32_t ticket,
+                       const void *body) {
+    if (l->question != 0)
+        return "asks before it is answered";
+    if (l->questions++ >= QUESTIONS_MAX)
+        return "asks too much";
+    if (l->judge.fd < 0)
+        return "has no judge any more";
+    if (ipc_send(l->judge.fd, number, body, -1) != OK)
+        return "the judge does not listen";
+    l->question = number;
+    l->ticket = ticket;
+    return NULL;
+}
+
+static const char *on_user(struct link *l, const struct ipc_user *m) {
+    if (m->user.n > LIMIT_USER_NAME || memchr(m->user.p, '\0', m->user.n) != NULL)
+        text_copy(l->user, sizeof l->user, view_text("?"));
+    else
+        text_copy(l->user, sizeof l->user, m->user);
+    if (!link_spawn_judge(l))
+        return "no judge can be started";
+    l->state = LINK_USER;
+    return ask(l, IPC_USER, m->ticket, m);
+}
+
+// ---- messages of the gate ----
+
+static void on_end(struct link *l, const struct ipc_gate_end *m) {
+    struct event_link e = link_event(l);
+    l->said_end = true;
+    event_end(&l->keeper->log, &e, m);
+    l->state = LINK_CLOSING;
+}
+
+// NULL, or why the link must end.
+static const char *take(struct link *l, const struct ipc_message *m) {
+    switch (m->row->number) {
+    case IPC_SIGN:
+        return on_sign(l, &m->body.sign);
+    case IPC_USER:
+        return on_user(l, &m->body.user);
+    case IPC_KEY_QUERY:
+        return ask(l, IPC_KEY_QUERY, m->body.key_query.ticket, &m->body);
+    case IPC_KEY_AUTH:
+        return ask(l, IPC_KEY_AUTH, m->body.key_auth.ticket, &m->body);
+    case IPC_GATE_END:
+        on_end(l, &m->body.gate_end);
+        return NULL;
+    case IPC_LOG:
+        link_log(l, IPC_GATE, &m->body.log);
+        return NULL;
+    default:
+        return "misplaced message";
+    }
+}
+
+static void gate_gone(struct link *l, enum err e, const struct fault *fault) {
+    struct event_link event = link_event(l);
+    if (e != ERR_CLOSED) {
+        link_end(l, fault_text(fault));
+        return;
+    }
+    if (!l->said_end)
+        event_lost(&l->keeper->log, &event);
+    link_end(l, NULL);
+}
+
+static void on_gate(void *arg, uint32_t ready) {
+    struct link *l = arg;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    (void)ready;
+    // A few, then the others' turn; what is left is reported again.
+    for (int i = 0; i < 8; i++) {
+        struct ipc_message m;
+        struct fault fault = {0};
+        bool got;
+        l->side.state = l->state;
+        enum err e = ipc_recv(l->fd, &l->side, (struct span){bytes, sizeof bytes}, &m,
+                              &got, &fault);
+        if (e != OK) {
+            gate_gone(l, e, &fault);
+            return;
+        }
+        if (!got)
+            return;
+        fd_close(&m.fd);
+        const char *why = take(l, &m);
+        if (why != NULL) {
+            link_end(l, why);
+            return;
+        }
+    }
+}
+
+static void on_grace(void *arg) {
+    struct link *l = arg;
+    struct ipc_gate_end m = {GATE_TIMEOUT, 0, view_text("")};
+    struct event_link e = link_event(l);
+    event_end(&l->keeper->log, &e, &m);
+    link_end(l, NULL);
+}
+
+void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd) {
+    struct keeper *k = from->keeper;
+    struct link *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        fd_close(&fd);
+        return;
+    }
+    l->keeper = k;
+    l->listener = from->serial;
+    l->id = m->id;
+    l->fd = fd;
+    l->judge.fd = l->holder.fd = -1;
+    l->judge.link = l->holder.link = l;
+    l->state = LINK_NEW;
+    l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, LINK_NEW, 0};
+    text_copy(l->peer, sizeof l->peer, m->peer);
+    text_copy(l->local, sizeof l->local, m->local);
+    l->peer_port = (uint16_t)m->peer_port;
+    l->local_port = (uint16_t)m->local_port;
+    l->sign_tokens = SIGN_RATE;
+    l->sign_at = clock_ms();
+    l->pending = true;
+    from->pending++;
+    l->host_keys = k->host_keys;
+    l->host_keys->refs++;
+    l->next = k->links;
+    if (k->links != NULL)
+        k->links->prev = l;
+    k->links = l;
+    k->links_n++;
+    log_verbose(&k->log, "Connection from %s port %u on %s port %u", l->peer,
+                l->peer_port, l->local, l->local_port);
+    uint64_t grace = k->options->grace_s != UINT32_MAX ? k->options->grace_s
+                                                       : k->config->login_grace_time;
+    enum err e = loop_watch(&k->loop, &l->watch, fd, LOOP_IN, on_gate, l);
+    if (e == OK && grace > 0)
+        e = loop_timer_set(&k->loop, &l->grace,
+                           clock_ms() + grace * 1000 + GRACE_SLACK_MS, on_grace, l);
+    if (e != OK)
+        link_end(l, "out of memory");
+}

@@ -1,0 +1,392 @@
+// Listening sockets and the listeners that accept on them.
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "io/account.h"
+#include "io/fd.h"
+#include "io/file.h"
+#include "io/tcp.h"
+#include "io/unix_socket.h"
+#include "server/keeper.h"
+#include "server/listener.h"
+
+#define FORKS_MAX 1000u  // of one listener
+#define RESPAWN_MS 500   // between listeners that die at once
+#define BANNER_MAX 65536u
+#define BACKLOG 128
+
+// ---- sockets ----
+
+static void socket_name(const struct server_listen *want, char *out, size_t size) {
+    snprintf(out, size, "%.60s:%u", want->host != NULL ? want->host : "*", want->port);
+}
+
+static bool keep_socket(struct keeper *k, const char *name, struct keeper_socket *to,
+                        size_t *n) {
+    bool kept = false;
+    for (size_t i = 0; i < k->sockets_n; i++)
+        if (k->sockets[i].fd >= 0 && strcmp(k->sockets[i].name, name) == 0 &&
+            *n < KEEPER_SOCKETS_MAX) {
+            to[(*n)++] = k->sockets[i];
+            k->sockets[i].fd = -1;
+            kept = true;
+        }
+    return kept;
+}
+
+static void bind_one(struct keeper *k, const struct server_listen *want, int family,
+                     const char *name, struct keeper_socket *to, size_t *n) {
+    int fds[16];
+    size_t got = 0;
+    struct fault fault = {0};
+    struct tcp_listen listen = {want->host, want->port, family, BACKLOG, NULL};
+    if (tcp_listen(&listen, fds, 16, &got, &fault) != OK) {
+        log_error(&k->log, "%s", fault_text(&fault));
+        return;
+    }
+    for (size_t i = 0; i < got; i++) {
+        struct address at;
+        address_local(&at, fds[i]);
+        log_info(&k->log, "Server listening on %s port %u.", at.text, at.port);
+        if (*n == KEEPER_SOCKETS_MAX) {
+            fd_close(&fds[i]);
+            continue;
+        }
+        to[*n].fd = fds[i];
+        snprintf(to[*n].name, sizeof to[*n].name, "%s", name);
+        (*n)++;
+    }
+}
+
+enum err keeper_bind(struct keeper *k, const struct server_config *config,
+                     struct fault *fault) {
+    struct keeper_socket next[KEEPER_SOCKETS_MAX];
+    size_t n = 0;
+    int family = k->options->address_family;
+    if (family == AF_UNSPEC && config->address_family != CONF_ADDRESS_FAMILY_ANY)
+        family = config->address_family == CONF_ADDRESS_FAMILY_INET ? AF_INET : AF_INET6;
+    for (size_t i = 0; i < config->listens.n; i++) {
+        char name[sizeof next[0].name];
+        const struct server_listen *want = &config->listens.v[i];
+        socket_name(want, name, sizeof name);
+        if (!keep_socket(k, name, next, &n))
+            bind_one(k, want, family, name, next, &n);
+    }
+    for (size_t i = 0; i < k->sockets_n; i++)
+        fd_close(&k->sockets[i].fd);
+    memcpy(k->sockets, next, n * sizeof next[0]);
+    k->sockets_n = n;
+    return n > 0 ? OK : fault_set(fault, ERR_IO, 0, "Cannot bind any address.");
+}
+
+// ---- settings ----
+
+static void fill_identity(struct settings *s) {
+    static const char *const names[] = {"bowline", "sshd", "nobody"};
+    for (size_t i = 0; getuid() == 0 && !s->has_identity && i < 3; i++) {
+        scoped_account a = {0};
+        if (account_by_name(names[i], &a, NULL) != OK)
+            continue;
+        s->has_identity = true;
+        s->uid = a.uid;
+        s->gid = a.gid;
+    }
+    if (getuid() == 0 && !s->has_identity) {
+        s->has_identity = true;
+        s->uid = s->gid = 65534;
+    }
+}
+
+static enum err write_keys(struct keeper *k, struct buf *out) {
+    struct writer w = writer_to_buf(out);
+    for (size_t i = 0; i < k->host_keys->n; i++) {
+        write_string(&w, key_blob(k->host_keys->keys[i]));
+        write_string(&w, settings_view(k->host_keys->algorithms[i]));
+    }
+    return writer_end(&w);
+}
+
+static void read_banner(struct keeper *k, struct buf *banner) {
+    struct fault fault = {0};
+    if (k->config->banner == NULL || strcmp(k->config->banner, "none") == 0)
+        return;
+    if (file_read(k->config->banner, 0, BANNER_MAX, banner, &fault) != OK)
+        log_info(&k->log, "Banner: %s", fault_text(&fault));
+}
+
+static enum err encode_settings(struct keeper *k, struct buf *out) {
+    const struct server_config *c = k->config;
+    char ident[LIMIT_IDENT_LINE];
+    struct buf banner = {0};
+    scoped_buf keys;
+    buf_init(&keys, 65536);
+    TRY(write_keys(k, &keys));
+    read_banner(k, &banner);
+    snprintf(ident, sizeof ident, "%s%s%.100s", SETTINGS_IDENT,
+             c->version_addendum != NULL ? " " : "",
+             c->version_addendum != NULL ? c->version_addendum : "");
+    struct settings s = {
+        .version = IPC_VERSION,
+        .ident = settings_view(ident),
+        .kex = settings_view(c->kex_algorithms),
+        .host_key_algorithms = settings_view(c->host_key_algorithms),
+        .ciphers = settings_view(c->ciphers),
+        .macs = settings_view(c->macs),
+        .user_algorithms = settings_view(c->pubkey_accepted_algorithms),
+        .methods = settings_view("publickey"),
+        .banner = buf_view(&banner),
+        .max_tries = c->max_auth_tries,
+        .grace_s =
+            k->options->grace_s != UINT32_MAX ? k->options->grace_s : c->login_grace_time,
+        .startups_begin = c->max_startups.begin,
+        .startups_rate = c->max_startups.rate,
+        .startups_full = c->max_startups.full,
+        .log_level = (uint32_t)k->log.level,
+        .rekey_bytes = c->rekey_limit.bytes,
+        .rekey_s = c->rekey_limit.seconds,
+        .dscp_interactive = (uint32_t)(c->ipqos.interactive + 1),
+        .dscp_bulk = (uint32_t)(c->ipqos.bulk + 1),
+        .keepalive = c->tcp_keep_alive,
+        .host_keys = buf_view(&keys),
+    };
+    fill_identity(&s);
+    struct writer w = writer_to_buf(out);
+    settings_encode(&s, &w);
+    buf_free(&banner);
+    return writer_end(&w);
+}
+
+static int settings_file(struct keeper *k) {
+    scoped_buf bytes;
+    buf_init(&bytes, SETTINGS_MAX);
+    int fd = memfd_create("settings", MFD_CLOEXEC);
+    if (fd < 0 || encode_settings(k, &bytes) != OK ||
+        fd_write_full(fd, buf_view(&bytes)) != OK)
+        fd_close(&fd);
+    return fd;
+}
+
+// ---- listeners ----
+
+struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
+    struct keeper_listener *l = k->listeners;
+    while (l != NULL && l->serial != serial)
+        l = l->next;
+    return l;
+}
+
+static void tell(struct keeper_listener *l, enum ipc_number number, const void *body) {
+    if (l->fd >= 0 && ipc_send(l->fd, number, body, -1) != OK)
+        log_error(&l->keeper->log, "listener does not listen");
+}
+
+// Each listener is told what the others have accepted and not yet authenticated.
+void keeper_count_startups(struct keeper *k) {
+    uint32_t all = 0;
+    if (k->listeners == NULL || k->listeners->next == NULL)
+        return;
+    for (struct keeper_listener *l = k->listeners->next; l != NULL; l = l->next)
+        all += l->pending;
+    struct ipc_startups m = {all};
+    tell(k->listeners, IPC_STARTUPS, &m);
+}
+
+void keeper_listener_link_done(struct link *link) {
+    struct keeper_listener *l = keeper_listener_of(link->keeper, link->listener);
+    if (link->pending && l != NULL) {
+        l->pending--;
+        if (l->draining)
+            keeper_count_startups(l->keeper);
+    }
+    link->pending = false;
+}
+
+void keeper_listener_link_authed(struct link *link) {
+    struct keeper_listener *l = keeper_listener_of(link->keeper, link->listener);
+    struct ipc_link_authed m = {link->id};
+    if (l != NULL)
+        tell(l, IPC_LINK_AUTHED, &m);
+    keeper_listener_link_done(link);
+}
+
+static void gate_ended(struct keeper_listener *l, const struct ipc_link_end *m) {
+    struct keeper *k = l->keeper;
+    struct link *link = k->links;
+    while (link != NULL && (link->listener != l->serial || link->id != m->id))
+        link = link->next;
+    if (!m->abnormal)
+        return;
+    log_error(&k->log, "gate of link %llu from %s died: status %#x; new address layout",
+              (unsigned long long)m->id, link != NULL ? link->peer : "a closed link",
+              m->status);
+    if (!l->draining && !k->stopping)
+        keeper_spawn_listener(k);
+}
+
+static void listener_gone(struct keeper_listener *l) {
+    loop_unwatch(&l->keeper->loop, &l->watch);
+    fd_close(&l->fd);
+}
+
+static void take(struct keeper_listener *l, struct ipc_message *m) {
+    struct keeper *k = l->keeper;
+    switch (m->row->number) {
+    case IPC_LINK_NEW:
+        l->forks++;
+        link_new(l, &m->body.link_new, m->fd);
+        m->fd = -1;
+        if (l->forks >= FORKS_MAX && !l->draining && !k->options->inetd)
+            keeper_spawn_listener(k);
+        break;
+    case IPC_LINK_END:
+        gate_ended(l, &m->body.link_end);
+        break;
+    case IPC_LOG: {
+        char text[1024];
+        log_at(&k->log, (enum log_level)m->body.log.level, "%s",
+               text_one_line(text, sizeof text, m->body.log.text));
+        break;
+    }
+    default:
+        break;
+    }
+    fd_close(&m->fd);
+}
+
+static void on_listener(void *arg, uint32_t ready) {
+    struct keeper_listener *l = arg;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    (void)ready;
+    for (int i = 0; i < 64 && l->fd >= 0; i++) {
+        struct ipc_message m;
+        struct fault fault = {0};
+        bool got;
+        enum err e = ipc_recv(l->fd, &l->side, (struct span){bytes, sizeof bytes}, &m,
+                              &got, &fault);
+        if (e != OK) {
+            if (e != ERR_CLOSED)
+                log_error(&l->keeper->log, "listener: %s", fault_text(&fault));
+            listener_gone(l);
+            return;
+        }
+        if (!got)
+            return;
+        take(l, &m);
+    }
+}
+
+static void respawn(void *arg) {
+    keeper_spawn_listener(arg);
+}
+
+static void on_listener_exit(void *arg, int status) {
+    struct keeper_listener *l = arg;
+    struct keeper *k = l->keeper;
+    // What it said last is still in its socket.
+    if (l->fd >= 0)
+        on_listener(l, 0);
+    bool accepting = !l->draining && k->listeners == l;
+    listener_gone(l);
+    struct keeper_listener **at = &k->listeners;
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    free(l);
+    if (!accepting || k->stopping || k->options->inetd)
+        return;
+    log_error(&k->log, "listener ended: status %#x; starting another", status);
+    enum err e =
+        loop_timer_set(&k->loop, &k->respawn, clock_ms() + RESPAWN_MS, respawn, k);
+    (void)e;
+}
+
+static void format_fds(struct keeper *k, int link, int settings, char *out, size_t size) {
+    size_t n = (size_t)snprintf(out, size, "%d,%d", link, settings);
+    if (k->options->inetd) {
+        snprintf(out + n, size - n, ",=0");
+        return;
+    }
+    for (size_t i = 0; i < k->sockets_n && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, ",%d", k->sockets[i].fd);
+}
+
+// These and no others pass to the new program.
+static enum err pass_fds(struct keeper *k, int link, int settings, bool pass) {
+    TRY(fd_set_cloexec(link, !pass));
+    TRY(fd_set_cloexec(settings, !pass));
+    for (size_t i = 0; i < k->sockets_n; i++)
+        TRY(fd_set_cloexec(k->sockets[i].fd, !pass));
+    return OK;
+}
+
+static enum err execute(struct keeper *k, int link, int settings, struct process *p,
+                        struct fault *fault) {
+    char fds[1024], name[] = "sshd: listener", flag[] = LISTENER_FLAG;
+    char *argv[] = {name, flag, fds, NULL};
+    format_fds(k, link, settings, fds, sizeof fds);
+    struct process_spec spec = {
+        .path = "/proc/self/exe",
+        .argv = argv,
+        .fd_in = k->options->inetd ? 0 : -1,
+        .fd_out = -1,
+        .fd_err = k->options->to_stderr ? 2 : -1,
+        .tty = -1,
+        .keep_nice_fds = true,
+    };
+    TRY(pass_fds(k, link, settings, true));
+    enum err e = process_spawn(&spec, p, fault);
+    TRY(pass_fds(k, link, settings, false));
+    return e;
+}
+
+static enum err start(struct keeper *k, struct keeper_listener *l, struct fault *fault) {
+    int pair[2] = {-1, -1};
+    struct process p;
+    TRY(ipc_pair(pair));
+    scoped_fd ours = pair[0], theirs = pair[1], settings = settings_file(k);
+    if (settings < 0)
+        return fault_set(fault, ERR_IO, 0, "no settings for the listener");
+    TRY(execute(k, theirs, settings, &p, fault));
+    TRY(loop_child(&k->loop, &l->exit, p.pid, p.pidfd, on_listener_exit, l));
+    l->fd = ours;
+    ours = -1;
+    l->side = (struct ipc_side){IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0};
+    return loop_watch(&k->loop, &l->watch, l->fd, LOOP_IN, on_listener, l);
+}
+
+static void drain(struct keeper_listener *l) {
+    struct ipc_stop stop = {false};
+    if (l == NULL || l->draining)
+        return;
+    l->draining = true;
+    tell(l, IPC_STOP, &stop);
+}
+
+void keeper_spawn_listener(struct keeper *k) {
+    struct keeper_listener *l = calloc(1, sizeof *l);
+    struct fault fault = {0};
+    if (l == NULL)
+        return;
+    l->keeper = k;
+    l->fd = -1;
+    l->serial = ++k->listener_serial;
+    if (start(k, l, &fault) != OK) {
+        log_error(&k->log, "no listener: %s", fault_text(&fault));
+        free(l);
+        return;  // the old one goes on
+    }
+    struct keeper_listener *old = k->listeners;
+    l->next = old;
+    k->listeners = l;
+    drain(old);
+    keeper_count_startups(k);
+}
+
+void keeper_stop_listeners(struct keeper *k) {
+    struct ipc_stop stop = {true};
+    for (struct keeper_listener *l = k->listeners; l != NULL; l = l->next)
+        tell(l, IPC_STOP, &stop);
+}

@@ -1,0 +1,115 @@
+// The seam between gate and holder: SSH messages 80 and up, both ways. The same code at
+// both ends.
+//
+// Control and small messages go by a SOCK_SEQPACKET socket, bulk CHANNEL_DATA by a ring
+// in shared memory in each direction (io/ring.h), made at the first burst: by the holder,
+// on the gate's wish for the other direction, since a gate may not make one. Order holds
+// within a channel, not between channels, so that a keystroke overtakes another channel's
+// bulk:
+//   - each socket message says after which ring position it comes: that of the last ring
+//   record
+//     of its channel (0: none). The receiver keeps it back until it has consumed so far.
+//   - the receiver looks how far the ring is filled, then empties the socket, and only
+//   then takes
+//     records, up to where it had looked: so a socket message sent before a record is
+//     seen first.
+//
+// Neither end trusts the other; a bad message ends the seam with an error.
+#pragma once
+
+#include "base/buf.h"
+#include "base/fault.h"
+#include "io/ring.h"
+
+#define SEAM_VERSION 1u
+#define SEAM_LANES 64
+// From this size on CHANNEL_DATA is bulk: the ring is made for it.
+#define SEAM_BULK 8192u
+#define SEAM_IDENT_MAX 256
+// Socket messages kept back at most; past it the socket is not read until the ring has
+// moved.
+#define SEAM_PENDING_MAX (512u * 1024u)
+
+enum seam_event_kind {
+    SEAM_NONE,
+    SEAM_HELLO,    // once, first: version, and text (gate: the client's identification)
+    SEAM_MESSAGE,  // an SSH message, from the socket; valid until the next call
+    SEAM_SLOT,  // an SSH message in the ring, RING_HEADROOM and _TAILROOM around it are
+                // free; seam_taken() when done with it
+    SEAM_END,  // the other end says why it ends: reason, text
+};
+
+struct seam_event {
+    enum seam_event_kind kind;
+    struct view message;
+    uint8_t *slot;  // SLOT: message.p, writable
+    uint32_t reason;
+};
+
+struct seam_counts {
+    uint64_t socket_out, ring_out, socket_in, ring_in, wakes;
+};
+
+struct seam {
+    int fd;
+    struct ring out, in;
+    uint64_t lane[SEAM_LANES];  // ring position behind the last record of a channel
+    uint64_t sampled;           // records below this may be taken
+    bool drained;               // the socket was seen empty since `sampled` was set
+    bool maker;                 // the holder's end: makes the rings
+    bool wished;  // not the maker: asked for a ring; the maker: was asked and has yet to
+                  // send it
+    bool hello_seen, closed, ring_failed;
+    struct buf pending;    // kept back: {after u64, length u32, kind u8, message}
+    uint64_t pending_min;  // the smallest position that one of them waits for, or less
+    uint8_t *room;  // for the socket: LIMIT_PACKET and header, mapped, touched as needed
+    uint8_t *reserved;  // what seam_room() gave
+    struct seam_counts counts;
+};
+
+// Takes over the descriptor. maker: this is the holder's end.
+must_check enum err seam_init(struct seam *s, int fd, bool maker);
+void seam_free(struct seam *s);  // also of a zeroed one
+
+// A fitting pair of descriptors for seam_init().
+must_check enum err seam_pair(int fds[2]);
+
+// ---- out ----
+must_check enum err seam_hello(struct seam *s, struct view text);
+// One SSH message by the socket. *sent false: no room now (wait for the descriptor to be
+// writable). ERR_CLOSED: the other end is gone.
+must_check enum err seam_send(struct seam *s, struct view message, bool *sent);
+// Says why this end ends; best effort.
+void seam_end(struct seam *s, uint32_t reason, const char *text);
+
+// Room in the ring for one CHANNEL_DATA message of at most `want`, at least `least`
+// bytes. room->n = 0: full, or no ring can be had (seam_bulk() tells). The first call
+// makes the ring, or asks for it.
+must_check enum err seam_room(struct seam *s, size_t least, size_t want,
+                              struct span *room);
+// The first n bytes of that room are a message now; n >= 9.
+must_check enum err seam_publish(struct seam *s, size_t n);
+// Is there a ring for what goes out, or could one be made?
+static inline bool seam_bulk(const struct seam *s) {
+    return !s->ring_failed;
+}
+static inline bool seam_has_ring(const struct seam *s) {
+    return ring_mapped(&s->out);
+}
+
+// ---- in ----
+// A turn begins: the socket is looked at again before more of the ring.
+void seam_turn(struct seam *s);
+// The next event. ERR_CLOSED once everything was delivered and the other end is gone;
+// ERR_PROTOCOL with the fault when it misbehaves.
+must_check enum err seam_next(struct seam *s, struct seam_event *event,
+                              struct fault *fault);
+// Done with a SLOT.
+must_check enum err seam_taken(struct seam *s);
+
+// ---- waiting ----
+// Before poll(2). False: there is work already. `least` > 0: we also wait for so much
+// room.
+bool seam_may_sleep(struct seam *s, size_t least);
+// The link is quiet: gives memory back.
+void seam_idle(struct seam *s);
