@@ -316,6 +316,8 @@ static void walk_with_seed(uint64_t seed, struct walk *total) {
                 assert_int_equal(w.end[i]->reaped, k);
         assert_int_equal(connection_counts(w.end[i]).in,
                          connection_counts(w.end[!i]).out);
+    }
+    for (int i = 0; i < 2; i++) {
         connection_free(w.end[i]);
         buf_free(&w.to[i].bytes);
     }
