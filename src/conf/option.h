@@ -107,9 +107,9 @@ bool conf_list_append(struct conf_pool *pool, struct conf_list *list, const char
 #define CONF_FIELD(x, type) ((type *)(void *)((char *)(x)->base + (x)->option->offset))
 #define CONF_ALSO(x, type) ((type *)(void *)((char *)(x)->base + (x)->option->also))
 #define CONF_FIELD_CONST(x, type)                                                        \
-    ((const type *)(const void *)((const char *)(x)->base + (x)->option->offset))
+    ((type const *)(const void *)((const char *)(x)->base + (x)->option->offset))
 #define CONF_ALSO_CONST(x, type)                                                         \
-    ((const type *)(const void *)((const char *)(x)->base + (x)->option->also))
+    ((type const *)(const void *)((const char *)(x)->base + (x)->option->also))
 
 // Writes p->why and returns false.
 bool conf_bad(struct conf_parse *p, const char *format, ...)

@@ -8,14 +8,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct input {
     const uint8_t *p;
     size_t n;
+    unsigned reads;  // files that include themselves grow; a few levels show all there is
 };
 
 static enum err read_input(void *ctx, const char *path, bool strict, struct buf *out,
                            char *detail) {
-    const struct input *in = ctx;
+    struct input *in = ctx;
     (void)path;
     (void)strict;
     (void)detail;
+    if (in->reads++ >= 24)
+        return ERR_NOT_FOUND;
     return buf_append(out, view_of(in->p, in->n));
 }
 
@@ -45,7 +48,7 @@ static void expand(const struct client_config *c, const struct client_subject *s
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct input in = {data, size};
+    struct input in = {data, size, 0};
     struct conf_source source = {&in, read_input, glob_input};
     struct client_config_input input = {.source = &source,
                                         .user_file = "/u",

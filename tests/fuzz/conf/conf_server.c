@@ -9,14 +9,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct input {
     const uint8_t *p;
     size_t n;
+    unsigned reads;  // files that include themselves grow; a few levels show all there is
 };
 
 static enum err read_input(void *ctx, const char *path, bool strict, struct buf *out,
                            char *detail) {
-    const struct input *in = ctx;
+    struct input *in = ctx;
     (void)path;
     (void)strict;
     (void)detail;
+    if (in->reads++ >= 24)
+        return ERR_NOT_FOUND;
     return buf_append(out, view_of(in->p, in->n));
 }
 
@@ -39,7 +42,7 @@ static void check_text(const struct server_config *c) {
     buf_init(&text, 1u << 22);
     if (server_config_text(c, &text) != OK)
         return;
-    struct input in = {text.p + text.start, buf_len(&text)};
+    struct input in = {text.p + text.start, buf_len(&text), 0};
     struct conf_source source = {&in, read_input, glob_input};
     struct server_config_input input = {.source = &source, .file = "/text"};
     require(server_config_load(&again, &input, &problems) != ERR_CONFIG);
@@ -47,7 +50,7 @@ static void check_text(const struct server_config *c) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const groups[] = {"staff", "wheel"};
-    struct input in = {data, size};
+    struct input in = {data, size, 0};
     struct conf_source source = {&in, read_input, glob_input};
     struct server_config_input input = {.source = &source, .file = "/f"};
     struct server_subject subject = {.user = "anna",

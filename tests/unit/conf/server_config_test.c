@@ -154,6 +154,7 @@ static void malformed(void **state) {
         {"IPQoS zz", "DSCP"},
         {"ChrootDirectory /x", "doesn't support it yet"},
         {"RevokedKeys /x", "doesn't support it yet"},
+        {"PermitUserEnvironment LANG", "doesn't support it yet"},
         {"AuthenticationMethods publickey,password", "doesn't support it yet"},
         {"AuthenticationMethods foo", "unknown method"},
         {"PerSourcePenalties crash:x", "authfail:5s"},
@@ -558,7 +559,7 @@ static void like_sshd(void **state) {
         "SyslogFacility LOCAL7\nBanner /etc/issue\nAcceptEnv A B\nPermitTTY no\n"
         "StreamLocalBindMask 0111\nAuthorizedKeysFile %h/.k /etc/k/%u\n"
         "Compression no\nGatewayPorts clientspecified\nAllowTcpForwarding local\n"
-        "PermitOpen a:1 b:2\nPermitUserEnvironment LANG,LC_*\nMaxSessions 3\n",
+        "PermitOpen a:1 b:2\nPermitUserEnvironment yes\nMaxSessions 3\n",
         "user=root,host=h,addr=127.0.0.1");
     compare_with_sshd(
         "MaxAuthTries 5\nAcceptEnv G\nAllowUsers *\nMatch Address 127.0.0.0/8\n"
