@@ -39,9 +39,11 @@ static inline bool pair_step(struct connection *from, struct connection *to,
     struct view m = connection_out(from);
     if (m.n == 0)
         return false;
-    // A copy of exact size, gone afterwards, so that a sanitizer sees what holds on to
-    // it.
-    uint8_t *copy = malloc(m.n);
+    // A copy of exact size, gone with the next step, so that a sanitizer sees what holds
+    // on to it.
+    static uint8_t *volatile copy;
+    free(copy);
+    copy = malloc(m.n);
     assert_non_null(copy);
     memcpy(copy, m.p, m.n);
     size_t n = m.n;
