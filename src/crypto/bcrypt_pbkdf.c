@@ -4,6 +4,12 @@
 // most of the time: two are computed at once where there are two.
 #include "crypto/bcrypt_pbkdf.h"
 
+// With the lanes' loops unrolled two chains take a third less time than one after the
+// other; gcc does that from -O3 on, whatever the build's level is.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__)
+#pragma GCC optimize("O3")
+#endif
+
 #include <stdlib.h>
 
 #include "base/secret.h"

@@ -1,5 +1,5 @@
-// Throw-away keys and what OpenSSH 9.2 and OpenSSL 3.0 make of them; written by make_fixtures.
-// clang-format off
+// Throw-away keys and what OpenSSH 9.2 and OpenSSL 3.0 make of them; written by
+// make_fixtures.
 #pragma once
 
 #define FIXTURE_PASSPHRASE "correct horse"
@@ -20,7 +20,9 @@ static const struct fixture fixtures[] = {
         "AAAED8//i9YuCTWsdA4Okja5/wBDdCd0Liap61GRSMuIfz8wz0gIKL3OLInc6atAvxOwot\n"
         "ddAXvFUPAUdLO7zirrtNAAAAEmNvbW1lbnQgb2YgZWQyNTUxOQECAw==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAz0gIKL3OLInc6atAvxOwotddAXvFUPAUdLO7zirrtN comment of ed25519",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIAz0gIKL3OLInc6atAvxOwotddAXvFUPAUdLO7zirrtN comment of "
+        "ed25519",
         "SHA256:eFkh+jLSyP4/RkP1kMIZNsfVf8ySEJD4FkJkxZMXDdQ",
         "MD5:04:f4:55:0c:fb:01:73:5a:a2:d6:94:97:af:bd:6a:17",
         "+--[ED25519 256]--+\n"
@@ -47,7 +49,10 @@ static const struct fixture fixtures[] = {
         "MAAAAhAJDMNR4Wh3HG6vYahaSrQ8RIFfKp3o8jFgP+sSidSxwyAAAAE2NvbW1lbnQgb2Yg\n"
         "ZWNkc2EyNTYBAgME\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEOGhQOXF1VslNtfaKFK3G3RbV3O+aHgIXZQwrcntQ6qlGeZFtwg4kGUaXNOYnuCJMnY/wUxF/O6r/Z3xjF85oM= comment of ecdsa256",
+        "ecdsa-sha2-nistp256 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEOGhQOXF1VslNtfaKFK3G3RbV3O"
+        "+aHgIXZQwrcntQ6qlGeZFtwg4kGUaXNOYnuCJMnY/wUxF/O6r/Z3xjF85oM= comment of "
+        "ecdsa256",
         "SHA256:os67+BCZeh75OEtHXqTLavs+jJwyZ4EPqa8nTgNLjOQ",
         "MD5:8c:62:20:5f:65:fd:5b:13:a1:4e:5d:90:af:af:56:4c",
         "+---[ECDSA 256]---+\n"
@@ -75,7 +80,12 @@ static const struct fixture fixtures[] = {
         "DvsTUx9brAH4CQfmAAAAMQDNYwWnVCzip4PMjG9V8FHyTFMNKisdxiF/3uHYCMEBbsm85M\n"
         "0pFMXDY38ed0Vu9y0AAAATY29tbWVudCBvZiBlY2RzYTM4NAECAwQ=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBH9MBi9sCjoa9hPPqPEp/ewzKVIYuHYlZKYA/1SqgYBPa0H+hsDckUjhg8NvcTMBAzlr8xvFc4L5EgepRuhAguNg98WuZch0MwDneI9svnyMsPtniQ77E1MfW6wB+AkH5g== comment of ecdsa384",
+        "ecdsa-sha2-nistp384 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBH9MBi9sCjoa9hPPqPEp/"
+        "ewzKVIYuHYlZKYA/"
+        "1SqgYBPa0H+"
+        "hsDckUjhg8NvcTMBAzlr8xvFc4L5EgepRuhAguNg98WuZch0MwDneI9svnyMsPtniQ77E1MfW6wB+"
+        "AkH5g== comment of ecdsa384",
         "SHA256:AWu8FHEt6UeNrw5RC/n4GtF/6oZHjrQ8i7z6Mb6bPmQ",
         "MD5:f7:3e:f5:7c:2e:27:cc:10:80:98:35:f9:0a:33:9c:58",
         "+---[ECDSA 384]---+\n"
@@ -105,7 +115,12 @@ static const struct fixture fixtures[] = {
         "BqKyaImvDk3XkLvKImNyqTR5m2WUBEve0fknYJVOKf4U7UusNMnQlCmh4TR3REgFWwAAAB\n"
         "Njb21tZW50IG9mIGVjZHNhNTIxAQIDBAUGBw==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAAo1xNdveXRWJivnX+3rGdNZ9bDkZ16ql22d4fqHeyAKEsfw/IfNngjvc22FDSRkLyz38ymjfea9/exMZMOi3SxmQFko+ijqo3USVi1goXyzh8y0Z8HnNswaiQmIBhGG5EV3vRWLjvru5duAKcY9S9G60snaP60SbbLjWKrNONcjsCaSw== comment of ecdsa521",
+        "ecdsa-sha2-nistp521 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAAo1xNdveXRWJivnX+"
+        "3rGdNZ9bDkZ16ql22d4fqHeyAKEsfw/IfNngjvc22FDSRkLyz38ymjfea9/"
+        "exMZMOi3SxmQFko+"
+        "ijqo3USVi1goXyzh8y0Z8HnNswaiQmIBhGG5EV3vRWLjvru5duAKcY9S9G60snaP60SbbLjWKrNONcjs"
+        "CaSw== comment of ecdsa521",
         "SHA256:GBSasgFp41GdOwTmGapkJ9ymaK9Lp9aIinZx9G8DsqA",
         "MD5:5b:d3:22:e6:d3:91:f8:5a:92:b0:49:48:23:fd:e3:8b",
         "+---[ECDSA 521]---+\n"
@@ -150,7 +165,14 @@ static const struct fixture fixtures[] = {
         "aFqjO0nAo5uOMr6hhnfnkv7X/FxoAwAO99WSOI5Uvv061GQnZJBK6d9GXhWoKRa0+ImUxW\n"
         "5B49Cd7modqAYnhJAAAAEmNvbW1lbnQgb2YgcnNhMjA0OA==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC1SnWRautz44ItTlRn5wnCfPBJd5fKauv9SXdSnJudXPqcNLuYP8fY4TsepoMV6CosisVgNt/lECnlStLbKz8chm3e96+DEFGxmEFIVinUz3nX9UOy7uX09SAhQnJkvp7JE2d+kxyQVZIfrnCNURPDtB9PPEUNJ0g+miathbEAnz81Hw9whU+zrcNjG49zNlJfrCewXc1SNRMo9Pvu5xb7HwAgrFkERotfA5gXuc53/8JSPbonpic92uKBCC8shZ8gG2FRNB0lhPvgxxl1CCOAqpNYGZlcUitLnF1Mucn2lu/sLRjwQec7rIXoUX0OOtLOBUOeSKfle/1FmFkpTFYt comment of rsa2048",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAABAQC1SnWRautz44ItTlRn5wnCfPBJd5fKauv9SXdSnJudXPqcNLuY"
+        "P8fY4TsepoMV6CosisVgNt/"
+        "lECnlStLbKz8chm3e96+DEFGxmEFIVinUz3nX9UOy7uX09SAhQnJkvp7JE2d+"
+        "kxyQVZIfrnCNURPDtB9PPEUNJ0g+miathbEAnz81Hw9whU+"
+        "zrcNjG49zNlJfrCewXc1SNRMo9Pvu5xb7HwAgrFkERotfA5gXuc53/"
+        "8JSPbonpic92uKBCC8shZ8gG2FRNB0lhPvgxxl1CCOAqpNYGZlcUitLnF1Mucn2lu/"
+        "sLRjwQec7rIXoUX0OOtLOBUOeSKfle/1FmFkpTFYt comment of rsa2048",
         "SHA256:6DhE+zc3tvpiFQ0kI82/tVZESDZTxVW/JJ80PMbJyUY",
         "MD5:1c:ed:89:09:f9:db:75:01:e3:50:af:74:9c:f2:4b:00",
         "+---[RSA 2048]----+\n"
@@ -184,7 +206,12 @@ static const struct fixture fixtures[] = {
         "AMMIUBoDXIG3oshL59CJ0I/G8gfqY55JaxX+BgcJQDbdwRIxDI14bAjN8mqYEKhaFxH4T2\n"
         "osbxao1NKAMbH5cD0AAAASY29tbWVudCBvZiByc2ExMDI0AQ==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCp8EY2u/DvW+yu9P85bKEU7NVRGq/zpIFiPXesou2+hDri0QatmlfiSGSWu5aU/GyZ7BFpyHFggsoPiuUak9ecLgAjbeeFSyddCFafxqORZ3O39+doOJu9ZwfH1O6WPYeAnBuX6ExYwuguKCCU3AE9AM8JQgoh4Tc/Je7l4a6wxQ== comment of rsa1024",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQCp8EY2u/DvW+yu9P85bKEU7NVRGq/"
+        "zpIFiPXesou2+hDri0QatmlfiSGSWu5aU/"
+        "GyZ7BFpyHFggsoPiuUak9ecLgAjbeeFSyddCFafxqORZ3O39+"
+        "doOJu9ZwfH1O6WPYeAnBuX6ExYwuguKCCU3AE9AM8JQgoh4Tc/Je7l4a6wxQ== comment of "
+        "rsa1024",
         "SHA256:wdEoGuA3eFY5Ci1KbVC2zlTGfKnV3mPIiQdthx2pLHE",
         "MD5:78:5c:42:c1:2b:56:69:84:0f:5e:83:b4:f9:53:b7:2f",
         "+---[RSA 1024]----+\n"
@@ -210,7 +237,9 @@ static const struct fixture fixtures[] = {
         "hkJowUqHZzHjBPj1kJoDNUk8G4Kak4x2IUJTsxC2TYIdAllff42HQBHlUAONk0SCgIdrUH\n"
         "P+pxDzYs4cHfDWgJKqwPsnL0jTlgpvyOD3jfc=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINzeomy07YXYU3X6V1sZ9wPox8I9VzDOZxzO7rNWGZuT comment of ed25519-aes128-ctr",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAINzeomy07YXYU3X6V1sZ9wPox8I9VzDOZxzO7rNWGZuT comment of "
+        "ed25519-aes128-ctr",
         "SHA256:xJX+gw/PHQWGtuPNC+vpetEG4N/B1x8nDKW0SdtBNFQ",
         "MD5:c5:42:54:81:65:e4:8d:bf:37:45:f5:7f:58:be:ed:61",
         "+--[ED25519 256]--+\n"
@@ -236,7 +265,9 @@ static const struct fixture fixtures[] = {
         "Wv4MKRnHvCLitMNSvSBwpvXeWxeg1Da4B8me4ksuYuGLtOjfBtQsPoMQ4VDPKC1FX2ST0Y\n"
         "NKYncWzYe1i8l1DQekh86hEY9/tnP5dnuszus=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHy6/lPdI7kR6Pm5TwJseLgcRmplemskBa4Lk/q0zL3K comment of ed25519-aes192-ctr",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIHy6/lPdI7kR6Pm5TwJseLgcRmplemskBa4Lk/q0zL3K comment of "
+        "ed25519-aes192-ctr",
         "SHA256:X8t3ihtD+6hUt+ITDI3Pn3gsZpKyrL5Wj61M1JFJ1v8",
         "MD5:91:33:bd:65:8b:96:47:71:bb:2c:ad:7b:07:87:11:0e",
         "+--[ED25519 256]--+\n"
@@ -262,7 +293,9 @@ static const struct fixture fixtures[] = {
         "tMZ9b124XJn514ThQrnGrzEKKOLT/QT2y24mmmEkUsN9cQ1SphmtMt92NNNjCm+erNTozl\n"
         "ZnP5PQgMIApjTTmgrV10J3DM7RVXQVpMYNe1c=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICF/ePqgXJycuA3n4xPui9G+bxKa+kPSYOjuUSYrpOgS comment of ed25519-aes256-ctr",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAICF/ePqgXJycuA3n4xPui9G+bxKa+kPSYOjuUSYrpOgS comment of "
+        "ed25519-aes256-ctr",
         "SHA256:uQakXe+BpgNNYasbErS5jh6n1EiXWCeB/gy67fCDLjI",
         "MD5:2b:c0:71:84:bc:2e:4d:94:9a:58:a7:f7:cf:26:d6:3b",
         "+--[ED25519 256]--+\n"
@@ -289,7 +322,9 @@ static const struct fixture fixtures[] = {
         "o+Mai13tUItS3zvYgXJO4Xk79/endgb09EHj5zpIWArzq7sJsHyO1bZ+DodS3FxwxwKEDH\n"
         "dzvrobu4ZxtHRATogl0CsUW43Q==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE0Bffwg2Gj8TgXgDCdkaylRNglMqhirwMyNFXIUCL2Y comment of ed25519-aes128-gcm@openssh.com",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIE0Bffwg2Gj8TgXgDCdkaylRNglMqhirwMyNFXIUCL2Y comment of "
+        "ed25519-aes128-gcm@openssh.com",
         "SHA256:r5+k8YDzZuBdMg93XzcBK1N6EeMWCOusihHqf/nXtXw",
         "MD5:78:44:e8:7c:0f:98:f8:23:5c:0a:81:fd:00:23:e2:5f",
         "+--[ED25519 256]--+\n"
@@ -316,7 +351,9 @@ static const struct fixture fixtures[] = {
         "uEHAq06h7EZqItiV3NHA7+KGHfmHEnXsTtoE5h0Ylyz59GEP0IUR/k2mmTryoYLVLJ1VIF\n"
         "5232yJMG5OsiYBKHx/H6ONjIuA==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHuw48l7OfFDdCBSy4mD1G8h12SJ659a0hZbJ8HfdKjI comment of ed25519-aes256-gcm@openssh.com",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIHuw48l7OfFDdCBSy4mD1G8h12SJ659a0hZbJ8HfdKjI comment of "
+        "ed25519-aes256-gcm@openssh.com",
         "SHA256:EzxMTIs4HRFHM7v4PnXAsWaBaOpzxqJ9gyPb6myqFYU",
         "MD5:63:b0:8d:49:bb:7d:36:e4:eb:ec:8c:36:0a:91:d3:c2",
         "+--[ED25519 256]--+\n"
@@ -343,7 +380,9 @@ static const struct fixture fixtures[] = {
         "aMM7PQqXvUeRQD6adImb23XCzr0iluQli5ijLgyBTYp0PHWERDtjEQLBhyNknlquLYhZ7J\n"
         "M9OTv6dQl59gSK6R57O6xoFuuuizzs4zN6OqgmQfH92rWg==\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG7TGVd6eda168syusr3W1mfs+1cCziXjZU3MzjBXGVU comment of ed25519-chacha20-poly1305@openssh.com",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIG7TGVd6eda168syusr3W1mfs+1cCziXjZU3MzjBXGVU comment of "
+        "ed25519-chacha20-poly1305@openssh.com",
         "SHA256:E+Yx3SCDI7ct5Pk+dfBYb2VtV8XEKxCbUJooH0gEqCo",
         "MD5:8b:28:38:e6:3d:9a:cb:98:b1:4d:88:3c:06:31:46:0a",
         "+--[ED25519 256]--+\n"
@@ -369,7 +408,9 @@ static const struct fixture fixtures[] = {
         "Vlq1oR7L/qKUpC/+l/4qgJStm0pzfwgTw5WhfGatl9GHGTzHhAWXecTJmzhRWpFPdj+evI\n"
         "y8T91LiUVipKuAffScXSNqK6juLv9X8apvDWI=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPEfQ4sjKX80eSMK45lhtFfMd6aTHltjBUD9uYRH8LOm comment of ed25519-aes128-cbc",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIPEfQ4sjKX80eSMK45lhtFfMd6aTHltjBUD9uYRH8LOm comment of "
+        "ed25519-aes128-cbc",
         "SHA256:MFIAM92f4FVVBtwnfLpeqnd3dcTO3WBFveSQRUhNfQw",
         "MD5:48:90:29:85:59:d1:e9:8a:1c:30:90:3b:42:de:92:a9",
         "+--[ED25519 256]--+\n"
@@ -395,7 +436,9 @@ static const struct fixture fixtures[] = {
         "bv3BHecH4deHoQWn92paP++NfYHUkEAfjg8ebsLUT8MY5osHDAU+wMqn7055yraQK0HHji\n"
         "ke4J3finT+PxVl7fLc+7Sd0UvuotWgHEmvyOU=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMlAC+QjQuKCTsdaq0qPLdx4Vc5RpakcEXO2fHAjavMC comment of ed25519-aes192-cbc",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIMlAC+QjQuKCTsdaq0qPLdx4Vc5RpakcEXO2fHAjavMC comment of "
+        "ed25519-aes192-cbc",
         "SHA256:cgKKcb/BASy5ECYkmNAu1ROU2czTwd/Ciqkq4Cj3q0U",
         "MD5:a2:3a:26:a5:8f:a3:f7:a7:79:41:ec:c9:b4:5f:ff:4a",
         "+--[ED25519 256]--+\n"
@@ -421,7 +464,9 @@ static const struct fixture fixtures[] = {
         "fcbWV7KYf1bQNEHg5M9wJfYmWDsg0tzZaP1nDzVX8496Z6smwYjNXGq70APSK3hBTy8kcS\n"
         "6euTyOKedx6JPFtBbDPH2FqN0qg7AoMyodCD4=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM7fzNyflHUQFsxlG8KpoGruz4OC17Fz8VmpHZw00TvE comment of ed25519-aes256-cbc",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIM7fzNyflHUQFsxlG8KpoGruz4OC17Fz8VmpHZw00TvE comment of "
+        "ed25519-aes256-cbc",
         "SHA256:lvjvAeSOhs8sJaUG+x0eDF4B+pU/yiEh8ilhu2xg1Nc",
         "MD5:b9:94:61:ff:0d:32:91:0b:8b:35:24:de:aa:0c:b3:9a",
         "+--[ED25519 256]--+\n"
@@ -447,7 +492,9 @@ static const struct fixture fixtures[] = {
         "rlgESItgMWBt/WQ7kbnHcs2L68CibLCdefUSYpJ3bJuFDepOkakg6pTG22JSmIXZaWsQFD\n"
         "OOASh1D2tCRG0S50yb8XYsviall4tei7xY\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF42AZ1h1oykTIJnUrS9tleJWPlAp73OSf9rRQit+dnj comment of ed25519-3des-cbc",
+        "ssh-ed25519 "
+        "AAAAC3NzaC1lZDI1NTE5AAAAIF42AZ1h1oykTIJnUrS9tleJWPlAp73OSf9rRQit+dnj comment of "
+        "ed25519-3des-cbc",
         "SHA256:m6u53aQ0WC9C3nToa+/KNmrhut71j1lk1RQKNxUgelw",
         "MD5:7e:f2:fe:2e:a3:d7:c0:e4:0d:92:d4:f4:d2:5a:bf:07",
         "+--[ED25519 256]--+\n"
@@ -482,7 +529,12 @@ static const struct fixture fixtures[] = {
         "rU8LtWVOjRag7WaH0pUtGRBzj+aD9RLaAoDnl+ct0rVjfVj8/xRd7PJGtnn3DMn+IFUrkR\n"
         "GbXXDEe+jx62v5CvpZu0TwYCoK9F0zY=\n"
         "-----END OPENSSH PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7+5K9d9lwCuPV+JsSJ+6UqgZN/lv3cG1CskAmpcj4+n44NdTdH0Fp/2tUWGXRaYVHv8lYZKiGzvWx49+YwVp1zyJlg6J0+buhmdWRIQVw+tTTiihXhkpDBOCeoeXs8tgwpA9SuEjwU1wT8UrDmmL0ifY36xWwIAhjpWqZaxSoIw== comment of rsa-sealed",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7+5K9d9lwCuPV+JsSJ+6UqgZN/"
+        "lv3cG1CskAmpcj4+n44NdTdH0Fp/"
+        "2tUWGXRaYVHv8lYZKiGzvWx49+YwVp1zyJlg6J0+buhmdWRIQVw+"
+        "tTTiihXhkpDBOCeoeXs8tgwpA9SuEjwU1wT8UrDmmL0ifY36xWwIAhjpWqZaxSoIw== comment of "
+        "rsa-sealed",
         "SHA256:Zaoxqg7gHxWD9xp5AJhzKo7/LPOY2qyAjgdT0MvJkdA",
         "MD5:db:f7:ce:3c:0d:18:2b:4a:5b:86:91:81:c2:eb:28:be",
         "+---[RSA 1024]----+\n"
@@ -515,7 +567,10 @@ static const struct fixture fixtures[] = {
         "vESOePfaPbQ0bFxBzyECQAu+DbnKHLe0NTYF52Y0xfnFVsvmurV6T81+YTBgTpC8\n"
         "348GBXyj4GGw0JyI/NixCZS5lr7vXa2TXN/zsaIc0o0=\n"
         "-----END RSA PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC20yvbrJqV8pNgV3dZxZGRW5K2K7YpCJCBsf5RpjGsum4GMPfVzw6fKROlF37na9UVEynAEt08ZvifqHM4g4uYr47Jsim0Dfib8Top0N0JM7iF+aeFG8YI+3FdXs0tlIRGndM3bFihq/nAKLXYilNFeVmDA/W8IbZ0wU+eO0BBuw== comment of rsa-pem",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQC20yvbrJqV8pNgV3dZxZGRW5K2K7YpCJCBsf5RpjGsum4GMPfV"
+        "zw6fKROlF37na9UVEynAEt08ZvifqHM4g4uYr47Jsim0Dfib8Top0N0JM7iF+aeFG8YI+"
+        "3FdXs0tlIRGndM3bFihq/nAKLXYilNFeVmDA/W8IbZ0wU+eO0BBuw== comment of rsa-pem",
         "SHA256:W4Wp1vqFYMeR5AYnFJ2auc7lB1cRmM71HRXw0oYfaz8",
         "MD5:12:f7:95:4b:cb:6f:dc:5e:70:ae:b9:dd:f2:63:f5:94",
         "+---[RSA 1024]----+\n"
@@ -551,7 +606,12 @@ static const struct fixture fixtures[] = {
         "MDeMj5C0HCd7W+dqDXvzP0EVeyO10dKfXdUQvMJVt4Lrd4wY9oLx4wPp8/i4MOas\n"
         "gBfxdZfP3/e0qaykWWxApvkm3El/+VSNRPYZfhQ7QWg=\n"
         "-----END RSA PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC+wtSshrF/dhcjKOQmR5wUnS8uRMjBbvLJi6l7JUdxbsqSvXLcombQZ58WcYXr6oUVvrH3fHOCNiqONJrR4oZ95SLSf1jl1aTsRzvsns8nkLQL/CpPlJSiIlxO2ErnaEWzl6kJEHYcN44I5f6tWH7YWThju4jjfPKQalgnR9NnqQ== comment of rsa-pem-sealed",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQC+wtSshrF/"
+        "dhcjKOQmR5wUnS8uRMjBbvLJi6l7JUdxbsqSvXLcombQZ58WcYXr6oUVvrH3fHOCNiqONJrR4oZ95SLS"
+        "f1jl1aTsRzvsns8nkLQL/"
+        "CpPlJSiIlxO2ErnaEWzl6kJEHYcN44I5f6tWH7YWThju4jjfPKQalgnR9NnqQ== comment of "
+        "rsa-pem-sealed",
         "SHA256:LVr+0GW6OT9BcpA6uyrdZcDe8FqHw8IT9Df+0Nrsyl4",
         "MD5:f6:7e:fd:af:30:bc:ee:80:24:a3:63:9e:69:f7:ac:36",
         "+---[RSA 1024]----+\n"
@@ -585,7 +645,11 @@ static const struct fixture fixtures[] = {
         "Rf8I8TVNtdEunU1PUT6srpn2U0217fPx/iOAs+L8qmqLtjUkLDf9TfLf1mCWHbkc\n"
         "4J5AOInSomdGftk=\n"
         "-----END PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQDuiWhzy3Zr4RIC4VXUHlXDhTgDrttrpP1PY6DhRSnsy3VufasPTV+XA3CB0GLjBVOZZzg5c25bgcU8tj7ArDchKZwGPuaW0ydFkSk7fM/H+laFHP+SIyMrPXDX9OxTDmkPhKaY5oJD25LZShsZUv2M6v4vuBVMY6mNjfLZnhQrOQ== comment of rsa-pkcs8",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQDuiWhzy3Zr4RIC4VXUHlXDhTgDrttrpP1PY6DhRSnsy3VufasP"
+        "TV+XA3CB0GLjBVOZZzg5c25bgcU8tj7ArDchKZwGPuaW0ydFkSk7fM/"
+        "H+laFHP+SIyMrPXDX9OxTDmkPhKaY5oJD25LZShsZUv2M6v4vuBVMY6mNjfLZnhQrOQ== comment "
+        "of rsa-pkcs8",
         "SHA256:EoIy5Zsllrcu4qkgFmQrOhFZkq8k0PQ7ZaiQQP1x0cc",
         "MD5:e0:0d:28:f2:24:66:4c:19:dc:2f:25:1c:df:9d:f2:e9",
         "+---[RSA 1024]----+\n"
@@ -621,7 +685,12 @@ static const struct fixture fixtures[] = {
         "ooP5it2kYCkCbyZW1Rkkq/6LjFRejeab1Hua14PiKxjI+NqOeO4v9OnswO+kX7Wf\n"
         "gwn2aUvoMo6zcDnLJFoFxT4=\n"
         "-----END ENCRYPTED PRIVATE KEY-----\n",
-        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCweZtxXhJB5+ZA6/ifk2mT6gYdprKkj95Fy5KvwVOEiF36NMPVHaPvoZ7/RJ/EJKZI1SLRSMmYSAfWLrG9e9TL/SvKXUvmJZ4NfkA1fQsrdKrNp/r+qNfkvsqQC17FpFh16snT5AZOx192dBA0i+Hhl51p1KN3jnQJpCm1pWTGww== comment of rsa-pkcs8-sealed",
+        "ssh-rsa "
+        "AAAAB3NzaC1yc2EAAAADAQABAAAAgQCweZtxXhJB5+ZA6/"
+        "ifk2mT6gYdprKkj95Fy5KvwVOEiF36NMPVHaPvoZ7/RJ/EJKZI1SLRSMmYSAfWLrG9e9TL/"
+        "SvKXUvmJZ4NfkA1fQsrdKrNp/"
+        "r+qNfkvsqQC17FpFh16snT5AZOx192dBA0i+Hhl51p1KN3jnQJpCm1pWTGww== comment of "
+        "rsa-pkcs8-sealed",
         "SHA256:jmpeDp92GRtv6Wk4/04nJ0QRq9946PXh4pDDD1S9KTY",
         "MD5:6a:04:bd:ea:16:2a:75:59:66:de:19:e9:c4:00:83:2b",
         "+---[RSA 1024]----+\n"
@@ -644,7 +713,10 @@ static const struct fixture fixtures[] = {
         "AwEHoUQDQgAELTW5XvaQvrt1CWc+flGp5YT1HXDqybox3SWL3QyUI83pLenQhtA1\n"
         "q6iVI2dtorXoptt36iVTKNIzuakY1PA9Kw==\n"
         "-----END EC PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBC01uV72kL67dQlnPn5RqeWE9R1w6sm6Md0li90MlCPN6S3p0IbQNauolSNnbaK16Kbbd+olUyjSM7mpGNTwPSs= comment of ecdsa-pem",
+        "ecdsa-sha2-nistp256 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBC01uV72kL67dQlnPn5RqeWE9R1w"
+        "6sm6Md0li90MlCPN6S3p0IbQNauolSNnbaK16Kbbd+olUyjSM7mpGNTwPSs= comment of "
+        "ecdsa-pem",
         "SHA256:Z1ChyZ9fgFsmzLjGKoPm7i6AvP3M8KV3e41kF8VzP5c",
         "MD5:34:fd:d1:0c:7f:84:37:c5:70:6d:31:21:13:29:40:7e",
         "+---[ECDSA 256]---+\n"
@@ -671,7 +743,10 @@ static const struct fixture fixtures[] = {
         "UiSQ7LJYIhzCMl0BLSASJBc0FwQrWAi2IaUco0Pxg0E+vRfinRAkFCqNwftSKHdr\n"
         "lw/KX9ZYue7xDBiiwAtURm3GkANb/r7sDw6EtSmTPZw=\n"
         "-----END EC PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp384 AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBF67GWYtD/bzdb0vtfKHGSIS1mIHZ36qkFcZaHshj33blFyg9hXpKnfS2T5s5SVmHHTH6CW2SEHomUjc9GjX0gdmJtlBSTzvTxqaL1In58d7mppHkohagxzjC4KFfO2URg== comment of ecdsa-pem-sealed",
+        "ecdsa-sha2-nistp384 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAzODQAAAAIbmlzdHAzODQAAABhBF67GWYtD/"
+        "bzdb0vtfKHGSIS1mIHZ36qkFcZaHshj33blFyg9hXpKnfS2T5s5SVmHHTH6CW2SEHomUjc9GjX0gdmJt"
+        "lBSTzvTxqaL1In58d7mppHkohagxzjC4KFfO2URg== comment of ecdsa-pem-sealed",
         "SHA256:MvWPNlsUp6ZPe0BZd7mhS6JxWawrsXX8cy9yhFEoiNI",
         "MD5:e2:0c:37:f1:fb:01:93:cf:d6:63:82:4b:e2:12:c9:51",
         "+---[ECDSA 384]---+\n"
@@ -697,7 +772,11 @@ static const struct fixture fixtures[] = {
         "bAj21exdP1AjH7FnA4mKbJqvMmxRF8P2qxGqIjY5UjXuw24Cwty0FXRsvswm9r5N\n"
         "GQ==\n"
         "-----END PRIVATE KEY-----\n",
-        "ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAACqMVb2WEh9wpLd8rVa/iAsmjOe5IcOV+9d6E4VwO2f3cC6iKD58WQ0TOslAeoxlHNC4LBW9Savm8tZ6t7htneuwBwh//uiySDPO5UwG38Hm1pbAj21exdP1AjH7FnA4mKbJqvMmxRF8P2qxGqIjY5UjXuw24Cwty0FXRsvswm9r5NGQ== comment of ecdsa-pkcs8",
+        "ecdsa-sha2-nistp521 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAACqMVb2WEh9wpLd8rVa/"
+        "iAsmjOe5IcOV+9d6E4VwO2f3cC6iKD58WQ0TOslAeoxlHNC4LBW9Savm8tZ6t7htneuwBwh//"
+        "uiySDPO5UwG38Hm1pbAj21exdP1AjH7FnA4mKbJqvMmxRF8P2qxGqIjY5UjXuw24Cwty0FXRsvswm9r5"
+        "NGQ== comment of ecdsa-pkcs8",
         "SHA256:AXH5m/j9Q1nT/U/L5P8iTgTwim8ixvE1/DvGOsQ9Gd8",
         "MD5:30:cc:ca:3a:36:1e:ed:db:80:12:38:fe:63:75:42:0f",
         "+---[ECDSA 521]---+\n"
