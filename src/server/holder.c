@@ -396,6 +396,7 @@ static bool set_up(struct holder *h, struct fault *fault) {
     process_title("%s", h->user);
     buf_init(&h->unsent, LIMIT_PACKET);
     return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
+           seam_hello(&h->seam, view_of(NULL, 0)) == OK &&
            loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h) ==
                OK &&
            loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, on_seam, h) == OK;
