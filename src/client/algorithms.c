@@ -1,0 +1,91 @@
+// Algorithm lists for the client; a table of what can be asked with -Q.
+#include "client/algorithms.h"
+
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "crypto/registry.h"
+#include "key/key.h"
+
+static const enum alg_kind kinds[CONF_ALGORITHMS_COUNT] = {
+    [CONF_CIPHERS] = ALG_CIPHER,
+    [CONF_MACS] = ALG_MAC,
+    [CONF_KEX] = ALG_KEX,
+    [CONF_HOST_KEY_ALGORITHMS] = ALG_SIGNATURE,
+    [CONF_PUBKEY_ALGORITHMS] = ALG_SIGNATURE,
+    [CONF_HOSTBASED_ALGORITHMS] = ALG_SIGNATURE,
+    [CONF_CA_ALGORITHMS] = ALG_SIGNATURE,
+};
+
+enum err algorithms_list(void *ctx, enum conf_algorithms kind, const char *spec,
+                         char *out, size_t size, struct fault *fault) {
+    (void)ctx;
+    scoped_buf list;
+    buf_init(&list, 65536);
+    if (spec == NULL || *spec == 0)
+        TRY(alg_default_list(kinds[kind], ALG_DEFAULT_CLIENT, &list));
+    else
+        TRY(alg_list_apply(kinds[kind], ALG_DEFAULT_CLIENT, spec, &list, fault));
+    const char *text = (const char *)buf_view(&list).p;
+    if (!text_copy(out, size, view_text(text)))
+        return fault_set(fault, ERR_LIMIT, 0, "algorithm list too long");
+    return OK;
+}
+
+static const struct query {
+    const char *name;
+    enum alg_kind kind;
+} queries[] = {
+    {"cipher", ALG_CIPHER},
+    {"ciphers", ALG_CIPHER},
+    {"mac", ALG_MAC},
+    {"macs", ALG_MAC},
+    {"kex", ALG_KEX},
+    {"kexalgorithms", ALG_KEX},
+    {"compression", ALG_COMPRESSION},
+    {"sig", ALG_SIGNATURE},
+    {"key-sig", ALG_SIGNATURE},
+    {"hostkeyalgorithms", ALG_SIGNATURE},
+    {"pubkeyacceptedalgorithms", ALG_SIGNATURE},
+    {"pubkeyacceptedkeytypes", ALG_SIGNATURE},
+    {"hostbasedacceptedalgorithms", ALG_SIGNATURE},
+    {"hostbasedkeytypes", ALG_SIGNATURE},
+    {"hostbasedacceptedkeytypes", ALG_SIGNATURE},
+    {"casignaturealgorithms", ALG_SIGNATURE},
+};
+
+static bool list_special(const char *query) {
+    if (strcasecmp(query, "key") == 0 || strcasecmp(query, "key-plain") == 0) {
+        for (size_t i = 0; key_type_at(i) != NULL; i++)
+            puts(key_type_at(i)->name);
+        return true;
+    }
+    if (strcasecmp(query, "cipher-auth") == 0) {
+        for (size_t i = 0; alg_at(ALG_CIPHER, i) != NULL; i++)
+            if (alg_at(ALG_CIPHER, i)->cipher->tag_len > 0)
+                puts(alg_at(ALG_CIPHER, i)->name);
+        return true;
+    }
+    if (strcasecmp(query, "key-cert") == 0 || strcasecmp(query, "key-ca-sign") == 0)
+        return true;  // none yet
+    if (strcasecmp(query, "protocol-version") == 0)
+        return puts("2") >= 0;
+    if (strcasecmp(query, "help") != 0)
+        return false;
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
+        puts(queries[i].name);
+    puts("cipher-auth\nkey\nkey-cert\nkey-plain\nprotocol-version");
+    return true;
+}
+
+bool algorithms_query(const char *query) {
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        if (strcasecmp(queries[i].name, query) != 0)
+            continue;
+        for (size_t k = 0; alg_at(queries[i].kind, k) != NULL; k++)
+            puts(alg_at(queries[i].kind, k)->name);
+        return true;
+    }
+    return list_special(query);
+}

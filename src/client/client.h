@@ -1,0 +1,68 @@
+// One run of ssh: what its files share.
+//
+// The order is that of the five steps: configuration (setup.c), link (connect.c), secured
+// and host checked (handshake.c, hostkeys.c), you checked (login.c, identities.c),
+// session (session.c).
+#pragma once
+
+#include <limits.h>
+
+#include "base/log.h"
+#include "client/flags.h"
+#include "client/link.h"
+#include "conf/client_config.h"
+#include "io/log_sink.h"
+#include "key/key.h"
+
+#define CLIENT_EXIT_FAILURE 255
+
+struct client {
+    struct flags flags;
+    struct client_config config;
+    struct client_subject subject;
+    struct log log;
+    struct log_sink sink;
+    char home[PATH_MAX], local_user[256], local_host[256];
+
+    struct link link;
+    char host[1025];             // what is connected to
+    char known_name[1025 + 16];  // for known_hosts: "host" or "[host]:port"
+    char address[80];            // numeric, of the peer
+    char *host_key_algorithms;   // in the order that the known keys ask for; owned
+    uint64_t deadline;           // for link and handshake; CLOCK_NEVER: none
+    bool bowline_peer;
+    bool distrusted;  // a changed key was let pass: no password goes there
+
+    char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
+    struct fault fault;
+    int exit_code;
+};
+
+// ---- setup.c: configuration and log; false: everything is said, exit_code is set ----
+bool client_setup(struct client *c, int argc, char **argv);
+void client_drop(struct client *c);
+// ~, tokens and ${VAR} expanded; false (and said at level `loud`) if that fails.
+bool client_path(struct client *c, const char *text, char *out, size_t size);
+
+// ---- connect.c ----
+must_check enum err client_connect(struct client *c);
+
+// ---- handshake.c ----
+must_check enum err client_handshake(struct client *c);
+// The transport's next event that is login's or session's business; what is everybody's
+// (text, debug, host keys, the end) is dealt with. NONE: nothing there, wait.
+must_check enum err client_next(struct client *c, struct transport_event *event);
+void client_show_ident(struct client *c, struct view ident);
+
+// ---- login.c ----
+must_check enum err client_login(struct client *c);
+
+// ---- session.c; sets exit_code ----
+must_check enum err client_session(struct client *c);
+
+// ---- steps.c: the five steps, with -v ----
+__attribute__((format(printf, 3, 4))) void client_step(struct client *c, const char *name,
+                                                       const char *format, ...);
+void client_step_secured(struct client *c);
+// A server's text for people, cleaned, on standard error.
+void client_show_text(struct client *c, struct view text);

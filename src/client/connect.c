@@ -1,0 +1,72 @@
+// From a name to a connected socket.
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/client.h"
+#include "io/clock.h"
+#include "io/tcp.h"
+#include "io/tcp_connect.h"
+#include "key/known_hosts.h"
+
+static void note(void *arg, const char *line) {
+    struct client *c = arg;
+    log_debug(&c->log, "%s", line);
+}
+
+static int family(const struct client *c) {
+    switch (c->config.address_family) {
+    case CONF_ADDRESS_FAMILY_INET:
+        return AF_INET;
+    case CONF_ADDRESS_FAMILY_INET6:
+        return AF_INET6;
+    default:
+        return AF_UNSPEC;
+    }
+}
+
+static enum err name_host(struct client *c) {
+    snprintf(c->host, sizeof c->host, "%s", c->config.hostname);
+    const char *name =
+        c->config.host_key_alias != NULL ? c->config.host_key_alias : c->host;
+    // An alias names the key whatever the port.
+    uint16_t port = c->config.host_key_alias != NULL ? 0 : c->config.port;
+    return known_hosts_name(c->known_name, sizeof c->known_name, name, port);
+}
+
+enum err client_connect(struct client *c) {
+    TRY(name_host(c));
+    uint64_t start = clock_us();
+    struct tcp_target target = {
+        .host = c->host,
+        .port = c->config.port,
+        .family = family(c),
+        .bind_address = c->config.bind_address,
+        .bind_interface = c->config.bind_interface,
+        .keepalive = c->config.tcp_keep_alive,
+        .dscp = -1,
+    };
+    enum err e = ERR_TIMEOUT;
+    for (uint32_t i = 0; i < c->config.connection_attempts && e != OK; i++) {
+        if (i > 0)
+            sleep(1);
+        c->deadline = c->config.connect_timeout == 0
+                          ? CLOCK_NEVER
+                          : clock_after(clock_ms(), c->config.connect_timeout * 1000ull);
+        target.deadline = c->deadline;
+        fault_clear(&c->fault);
+        e = tcp_connect(&target, &c->link.fd, note, c, &c->fault);
+    }
+    if (e != OK) {
+        struct fault found = c->fault;
+        fault_clear(&c->fault);
+        return fault_set(&c->fault, e, 0, "ssh: %s", fault_text(&found));
+    }
+    c->link.heard = clock_ms();
+    struct address peer;
+    address_peer(&peer, c->link.fd);
+    snprintf(c->address, sizeof c->address, "%s", peer.text);
+    client_step(c, "link", "%s port %u, connected in %.1f ms", peer.text, c->config.port,
+                (double)(clock_us() - start) / 1000);
+    return OK;
+}

@@ -1,0 +1,387 @@
+// The command line: a table {letter, argument, what it does}.
+#include "client/flags.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+enum kind {
+    LINE,     // `text` and the argument
+    FIXED,    // `text` alone
+    IGNORED,  // accepted, without effect
+    LATER,    // OpenSSH has it, we do not yet
+    SPECIAL,  // by letter
+};
+
+struct flag {
+    char letter;
+    const char *argument;  // NULL: none
+    enum kind kind;
+    const char *text;  // LINE, FIXED: the keyword; LATER: what it is
+};
+
+static const struct flag table[] = {
+    {'4', NULL, FIXED, "AddressFamily inet"},
+    {'6', NULL, FIXED, "AddressFamily inet6"},
+    {'A', NULL, LATER, "agent forwarding"},
+    {'a', NULL, IGNORED, NULL},
+    {'B', "interface", LINE, "BindInterface"},
+    {'b', "address", LINE, "BindAddress"},
+    {'C', NULL, FIXED, "Compression yes"},
+    {'c', "ciphers", LINE, "Ciphers"},
+    {'D', "[address:]port", LATER, "dynamic forwarding"},
+    {'E', "log_file", SPECIAL, NULL},
+    {'e', "escape_char", LINE, "EscapeChar"},
+    {'F', "config_file", SPECIAL, NULL},
+    {'f', NULL, SPECIAL, NULL},
+    {'G', NULL, SPECIAL, NULL},
+    {'g', NULL, LATER, "gateway ports"},
+    {'I', "pkcs11", LATER, "PKCS#11 keys"},
+    {'i', "identity_file", LINE, "IdentityFile"},
+    {'J', "destination", LATER, "jump hosts"},
+    {'K', NULL, LATER, "GSSAPI"},
+    {'k', NULL, IGNORED, NULL},
+    {'L', "address", LATER, "local forwarding"},
+    {'l', "login_name", SPECIAL, NULL},
+    {'M', NULL, LATER, "connection sharing"},
+    {'m', "macs", LINE, "MACs"},
+    {'N', NULL, FIXED, "SessionType none"},
+    {'n', NULL, FIXED, "StdinNull yes"},
+    {'O', "command", LATER, "connection sharing"},
+    {'o', "option", SPECIAL, NULL},
+    {'P', "tag", LINE, "Tag"},
+    {'p', "port", SPECIAL, NULL},
+    {'Q', "query", SPECIAL, NULL},
+    {'q', NULL, SPECIAL, NULL},
+    {'R', "address", LATER, "remote forwarding"},
+    {'S', "path", SPECIAL, NULL},
+    {'s', NULL, FIXED, "SessionType subsystem"},
+    {'T', NULL, FIXED, "RequestTTY no"},
+    {'t', NULL, SPECIAL, NULL},
+    {'V', NULL, SPECIAL, NULL},
+    {'v', NULL, SPECIAL, NULL},
+    {'W', "host:port", LATER, "standard input and output forwarding"},
+    {'w', "tunnels", LATER, "tunnel devices"},
+    {'X', NULL, LATER, "X11 forwarding"},
+    {'x', NULL, IGNORED, NULL},
+    {'Y', NULL, LATER, "X11 forwarding"},
+    {'y', NULL, SPECIAL, NULL},
+};
+
+#define WHY(...) (snprintf(why, FLAGS_WHY_SIZE, __VA_ARGS__), false)
+
+static const struct flag *flag_find(char letter) {
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].letter == letter)
+            return &table[i];
+    return NULL;
+}
+
+void flags_usage(char *out, size_t size) {
+    char plain[64], valued[2048];
+    size_t p = 0, v = 0;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const struct flag *f = &table[i];
+        if (f->kind == LATER)
+            continue;
+        if (f->argument == NULL)
+            plain[p++] = f->letter;
+        else
+            v += (size_t)snprintf(valued + v, sizeof valued - v, " [-%c %s]", f->letter,
+                                  f->argument);
+    }
+    plain[p] = 0;
+    snprintf(out, size, "usage: ssh [-%s]%s destination [command [argument ...]]", plain,
+             valued);
+}
+
+static bool add_line(struct flags *f, char *line, char *why) {
+    if (line == NULL)
+        return WHY("out of memory");
+    if (f->lines_n == FLAGS_LINES_MAX) {
+        free(line);
+        return WHY("more than %d options", FLAGS_LINES_MAX);
+    }
+    f->lines[f->lines_n++] = line;
+    f->lines[f->lines_n] = NULL;
+    return true;
+}
+
+// `Keyword "value"`, so that one argument stays one word.
+static char *quoted_line(const char *keyword, const char *value) {
+    char *line = malloc(strlen(keyword) + 2 * strlen(value) + 4);
+    if (line == NULL)
+        return NULL;
+    char *p = stpcpy(line, keyword);
+    *p++ = ' ';
+    *p++ = '"';
+    for (; *value != 0; value++) {
+        if (*value == '"' || *value == '\\')
+            *p++ = '\\';
+        *p++ = *value;
+    }
+    *p++ = '"';
+    *p = 0;
+    return line;
+}
+
+static bool set_text(const char **at, const char *value, size_t n, char *why) {
+    free((char *)(uintptr_t)*at);
+    *at = strndup(value, n);
+    return *at != NULL ? true : WHY("out of memory");
+}
+
+static bool set_port(struct flags *f, const char *text, char *why) {
+    uint64_t port = 0;
+    if (!text_number(text, 1, 65535, &port))
+        return WHY("bad port '%.40s'", text);
+    f->port = (uint16_t)port;
+    char line[32];
+    snprintf(line, sizeof line, "Port %u", f->port);
+    return add_line(f, strdup(line), why);
+}
+
+static bool is_show_steps(const char *option) {
+    return strncasecmp(option, "ShowSteps", 9) == 0 &&
+           (option[9] == '=' || option[9] == ' ');
+}
+
+static bool set_option(struct flags *f, const char *option, char *why) {
+    if (!is_show_steps(option))
+        return add_line(f, strdup(option), why);
+    f->show_steps = strcasecmp(option + 10, "yes") == 0;
+    return true;
+}
+
+static bool set_special(struct flags *f, char letter, const char *value, char *why) {
+    switch (letter) {
+    case 'E':
+        f->log_file = value;
+        return true;
+    case 'F':
+        f->file = value;
+        return true;
+    case 'f':
+        return add_line(f, strdup("ForkAfterAuthentication yes"), why) &&
+               add_line(f, strdup("StdinNull yes"), why);
+    case 'G':
+        f->mode = FLAGS_DUMP;
+        return true;
+    case 'l':
+        return set_text(&f->user, value, strlen(value), why);
+    case 'o':
+        return set_option(f, value, why);
+    case 'p':
+        return set_port(f, value, why);
+    case 'Q':
+        f->mode = FLAGS_QUERY;
+        f->query = value;
+        return true;
+    case 'q':
+        f->quiet++;
+        return true;
+    case 'S':
+        if (strcmp(value, "none") == 0)
+            return true;
+        return WHY("-S: connection sharing is not there yet");
+    case 't':
+        f->tty++;
+        return true;
+    case 'V':
+        f->mode = FLAGS_VERSION;
+        return true;
+    case 'v':
+        f->verbose++;
+        return true;
+    default:  // 'y'
+        f->syslog = true;
+        return true;
+    }
+}
+
+static bool set_flag(struct flags *f, const struct flag *flag, const char *value,
+                     char *why) {
+    switch (flag->kind) {
+    case LINE:
+        return add_line(f, quoted_line(flag->text, value), why);
+    case FIXED:
+        return add_line(f, strdup(flag->text), why);
+    case IGNORED:
+        return true;
+    case LATER:
+        return WHY("-%c: %s is not there yet", flag->letter, flag->text);
+    case SPECIAL:
+        return set_special(f, flag->letter, value, why);
+    }
+    return false;
+}
+
+// One word of flags ("-vp", "22"); *i moves on when the next word is an argument.
+static bool set_word(struct flags *f, int argc, char **argv, int *i, char *why) {
+    for (const char *p = argv[*i] + 1; *p != 0; p++) {
+        const struct flag *flag = flag_find(*p);
+        if (flag == NULL)
+            return WHY("unknown option -%c", *p);
+        const char *value = NULL;
+        if (flag->argument != NULL) {
+            value = p[1] != 0 ? p + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+            if (value == NULL)
+                return WHY("option -%c needs an argument: %s", *p, flag->argument);
+        }
+        if (!set_flag(f, flag, value, why))
+            return false;
+        if (value != NULL)
+            break;
+    }
+    return true;
+}
+
+// Percent-encoding of ssh:// addresses (RFC 3986 s.2.1); in place. False if malformed.
+static bool decode_percent(char *s) {
+    char *out = s;
+    for (; *s != 0; s++) {
+        if (*s != '%') {
+            *out++ = *s;
+            continue;
+        }
+        char hex[3] = {s[1], s[1] != 0 ? s[2] : (char)0, 0}, *end = NULL;
+        long byte = strtol(hex, &end, 16);
+        if (hex[0] == 0 || hex[1] == 0 || *end != 0 || byte == 0)
+            return false;
+        *out++ = (char)byte;
+        s += 2;
+    }
+    *out = 0;
+    return true;
+}
+
+static bool destination_uri(struct flags *f, const char *text, char *why) {
+    char copy[1024];
+    if (!text_copy(copy, sizeof copy, view_text(text)))
+        return WHY("address too long");
+    char *slash = strchr(copy, '/'), *host = copy, *at = NULL, *port = NULL;
+    if (slash != NULL && slash[1] != 0)
+        return WHY("an ssh:// address has no path: %.100s", slash);
+    if (slash != NULL)
+        *slash = 0;
+    if ((at = strrchr(copy, '@')) != NULL) {
+        *at = 0;
+        host = at + 1;
+        char *parameters = strchr(copy, ';');
+        if (parameters != NULL)
+            *parameters = 0;
+        if (!decode_percent(copy))
+            return WHY("bad percent encoding in the user's name");
+        if (f->user == NULL && !set_text(&f->user, copy, strlen(copy), why))
+            return false;
+    }
+    if (*host == '[') {
+        char *end = strchr(++host, ']');
+        if (end == NULL || (end[1] != 0 && end[1] != ':'))
+            return WHY("bad address: [ without ]");
+        port = end[1] == ':' ? end + 2 : NULL;
+        *end = 0;
+    } else if ((port = strchr(host, ':')) != NULL) {
+        *port++ = 0;
+    }
+    if (port != NULL && f->port == 0 && !set_port(f, port, why))
+        return false;
+    if (*host == 0 || !decode_percent(host))
+        return WHY("bad host in the address");
+    return set_text(&f->host, host, strlen(host), why);
+}
+
+bool flags_destination(struct flags *f, const char *text, char *why) {
+    if (strncmp(text, "ssh://", 6) == 0)
+        return destination_uri(f, text + 6, why);
+    const char *at = strrchr(text, '@');
+    if (at != NULL && f->user == NULL &&
+        !set_text(&f->user, text, (size_t)(at - text), why))
+        return false;
+    const char *host = at != NULL ? at + 1 : text;
+    if (at == text || *host == 0)
+        return WHY("destination '%.100s' lacks %s", text,
+                   at == text ? "a user" : "a host");
+    return set_text(&f->host, host, strlen(host), why);
+}
+
+static bool join_command(struct flags *f, int argc, char **argv, int i, char *why) {
+    size_t n = 1;
+    for (int k = i; k < argc; k++)
+        n += strlen(argv[k]) + 1;
+    f->command = malloc(n);
+    if (f->command == NULL)
+        return WHY("out of memory");
+    char *p = f->command;
+    for (int k = i; k < argc; k++) {
+        if (k > i)
+            *p++ = ' ';
+        p = stpcpy(p, argv[k]);
+    }
+    *p = 0;
+    return true;
+}
+
+// -v, -q and -t beat every other source, so their lines come first.
+static bool put_first(struct flags *f, const char *line, char *why) {
+    if (!add_line(f, strdup(line), why))
+        return false;
+    char *last = f->lines[f->lines_n - 1];
+    memmove(f->lines + 1, f->lines, (f->lines_n - 1) * sizeof f->lines[0]);
+    f->lines[0] = last;
+    return true;
+}
+
+static bool finish(struct flags *f, char *why) {
+    static const char *const levels[] = {"LogLevel DEBUG1", "LogLevel DEBUG2",
+                                         "LogLevel DEBUG3"};
+    if (f->tty > 0 &&
+        !put_first(f, f->tty > 1 ? "RequestTTY force" : "RequestTTY yes", why))
+        return false;
+    if (f->verbose > 0)
+        return put_first(f, levels[f->verbose > 3 ? 2 : f->verbose - 1], why);
+    return f->quiet == 0 || put_first(f, "LogLevel QUIET", why);
+}
+
+bool flags_parse(struct flags *f, int argc, char **argv, char *why) {
+    *f = (struct flags){0};
+    int i = 1;
+    for (; i < argc; i++) {
+        bool end = strcmp(argv[i], "--") == 0;
+        if (!end && argv[i][0] == '-' && argv[i][1] != 0) {
+            if (!set_word(f, argc, argv, &i, why))
+                return false;
+            continue;
+        }
+        // The destination; flags may follow it, the command ends them.
+        if (f->host != NULL && !end)
+            break;
+        if (end && (f->host != NULL || ++i == argc)) {
+            i += f->host != NULL;
+            break;
+        }
+        if (!flags_destination(f, argv[i], why))
+            return false;
+        if (end) {
+            i++;
+            break;
+        }
+    }
+    if (f->mode == FLAGS_VERSION || f->mode == FLAGS_QUERY)
+        return true;
+    if (f->host == NULL)
+        return WHY("no destination");
+    return (i >= argc || join_command(f, argc, argv, i, why)) && finish(f, why);
+}
+
+void flags_free(struct flags *f) {
+    for (size_t i = 0; i < f->lines_n; i++)
+        free(f->lines[i]);
+    free((char *)(uintptr_t)f->host);
+    free((char *)(uintptr_t)f->user);
+    free(f->command);
+    *f = (struct flags){0};
+}

@@ -1,0 +1,165 @@
+// From a connected socket to keys with a host that is the right one; and the events of
+// the transport that are everybody's business.
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "client/client.h"
+#include "client/hostkeys.h"
+#include "client/remember.h"
+#include "client/version.h"
+#include "io/clock.h"
+
+static bool starts_with(struct view v, const char *text) {
+    size_t n = strlen(text);
+    return v.n >= n && memcmp(v.p, text, n) == 0;
+}
+
+static enum err on_ident(struct client *c, struct view ident) {
+    char clean[256];
+    log_debug(&c->log, "the server is %s", text_clean(clean, sizeof clean, ident));
+    c->bowline_peer = starts_with(ident, VERSION_IDENT_BOWLINE);
+    return OK;
+}
+
+static enum err on_host_key(struct client *c, const struct transport_event *event) {
+    bool trusted = false;
+    if (event->first)
+        client_step_secured(c);
+    // The person may think as long as they like.
+    uint64_t before = clock_ms();
+    enum err e = hostkeys_check(c, event, &trusted);
+    if (c->deadline != CLOCK_NEVER)
+        c->deadline = clock_after(c->deadline, clock_ms() - before);
+    enum err answered =
+        transport_answer_host_key(c->link.transport, event->ticket, trusted);
+    TRY(e);
+    if (!trusted) {
+        (void)!link_flush(&c->link);
+        return ERR_HOST_KEY;
+    }
+    return answered;
+}
+
+static enum err on_closed(struct client *c, const struct transport_event *event) {
+    char text[512];
+    const struct fault *fault = transport_fault(c->link.transport);
+    if (event->reason == 0)
+        return fault_set(&c->fault, ERR_CLOSED, 0, "Connection closed by %s port %u%s%s",
+                         c->address, c->config.port, fault->code != OK ? ": " : "",
+                         fault->code != OK ? fault_text(fault) : "");
+    return fault_set(&c->fault, ERR_CLOSED, 0,
+                     "Received disconnect from %s port %u: %u: %s", c->address,
+                     c->config.port, event->reason,
+                     text_clean(text, 160, event->description));
+}
+
+// True: nobody else has to see it.
+static bool is_common(struct client *c, const struct transport_event *event,
+                      enum err *e) {
+    char text[512];
+    *e = OK;
+    switch (event->kind) {
+    case TRANSPORT_TEXT:
+        log_debug(&c->log, "before its identification the server says: %s",
+                  text_clean(text, sizeof text, event->data));
+        return true;
+    case TRANSPORT_IDENT:
+        *e = on_ident(c, event->data);
+        return true;
+    case TRANSPORT_DEBUG:
+        log_debug(&c->log, "the server says: %s",
+                  text_clean(text, sizeof text, event->data));
+        return true;
+    case TRANSPORT_UNIMPLEMENTED:
+        log_debug(&c->log, "the server does not know our message %u", event->sequence);
+        return true;
+    case TRANSPORT_HOST_KEY:
+        *e = on_host_key(c, event);
+        return true;
+    case TRANSPORT_CLOSED:
+        *e = on_closed(c, event);
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum err client_next(struct client *c, struct transport_event *event) {
+    for (;;) {
+        enum err e = transport_next(c->link.transport, event);
+        if (e != OK) {
+            const struct fault *fault = transport_fault(c->link.transport);
+            (void)!link_flush(&c->link);
+            return fault_set(&c->fault, e, fault->message, "%s port %u: %s", c->address,
+                             c->config.port, fault_text(fault));
+        }
+        if (!is_common(c, event, &e))
+            return OK;
+        TRY(e);
+    }
+}
+
+// A guess is right only where both sides' first names agree, which is known from the last
+// time.
+static enum err start_transport(struct client *c) {
+    TRY(hostkeys_order(c));
+    const struct client_config *o = &c->config;
+    struct transport_config config = {
+        .role = TRANSPORT_CLIENT,
+        .ident = VERSION_IDENT,
+        .kex = o->kex_algorithms,
+        .host_key_algorithms = c->host_key_algorithms,
+        .ciphers_c2s = o->ciphers,
+        .ciphers_s2c = o->ciphers,
+        .macs_c2s = o->macs,
+        .macs_s2c = o->macs,
+        .compression = "none",
+        .guess = remember_get(c->home, c->known_name) == REMEMBER_GUESS,
+        .rekey_bytes = o->rekey_limit.bytes,
+        .rekey_ms = o->rekey_limit.seconds * 1000ull,
+    };
+    TRY(transport_new(&c->link.transport, &config, clock_ms()));
+    return link_flush(&c->link);
+}
+
+static bool is_first(const char *name, const char *list) {
+    size_t n = strlen(name);
+    return strncmp(name, list, n) == 0 && (list[n] == ',' || list[n] == 0);
+}
+
+// Keeps for the next time whether guessing pays here; written only when that has changed.
+static void remember(struct client *c) {
+    const struct transport_agreed *a = transport_agreed(c->link.transport);
+    enum remember before = remember_get(c->home, c->known_name), now = REMEMBER_NO_GUESS;
+    bool likely = is_first(a->kex, c->config.kex_algorithms) &&
+                  is_first(a->host_key, c->host_key_algorithms);
+    if (before == REMEMBER_GUESS)
+        now = a->guessed_right ? REMEMBER_GUESS : REMEMBER_NO_GUESS;
+    else if (likely && (before == REMEMBER_NOTHING || c->bowline_peer))
+        now = REMEMBER_GUESS;
+    if (now != before)
+        remember_put(c->home, c->known_name, now);
+}
+
+enum err client_handshake(struct client *c) {
+    TRY(start_transport(c));
+    for (;;) {
+        struct transport_event event;
+        TRY(client_next(c, &event));
+        if (event.kind == TRANSPORT_KEYED)
+            break;
+        if (event.kind != TRANSPORT_NONE)
+            continue;
+        enum err e = link_wait(&c->link, c->deadline);
+        if (e == ERR_TIMEOUT)
+            return fault_set(&c->fault, e, 0,
+                             "Connection to %s port %u timed out during %s", c->address,
+                             c->config.port, transport_phase(c->link.transport));
+        if (e != OK)
+            return fault_set(&c->fault, e, 0, "%s port %u: %s", c->address,
+                             c->config.port, err_text(e));
+    }
+    remember(c);
+    return OK;
+}

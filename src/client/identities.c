@@ -1,0 +1,277 @@
+// Identity files and the agent's keys.
+#include "client/identities.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "crypto/digest.h"
+#include "io/fd.h"
+#include "io/file.h"
+#include "io/prompt.h"
+#include "key/private_key.h"
+
+// ---- the agent ----
+
+static const char *agent_path(struct identities *ids, char *out) {
+    const char *path = ids->c->config.identity_agent;
+    if (path == NULL || strcmp(path, "SSH_AUTH_SOCK") == 0)
+        return getenv("SSH_AUTH_SOCK");
+    if (strcasecmp(path, "none") == 0)
+        return NULL;
+    if (*path == '$')
+        return getenv(path + 1);
+    return client_path(ids->c, path, out, PATH_MAX) ? out : NULL;
+}
+
+void identities_open(struct identities *ids, struct client *c) {
+    memset(ids, 0, sizeof *ids);
+    ids->c = c;
+    ids->agent.fd = -1;
+    char room[PATH_MAX];
+    const char *path = agent_path(ids, room);
+    struct fault fault = {0};
+    if (path != NULL && *path != 0 && agent_open(&ids->agent, path, &fault) != OK)
+        log_debug(&c->log, "%s", fault_text(&fault));
+}
+
+static void drop_offer(struct identities *ids) {
+    key_free(ids->public);
+    key_free(ids->secret);
+    ids->public = ids->secret = NULL;
+    ids->in_agent = false;
+    ids->blob = (struct view){0};
+}
+
+void identities_close(struct identities *ids) {
+    drop_offer(ids);
+    if (ids->agent.fd >= 0)
+        agent_close(&ids->agent);
+}
+
+static bool offer_agent_key(struct identities *ids, const struct agent_key *key) {
+    drop_offer(ids);
+    text_clean(ids->name, sizeof ids->name, key->comment);
+    ids->blob = key->blob;
+    ids->in_agent = true;
+    return true;
+}
+
+// ---- files ----
+
+// OpenSSH's rule: a key that others can read is no secret.
+static bool is_private(struct identities *ids, int fd, const char *path) {
+    struct fault fault = {0};
+    if (file_check_private(fd, path, &fault) == OK)
+        return true;
+    log_error(&ids->c->log, "%s: not used, others can read it: %s (try: chmod 600 '%s')",
+              path, fault_text(&fault), path);
+    ids->skipped++;
+    return false;
+}
+
+static bool read_private(struct identities *ids, const char *path, struct buf *text) {
+    struct fault fault = {0};
+    scoped_fd fd = -1;
+    enum err e = file_open(path, 0, &fd, &fault);
+    if (e == ERR_NOT_FOUND) {
+        bool wanted = !ids->c->config.identity_file_is_default;
+        log_at(&ids->c->log, wanted ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG1,
+               "identity file %s: not there", path);
+        return false;
+    }
+    if (e == OK && !is_private(ids, fd, path))
+        return false;
+    if (e == OK)
+        e = file_read_fd(fd, path, LIMIT_KEY_FILE, text, &fault);
+    if (e == OK)
+        return true;
+    log_error(&ids->c->log, "%s", fault_text(&fault));
+    ids->skipped++;
+    return false;
+}
+
+// The public half that stands beside the private file, for those that hide theirs.
+static struct key *read_public(struct identities *ids, const char *path) {
+    char beside[PATH_MAX + 8];
+    snprintf(beside, sizeof beside, "%s.pub", path);
+    scoped_buf text = {0};
+    struct fault fault = {0};
+    struct key *key = NULL;
+    if (file_read(beside, 0, LIMIT_KEY_FILE, &text, &fault) != OK)
+        return NULL;
+    struct view line = buf_view(&text);
+    const uint8_t *end = memchr(line.p, '\n', line.n);
+    if (end != NULL)
+        line.n = (size_t)(end - line.p);
+    if (key_from_public_text(&key, line, &fault) != OK) {
+        log_error(&ids->c->log, "%s: %s", beside, fault_text(&fault));
+        return NULL;
+    }
+    return key;
+}
+
+static bool parse_private(struct identities *ids, const char *path, struct view text) {
+    struct fault fault = {0};
+    struct key *key = NULL;
+    enum err e = private_key_parse(&key, text, (struct view){0}, &fault);
+    if (e == OK) {
+        ids->secret = key;
+        return true;
+    }
+    if (e != ERR_PASSPHRASE) {
+        // Perhaps a public file, whose private half the agent has.
+        const uint8_t *end = memchr(text.p, '\n', text.n);
+        struct view line = view_of(text.p, end != NULL ? (size_t)(end - text.p) : text.n);
+        struct fault ignored = {0};
+        if (key_from_public_text(&ids->public, line, &ignored) == OK &&
+            agent_find(&ids->agent, key_blob(ids->public)) != NULL)
+            return true;
+        log_error(&ids->c->log, "%s: %s", path, fault_text(&fault));
+        ids->skipped++;
+        return false;
+    }
+    fault_clear(&fault);
+    if (private_key_public_half(&ids->public, text, &fault) != OK)
+        ids->public = read_public(ids, path);
+    if (ids->public == NULL)
+        log_info(&ids->c->log, "%s: encrypted, and there is no %s.pub; not used", path,
+                 path);
+    return ids->public != NULL;
+}
+
+static bool offer_file(struct identities *ids, const char *path) {
+    drop_offer(ids);
+    scoped_buf text = {0};
+    bool there = read_private(ids, path, &text);
+    bool good = there && parse_private(ids, path, buf_view(&text));
+    if (text.p != NULL)
+        secret_wipe(text.p, text.room);
+    if (!good) {
+        drop_offer(ids);
+        return false;
+    }
+    snprintf(ids->name, sizeof ids->name, "%s", path);
+    ids->blob = key_blob(ids->secret != NULL ? ids->secret : ids->public);
+    ids->in_agent = ids->secret == NULL && agent_find(&ids->agent, ids->blob) != NULL;
+    return true;
+}
+
+// ---- one after the other ----
+
+// Once in one login: a partial success is not repeated with the same key.
+static bool offered_before(struct identities *ids) {
+    uint8_t hash[DIGEST_MAX];
+    if (digest_parts(&digest_sha256, &ids->blob, 1, hash) != OK ||
+        ids->offered_n == IDENTITIES_OFFERED_MAX)
+        return true;
+    for (size_t i = 0; i < ids->offered_n; i++)
+        if (memcmp(ids->offered[i], hash, 32) == 0)
+            return true;
+    memcpy(ids->offered[ids->offered_n++], hash, 32);
+    return false;
+}
+
+static bool next_candidate(struct identities *ids, bool *end) {
+    const struct client_config *o = &ids->c->config;
+    char path[PATH_MAX];
+    *end = false;
+    if (!o->identities_only && ids->next_agent < ids->agent.n)
+        return offer_agent_key(ids, &ids->agent.keys[ids->next_agent++]);
+    while (ids->next_file < o->identity_file.n) {
+        const char *text = o->identity_file.v[ids->next_file++];
+        if (strcasecmp(text, "none") != 0 && client_path(ids->c, text, path, sizeof path))
+            return offer_file(ids, path);
+    }
+    *end = true;
+    return false;
+}
+
+static const char *type_name(struct view blob, char *out, size_t size) {
+    struct reader r = reader_of(blob);
+    return text_copy(out, size, read_text(&r)) ? out : "";
+}
+
+bool identities_next(struct identities *ids, const struct auth_client *auth,
+                     struct auth_identity *out) {
+    for (bool end = false; !end;) {
+        if (!next_candidate(ids, &end) || offered_before(ids))
+            continue;
+        char type[64];
+        const char *name = type_name(ids->blob, type, sizeof type);
+        const struct signature_alg *alg = auth_client_algorithm(auth, name);
+        if (alg == NULL) {
+            log_debug(&ids->c->log, "%s: no signature algorithm in common for %s",
+                      ids->name, name);
+            continue;
+        }
+        log_debug(&ids->c->log, "offering %s %s%s", alg->name, ids->name,
+                  ids->in_agent ? " (agent)" : "");
+        *out = (struct auth_identity){
+            .blob = ids->blob, .algorithm = alg, .sign_now = ids->secret != NULL};
+        return true;
+    }
+    drop_offer(ids);
+    return false;
+}
+
+// ---- signing ----
+
+static void decrypt(struct identities *ids) {
+    struct fault fault = {0};
+    scoped_buf text = {0};
+    if (ids->c->config.batch_mode) {
+        log_debug(&ids->c->log, "%s: needs a passphrase, not asked for in batch mode",
+                  ids->name);
+        return;
+    }
+    if (file_read(ids->name, 0, LIMIT_KEY_FILE, &text, &fault) != OK) {
+        log_error(&ids->c->log, "%s", fault_text(&fault));
+        return;
+    }
+    char question[PATH_MAX + 64], answer[PROMPT_MAX];
+    snprintf(question, sizeof question, "Enter passphrase for key '%s': ", ids->name);
+    for (unsigned i = 0; i < ids->c->config.number_of_password_prompts; i++) {
+        enum err e = prompt_ask(question, 0, answer, sizeof answer, &fault);
+        // An empty one means: not this key.
+        if (e != OK || answer[0] == 0)
+            break;
+        e = private_key_parse(&ids->secret, buf_view(&text), view_text(answer), NULL);
+        secret_wipe(answer, sizeof answer);
+        if (e == OK)
+            break;
+        log_info(&ids->c->log, "%s: %s", ids->name, err_text(e));
+    }
+    secret_wipe(text.p, text.room);
+}
+
+void identities_sign(struct identities *ids, const struct signature_alg *alg,
+                     struct view data, struct buf *out) {
+    enum err e = OK;
+    if (ids->in_agent) {
+        e = agent_sign(&ids->agent, ids->blob, alg, data, out);
+        if (e == OK || ids->public == NULL) {
+            if (e != OK)
+                log_info(&ids->c->log, "the agent does not sign with %s: %s", ids->name,
+                         err_text(e));
+            return;
+        }
+    }
+    if (ids->secret == NULL)
+        decrypt(ids);
+    if (ids->secret == NULL)
+        return;
+    // The .pub beside it may belong to another key.
+    if (!view_equal(key_blob(ids->secret), ids->blob)) {
+        log_error(&ids->c->log, "%s and its public half do not belong together",
+                  ids->name);
+        return;
+    }
+    e = key_sign(ids->secret, alg, data, out);
+    if (e != OK) {
+        log_error(&ids->c->log, "%s: signing failed: %s", ids->name, err_text(e));
+        buf_clear(out);
+    }
+}

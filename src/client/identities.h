@@ -1,0 +1,38 @@
+// The user's keys, one after the other: those of the agent, then identity files. A file
+// is read when its turn comes; one that needs a passphrase is only asked about until the
+// server wants it.
+#pragma once
+
+#include "auth/client.h"
+#include "client/agent.h"
+#include "client/client.h"
+
+#define IDENTITIES_OFFERED_MAX 64
+
+struct identities {
+    struct client *c;
+    struct agent agent;
+    size_t next_agent, next_file;
+
+    // the one on offer
+    char name[PATH_MAX];  // file, or the agent's comment
+    struct key *public;   // NULL: from the agent
+    struct key *secret;   // NULL: with the agent, or still encrypted
+    struct view blob;
+    bool in_agent;
+
+    // What was offered before: never twice in one login.
+    uint8_t offered[IDENTITIES_OFFERED_MAX][32];  // SHA-256 of blobs
+    size_t offered_n;
+    unsigned skipped;  // files that could not be used, each said
+};
+
+void identities_open(struct identities *ids, struct client *c);
+void identities_close(struct identities *ids);
+// The next one; false: there are no more. It is valid until the next call.
+bool identities_next(struct identities *ids, const struct auth_client *auth,
+                     struct auth_identity *out);
+// Signs with the one on offer, asking for a passphrase if need be. Nothing is appended
+// when it cannot be done (and it is said why).
+void identities_sign(struct identities *ids, const struct signature_alg *alg,
+                     struct view data, struct buf *out);

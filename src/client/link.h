@@ -1,0 +1,24 @@
+// The link under a transport: a connected socket, and the pumping of bytes between the
+// two. What is queued leaves in as few writes as can be: nothing is written before
+// somebody waits.
+#pragma once
+
+#include "transport/transport.h"
+
+struct link {
+    int fd;
+    struct transport *transport;
+    bool blocked;          // the socket took not all: wait for room
+    bool ended;            // the stream's end was read
+    uint64_t heard, read;  // clock_ms() of the last bytes; bytes in all
+};
+
+// Writes what the transport has queued, as far as the socket takes it.
+must_check enum err link_flush(struct link *l);
+// Reads once into the transport's room; nothing there is OK too.
+must_check enum err link_fill(struct link *l);
+// Flushes, then waits until bytes came or left, or the deadline (clock_ms()) is over:
+// ERR_TIMEOUT.
+must_check enum err link_wait(struct link *l, uint64_t deadline);
+// Flushes for at most `ms`, then closes.
+void link_close(struct link *l, unsigned ms);

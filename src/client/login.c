@@ -1,0 +1,313 @@
+// Who are you? Drives the client's authentication machine with keys and a person.
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "client/client.h"
+#include "client/identities.h"
+#include "io/clock.h"
+#include "io/prompt.h"
+#include "wire/messages.h"
+
+struct login {
+    struct client *c;
+    struct auth_client *auth;
+    struct identities ids;
+    bool done, failed;
+};
+
+// ---- which methods ----
+
+// The preference without what is switched off.
+static void choose_methods(struct client *c, char *out, size_t size) {
+    const struct client_config *o = &c->config;
+    const char *list = o->preferred_authentications;
+    if (list == NULL)
+        list = "publickey,keyboard-interactive,password";
+    bool person = !o->batch_mode && !c->distrusted && o->number_of_password_prompts > 0;
+    const struct {
+        const char *name;
+        bool on;
+    } switches[] = {
+        {"publickey", o->pubkey_authentication != PUBKEY_AUTH_NO},
+        {"keyboard-interactive", o->kbd_interactive_authentication && person},
+        {"password", o->password_authentication && person},
+    };
+    struct view rest = view_text(list), name;
+    size_t n = 0;
+    out[0] = 0;
+    while (name_list_next(&rest, &name))
+        for (size_t i = 0; i < 3; i++)
+            if (view_is(name, switches[i].name) && switches[i].on &&
+                n + name.n + 2 < size)
+                n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? "," : "",
+                                      switches[i].name);
+}
+
+static enum err make_auth(struct login *l) {
+    struct client *c = l->c;
+    char methods[128];
+    choose_methods(c, methods, sizeof methods);
+    struct auth_client_config config = {
+        .user = c->config.user,
+        .service = "ssh-connection",
+        .session_id = transport_session_id(c->link.transport),
+        .host_key = transport_host_key(c->link.transport),
+        .methods = methods,
+        .algorithms = c->config.pubkey_accepted_algorithms,
+        .hostbound = c->config.pubkey_authentication == PUBKEY_AUTH_YES ||
+                     c->config.pubkey_authentication == PUBKEY_AUTH_HOST_BOUND,
+        .password_tries = c->config.number_of_password_prompts,
+    };
+    return auth_client_new(&l->auth, &config);
+}
+
+// ---- questions to a person ----
+
+// The two ends of a question: who and where.
+static void who(const struct client *c, char *out, size_t size) {
+    char user[128], host[256];
+    snprintf(out, size, "%s@%s", text_clean(user, sizeof user, view_text(c->config.user)),
+             text_clean(host, sizeof host, view_text(c->host)));
+}
+
+static enum err on_password(struct login *l, const struct auth_client_event *event) {
+    char name[400], question[512], answer[PROMPT_MAX];
+    who(l->c, name, sizeof name);
+    if (event->attempt > 1)
+        log_info(&l->c->log, "Permission denied, please try again.");
+    snprintf(question, sizeof question, "%s's password: ", name);
+    bool given = prompt_ask(question, 0, answer, sizeof answer, NULL) == OK;
+    enum err e = auth_client_answer_password(
+        l->auth, event->ticket, given ? view_text(answer) : (struct view){0});
+    secret_wipe(answer, sizeof answer);
+    return e;
+}
+
+static enum err on_change(struct login *l, const struct auth_client_event *event) {
+    char answer[3][PROMPT_MAX], name[400], question[512];
+    static const char *const what[] = {"old password", "new password",
+                                       "new password again"};
+    client_show_text(l->c, event->text);
+    who(l->c, name, sizeof name);
+    bool given = true;
+    for (size_t i = 0; i < 3 && given; i++) {
+        snprintf(question, sizeof question, "%s's %s: ", name, what[i]);
+        given = prompt_ask(question, 0, answer[i], PROMPT_MAX, NULL) == OK;
+    }
+    if (given && strcmp(answer[1], answer[2]) != 0) {
+        log_error(&l->c->log, "the two new passwords differ");
+        given = false;
+    }
+    struct view none = {0};
+    enum err e = auth_client_answer_change(l->auth, event->ticket,
+                                           given ? view_text(answer[0]) : none,
+                                           given ? view_text(answer[1]) : none);
+    secret_wipe(answer, sizeof answer);
+    return e;
+}
+
+static bool ask_prompt(struct login *l, const struct kbdint_prompt *p, char *answer) {
+    char name[400], text[512], question[1024];
+    who(l->c, name, sizeof name);
+    text_clean(text, sizeof text, p->text);
+    snprintf(question, sizeof question, "(%s) %s", name, text);
+    return prompt_ask(question, p->echo ? PROMPT_ECHO : 0, answer, PROMPT_MAX, NULL) ==
+           OK;
+}
+
+static enum err on_prompts(struct login *l, const struct auth_client_event *event) {
+    const struct kbdint_prompts *p = &event->prompts;
+    char(*answers)[PROMPT_MAX] = calloc(LIMIT_KBDINT_PROMPTS, PROMPT_MAX);
+    if (answers == NULL)
+        return ERR_MEMORY;
+    struct view texts[] = {p->name, p->instruction};
+    for (size_t i = 0; i < 2; i++)
+        if (texts[i].n > 0) {
+            client_show_text(l->c, texts[i]);
+            client_show_text(l->c, view_text("\n"));
+        }
+    struct kbdint_responses r = {.count = p->count};
+    bool given = true;
+    for (uint32_t i = 0; i < p->count && given; i++) {
+        given = ask_prompt(l, &p->prompts[i], answers[i]);
+        r.responses[i] = view_text(answers[i]);
+    }
+    enum err e = auth_client_answer_prompts(l->auth, event->ticket, given ? &r : NULL);
+    secret_wipe(answers, LIMIT_KBDINT_PROMPTS * PROMPT_MAX);
+    free(answers);
+    return e;
+}
+
+// ---- keys ----
+
+static enum err on_sign(struct login *l, const struct auth_client_event *event) {
+    scoped_buf signature;
+    buf_init(&signature, KEY_SIGNATURE_MAX);
+    identities_sign(&l->ids, event->algorithm, event->data, &signature);
+    return auth_client_answer_sign(l->auth, event->ticket, buf_view(&signature));
+}
+
+static enum err on_need_identity(struct login *l, const struct auth_client_event *event) {
+    struct auth_identity identity;
+    // After a partial success the others follow: none is offered twice.
+    bool more = identities_next(&l->ids, l->auth, &identity);
+    return auth_client_answer_identity(l->auth, event->ticket, more ? &identity : NULL);
+}
+
+// ---- ends ----
+
+static void say_success(struct login *l, const struct auth_client_event *event) {
+    struct client *c = l->c;
+    char print[KEY_FINGERPRINT_SIZE] = "";
+    bool key = strcmp(event->method, "publickey") == 0;
+    if (key)
+        key_fingerprint(print, sizeof print, event->blob, &digest_sha256);
+    client_step(c, "you", "%s, by %s%s%s%s%s", c->config.user, event->method,
+                key ? " " : "", print, key ? " " : "", key ? l->ids.name : "");
+}
+
+static enum err say_failed(struct login *l, const struct auth_client_event *event) {
+    struct client *c = l->c;
+    size_t keys = 0;
+    for (size_t i = 0; auth_client_record_at(l->auth, i) != NULL; i++) {
+        const struct auth_client_record *r = auth_client_record_at(l->auth, i);
+        if (strcmp(r->method, "publickey") != 0)
+            continue;
+        keys++;
+        log_verbose(&c->log, "key %s: %s", r->fingerprint,
+                    r->accepted ? "accepted, but not enough" : "refused");
+    }
+    if (keys == 0 && c->config.pubkey_authentication != PUBKEY_AUTH_NO)
+        log_error(&c->log, "No key was offered: %s.",
+                  l->ids.skipped > 0
+                      ? "the identity files above cannot be used"
+                      : "there is no usable identity file (see -i) and no agent "
+                        "with keys");
+    char name[400], methods[512];
+    who(c, name, sizeof name);
+    l->failed = true;
+    return fault_set(&c->fault, ERR_AUTH, 0, "%s: Permission denied (%s).", name,
+                     text_clean(methods, sizeof methods, view_text(event->methods)));
+}
+
+static enum err on_event(struct login *l, const struct auth_client_event *event) {
+    switch (event->kind) {
+    case AUTH_CLIENT_NEED_IDENTITY:
+        return on_need_identity(l, event);
+    case AUTH_CLIENT_SIGN:
+        return on_sign(l, event);
+    case AUTH_CLIENT_PASSWORD:
+        return on_password(l, event);
+    case AUTH_CLIENT_CHANGE:
+        return on_change(l, event);
+    case AUTH_CLIENT_PROMPTS:
+        return on_prompts(l, event);
+    case AUTH_CLIENT_BANNER:
+        client_show_text(l->c, event->text);
+        return OK;
+    case AUTH_CLIENT_REFUSED:
+        log_debug(&l->c->log, "%s refused; can continue: %s", event->method,
+                  event->methods);
+        return OK;
+    case AUTH_CLIENT_PARTIAL:
+        log_debug(&l->c->log, "%s is right, more is asked for: %s", event->method,
+                  event->methods);
+        return OK;
+    case AUTH_CLIENT_SUCCESS:
+        say_success(l, event);
+        l->done = true;
+        return OK;
+    case AUTH_CLIENT_FAILED:
+        return say_failed(l, event);
+    case AUTH_CLIENT_NONE:
+        break;
+    }
+    return OK;
+}
+
+// All events, then all messages: one flight.
+static enum err pump(struct login *l) {
+    struct auth_client_event event;
+    do {
+        TRY(auth_client_next(l->auth, &event));
+        TRY(on_event(l, &event));
+    } while (event.kind != AUTH_CLIENT_NONE && !l->done);
+    struct transport *t = l->c->link.transport;
+    for (struct view v; (v = auth_client_out(l->auth)).n > 0;
+         auth_client_out_done(l->auth))
+        if (transport_can_send(t))
+            TRY(transport_send_view(t, v));
+        else
+            break;
+    return OK;
+}
+
+static enum err on_transport(struct login *l, const struct transport_event *event) {
+    if (event->kind == TRANSPORT_EXT_INFO)
+        auth_client_ext_info(l->auth, event->name, event->data);
+    if (event->kind != TRANSPORT_MESSAGE)
+        return OK;
+    TRY(auth_client_in(l->auth, event->message));
+    return pump(l);
+}
+
+static enum err start(struct login *l) {
+    struct auth_identity first;
+    bool keys = l->c->config.pubkey_authentication != PUBKEY_AUTH_NO;
+    if (keys)
+        identities_open(&l->ids, l->c);
+    bool any = keys && identities_next(&l->ids, l->auth, &first);
+    TRY(auth_client_start(l->auth, any ? &first : NULL));
+    return pump(l);
+}
+
+static enum err run(struct login *l) {
+    struct client *c = l->c;
+    TRY(make_auth(l));
+    bool started = false;
+    while (!l->done) {
+        struct transport_event event;
+        TRY(client_next(c, &event));
+        if (event.kind != TRANSPORT_NONE) {
+            TRY(on_transport(l, &event));
+            continue;
+        }
+        // What came with the keys (EXT_INFO) was looked at; now ours goes out in one
+        // flight.
+        if (!started) {
+            started = true;
+            TRY(start(l));
+            continue;
+        }
+        TRY(pump(l));
+        TRY(link_wait(&c->link, CLOCK_NEVER));
+    }
+    transport_authenticated(c->link.transport);
+    return OK;
+}
+
+enum err client_login(struct client *c) {
+    struct login *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return ERR_MEMORY;
+    l->c = c;
+    l->ids.agent.fd = -1;
+    enum err e = run(l);
+    if (e != OK && l->auth != NULL) {
+        const struct fault *fault = auth_client_fault(l->auth);
+        if (fault->code != OK)
+            (void)fault_set(&c->fault, e, fault->message, "%s port %u: %s", c->address,
+                            c->config.port, fault_text(fault));
+        (void)!transport_disconnect(
+            c->link.transport,
+            l->failed ? DISCONNECT_NO_MORE_AUTH_METHODS : err_disconnect_reason(e),
+            l->failed ? "no more authentication methods to try" : err_text(e));
+    }
+    identities_close(&l->ids);
+    auth_client_free(l->auth);
+    free(l);
+    return e;
+}

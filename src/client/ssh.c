@@ -1,0 +1,38 @@
+// ssh: opens a session on another host.
+#include <signal.h>
+#include <stdlib.h>
+
+#include "client/client.h"
+#include "io/fd.h"
+
+static enum err run(struct client *c) {
+    TRY(client_connect(c));
+    TRY(client_handshake(c));
+    TRY(client_login(c));
+    return client_session(c);
+}
+
+int main(int argc, char **argv) {
+    if (fd_fill_standard() != OK)
+        return CLIENT_EXIT_FAILURE;
+    // A reader of our output that goes away is seen where it is written to.
+    signal(SIGPIPE, SIG_IGN);
+    struct client *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return CLIENT_EXIT_FAILURE;
+    if (client_setup(c, argc, argv)) {
+        enum err e = run(c);
+        if (e != OK) {
+            c->exit_code = CLIENT_EXIT_FAILURE;
+            // What was said already (a host key refused) needs no second line.
+            if (c->fault.code != OK)
+                log_error(&c->log, "%s", fault_text(&c->fault));
+            else if (e != ERR_HOST_KEY)
+                log_error(&c->log, "%s", err_text(e));
+        }
+    }
+    int code = c->exit_code;
+    client_drop(c);
+    free(c);
+    return code;
+}
