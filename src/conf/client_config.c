@@ -332,6 +332,25 @@ static void choose_proxy(struct client_config *c) {
         c->proxy_command = NULL;
 }
 
+// User may have tokens in a file; on the command line a percent sign is itself.
+static enum err expand_user(struct client_config *c, const struct client_subject *s,
+                            struct conf_problems *problems) {
+    const struct conf_origin *o = origin_of(c, "User");
+    char user[1024];
+    struct fault fault = {0};
+    if (c->user == NULL || strchr(c->user, '%') == NULL ||
+        strcmp(o->file, CONF_COMMAND_LINE) == 0)
+        return OK;
+    if (client_config_expand(c, s, TOKENS_MATCH_EXEC, NULL, c->user, user, sizeof user,
+                             &fault) != OK) {
+        conf_problem_add(problems, CONF_ERROR, o->file, o->line, "User: %s",
+                         fault_text(&fault));
+        return OK;
+    }
+    c->user = conf_pool_text(&c->head.pool, view_text(user));
+    return c->user != NULL ? OK : ERR_MEMORY;
+}
+
 static enum err finish(struct client_config *c, const struct client_subject *s) {
     char name[HOST_SIZE];
     struct address address;
@@ -398,6 +417,7 @@ enum err client_config_load(struct client_config *c, const struct client_config_
         return e;
     }
     TRY(e);
+    TRY(expand_user(c, subject, problems));
     return problems->errors == 0 ? OK : ERR_CONFIG;
 }
 

@@ -34,11 +34,9 @@ enum err conf_append_text(struct buf *out, const char *text) {
 }
 
 enum err conf_append_word(struct buf *out, const char *word) {
-    bool plain = *word != '\0' && *word != '#' && strpbrk(word, " \t\"'\\=") == NULL;
-    // An '=' inside a word is harmless but for the first word of a line.
-    if (!plain && *word != '\0' && *word != '#' && strpbrk(word, " \t\"'\\") == NULL &&
-        *word != '=')
-        plain = true;
+    // An '=' is a separator at the front of a value only.
+    bool plain =
+        *word != '\0' && strchr("#=", *word) == NULL && strpbrk(word, " \t\"'\\") == NULL;
     if (plain)
         return conf_append_text(out, word);
     TRY(conf_append_text(out, "\""));

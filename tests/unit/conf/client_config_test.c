@@ -314,6 +314,22 @@ static void paths(void **state) {
     assert_non_null(strstr(fault_text(&fault), "%q"));
 }
 
+static void user_tokens(void **state) {
+    (void)state;
+    struct conf_problems p;
+    struct client_subject s = subject("web");
+    scoped_client_config c;
+    must_load(&c, "web", "User %u-%n%%\n");
+    assert_string_equal(c.user, "me-web%");
+    client_config_free(&c);
+    assert_int_equal(load_for(&c, "User %q\n", &s, &p), ERR_CONFIG);
+    assert_true(has_problem(&p, CONF_ERROR, "config:1: User: unknown token %q"));
+    client_config_free(&c);
+    s.user = "a%b";
+    assert_int_equal(load_for(&c, "", &s, &p), OK);
+    assert_string_equal(c.user, "a%b");
+}
+
 static void dump_round_trip(void **state) {
     (void)state;
     scoped_client_config a, b;
@@ -461,6 +477,7 @@ int main(void) {
         cmocka_unit_test(malformed),
         cmocka_unit_test(ignore_unknown),
         cmocka_unit_test(paths),
+        cmocka_unit_test(user_tokens),
         cmocka_unit_test(dump_round_trip),
         cmocka_unit_test(bad_permissions),
         cmocka_unit_test(debian_loads),
