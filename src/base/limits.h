@@ -64,6 +64,8 @@
 #define LIMIT_INCLUDE_DEPTH 16
 // bcrypt_pbkdf rounds taken from a key file: bounded work for a hostile file.
 #define LIMIT_KDF_ROUNDS 65536
+// The same for PBKDF2 of PKCS#8 files, whose rounds are cheaper by far.
+#define LIMIT_PBKDF2_ROUNDS 10000000
 // RSA modulus bits; below the first refused, above the second too slow (SSH_RSA_MINIMUM 1024).
 #define LIMIT_RSA_MIN 1024
 #define LIMIT_RSA_MAX 16384

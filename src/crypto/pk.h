@@ -58,7 +58,8 @@ unsigned pk_bits(const struct pk *k);
 bool pk_has_secret(const struct pk *k);
 
 // PEM and PKCS#8 text, also encrypted. ERR_PASSPHRASE when one is needed (passphrase.p
-// NULL) or wrong; ERR_FORMAT when it is no such file.
+// NULL) or wrong; ERR_FORMAT when it is no such file; ERR_LIMIT when it asks for more
+// than LIMIT_PBKDF2_ROUNDS.
 must_check enum err pk_from_pem(struct pk **out, struct view text,
                                 struct view passphrase);
 

@@ -1,8 +1,10 @@
 // PEM files: PKCS#8 (RFC 5958) and the traditional forms of RSA and ECDSA, through
 // libcrypto's decoder; what comes out is taken apart and built anew, so that the same
 // checks apply as to every other key.
+#include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -40,9 +42,55 @@ static enum err rebuild(struct pk **out, EVP_PKEY *pkey) {
     return e;
 }
 
+static long pbkdf2_rounds(const X509_ALGOR *alg) {
+    if (OBJ_obj2nid(alg->algorithm) != NID_id_pbkdf2)
+        return 0;  // scrypt: libcrypto bounds its memory, and with it the time
+    PBKDF2PARAM *kdf =
+        ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), alg->parameter);
+    long rounds = kdf != NULL ? ASN1_INTEGER_get(kdf->iter) : 0;
+    PBKDF2PARAM_free(kdf);
+    return rounds;
+}
+
+// The rounds that a PKCS#5 algorithm asks for; 0: none that we know of.
+static long rounds_of(const X509_ALGOR *alg) {
+    long rounds;
+    if (OBJ_obj2nid(alg->algorithm) == NID_pbes2) {
+        PBE2PARAM *two =
+            ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), alg->parameter);
+        rounds = two != NULL ? pbkdf2_rounds(two->keyfunc) : 0;
+        PBE2PARAM_free(two);
+    } else {
+        PBEPARAM *one =
+            ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBEPARAM), alg->parameter);
+        rounds = one != NULL ? ASN1_INTEGER_get(one->iter) : 0;
+        PBEPARAM_free(one);
+    }
+    return rounds;
+}
+
+// A file may ask for hours of work before its passphrase can be tried.
+static enum err check_rounds(struct view text) {
+    BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+    if (bio == NULL)
+        return ERR_MEMORY;
+    X509_SIG *sealed = PEM_read_bio_PKCS8(bio, NULL, NULL, NULL);
+    long rounds = 0;
+    if (sealed != NULL) {
+        const X509_ALGOR *alg;
+        X509_SIG_get0(sealed, &alg, NULL);
+        rounds = rounds_of(alg);
+    }
+    X509_SIG_free(sealed);
+    BIO_free(bio);
+    ERR_clear_error();
+    return rounds < 0 || rounds > LIMIT_PBKDF2_ROUNDS ? ERR_LIMIT : OK;
+}
+
 enum err pk_from_pem(struct pk **out, struct view text, struct view passphrase) {
     if (text.n > LIMIT_KEY_FILE)
         return ERR_LIMIT;
+    TRY(check_rounds(text));
     BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
     if (bio == NULL)
         return ERR_MEMORY;

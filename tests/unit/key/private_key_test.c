@@ -191,6 +191,22 @@ static void too_many_rounds_are_refused(void **state) {
     key_free(k);
 }
 
+// PKCS#8 with 10000001 rounds, by OpenSSL; nobody waits for them.
+static void pem_files_do_not_ask_for_hours(void **state) {
+    (void)state;
+    static const char text[] =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+        "MIGdMFkGCSqGSIb3DQEFDTBMMCsGCSqGSIb3DQEFDDAeBAjwRT+MjkB7YQIEAJiW\n"
+        "gTAMBggqhkiG9w0CCQUAMB0GCWCGSAFlAwQBKgQQkvoCzgerL1VuA69VzsqgpARA\n"
+        "haWRjaKLMwCvoGGikIHz1J9rOI8iEW+3stQoqXbzpuCpquHpC78wv/59jjhfjZGf\n"
+        "JXQDOcw036l6RhuF2cLaZw==\n"
+        "-----END ENCRYPTED PRIVATE KEY-----\n";
+    struct key *k = NULL;
+    assert_int_equal(private_key_parse(&k, view_text(text), view_text("x"), NULL),
+                     ERR_LIMIT);
+    assert_null(k);
+}
+
 static void other_texts_are_no_key(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -217,6 +233,7 @@ int main(void) {
         cmocka_unit_test(one_changed_character_never_gives_another_key),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(too_many_rounds_are_refused),
+        cmocka_unit_test(pem_files_do_not_ask_for_hours),
         cmocka_unit_test(other_texts_are_no_key),
     };
     return cmocka_run_group_tests(tests, start_crypto, NULL);
