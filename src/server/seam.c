@@ -175,7 +175,7 @@ enum err seam_publish(struct seam *s, size_t n) {
 // ---- in ----
 
 void seam_turn(struct seam *s) {
-    s->drained = false;
+    s->drained = s->closed;
 }
 
 static uint64_t consumed(const struct seam *s) {
@@ -367,7 +367,7 @@ static enum err sample(struct seam *s, bool *more, struct fault *fault) {
     if (payload.n == 0 || ring_head(&s->in) <= s->sampled)
         return OK;
     s->sampled = ring_head(&s->in);
-    s->drained = false;
+    s->drained = s->closed;
     *more = true;
     return OK;
 }
