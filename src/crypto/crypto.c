@@ -15,6 +15,7 @@
 #endif
 
 #include "crypto/fetched.h"
+#include "crypto/pk.h"
 #include "crypto/random.h"
 
 static struct fetched state;
@@ -129,7 +130,7 @@ enum err crypto_init(void) {
         return fetched_failed(ERR_CRYPTO);
     state.ml_kem = ml_kem_works();
     state.aes_in_hardware = aes_in_hardware();
-    if (!warm_up())
+    if (!warm_up() || pk_init() != OK)
         return fetched_failed(ERR_CRYPTO);
     ready = true;
     return fetched_failed(OK);
