@@ -1,10 +1,12 @@
-// A path with a delay: forwards TCP connections on loopback and holds every byte for a fixed time.
+// A path with a delay: forwards TCP connections on loopback and holds every byte for a
+// fixed time.
 //
 //   delay_proxy LISTEN_PORT TARGET_PORT DELAY_MS
 //
-// Each direction has a queue of chunks with the time at which they are due, up to 128 MiB, so that the
-// path itself limits nothing but latency. One thread, ppoll with nanosecond time-outs. Prints the
-// port it listens on (LISTEN_PORT 0: any). Ends with its standard input.
+// Each direction has a queue of chunks with the time at which they are due, up to 128
+// MiB, so that the path itself limits nothing but latency. One thread, ppoll with
+// nanosecond time-outs. Prints the port it listens on (LISTEN_PORT 0: any). Ends with its
+// standard input.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +82,12 @@ static void flow_read(struct flow *f) {
         free(c);
         return;
     }
-    *c = (struct chunk){.due = now_ns() + delay_ns, .end = n > 0 ? (size_t)n : 0, .eof = n <= 0};
+    // Not by one assignment: that would also write the padding, where the data begins.
+    c->next = NULL;
+    c->due = now_ns() + delay_ns;
+    c->start = 0;
+    c->end = n > 0 ? (size_t)n : 0;
+    c->eof = n <= 0;
     // Small chunks would waste their room: give it back.
     struct chunk *fit = realloc(c, sizeof *c + c->end);
     c = fit != NULL ? fit : c;
@@ -152,7 +159,8 @@ static void accept_one(int listener, uint16_t target) {
     for (int i = 0; i < PAIRS_MAX; i++) {
         if (pairs[i].used)
             continue;
-        pairs[i] = (struct pair){.flow = {{.from = a, .to = b}, {.from = b, .to = a}}, .used = true};
+        pairs[i] = (struct pair){.flow = {{.from = a, .to = b}, {.from = b, .to = a}},
+                                 .used = true};
         return;
     }
     close(a);
@@ -181,7 +189,8 @@ static void turn(int listener, uint16_t target) {
     fds[1] = (struct pollfd){0, POLLIN, 0};
     for (int i = 0; i < PAIRS_MAX; i++) {
         for (int side = 0; pairs[i].used && side < 2; side++) {
-            fds[n] = (struct pollfd){pairs[i].flow[side].from, wanted(&pairs[i], side, now, &due), 0};
+            fds[n] = (struct pollfd){pairs[i].flow[side].from,
+                                     wanted(&pairs[i], side, now, &due), 0};
             owner[n++] = i * 2 + side;
         }
     }
