@@ -25,11 +25,13 @@ struct client {
     char home[PATH_MAX], local_user[256], local_host[256];
 
     struct link link;
-    char host[1025];             // what is connected to
-    char known_name[1025 + 16];  // for known_hosts: "host" or "[host]:port"
-    char address[80];            // numeric, of the peer
-    char *host_key_algorithms;   // in the order that the known keys ask for; owned
-    uint64_t deadline;           // for link and handshake; CLOCK_NEVER: none
+    char host[1025];               // what is connected to
+    char known_name[1025 + 16];    // for known_hosts: "host" or "[host]:port"
+    char address[80];              // numeric, of the peer
+    struct hostkeys_files *known;  // as they were read at the start; owned
+    char *host_key_algorithms;     // in the order that the known keys ask for; owned
+    uint64_t deadline;             // for link and handshake; CLOCK_NEVER: none
+    int remembered;                // enum remember of this host, from the start
     bool bowline_peer;
     bool distrusted;  // a changed key was let pass: no password goes there
 

@@ -104,6 +104,7 @@ enum err client_next(struct client *c, struct transport_event *event) {
 // time.
 static enum err start_transport(struct client *c) {
     TRY(hostkeys_order(c));
+    c->remembered = remember_get(c->home, c->known_name);
     const struct client_config *o = &c->config;
     struct transport_config config = {
         .role = TRANSPORT_CLIENT,
@@ -115,7 +116,7 @@ static enum err start_transport(struct client *c) {
         .macs_c2s = o->macs,
         .macs_s2c = o->macs,
         .compression = "none",
-        .guess = remember_get(c->home, c->known_name) == REMEMBER_GUESS,
+        .guess = c->remembered == REMEMBER_GUESS,
         .rekey_bytes = o->rekey_limit.bytes,
         .rekey_ms = o->rekey_limit.seconds * 1000ull,
     };
@@ -131,7 +132,7 @@ static bool is_first(const char *name, const char *list) {
 // Keeps for the next time whether guessing pays here; written only when that has changed.
 static void remember(struct client *c) {
     const struct transport_agreed *a = transport_agreed(c->link.transport);
-    enum remember before = remember_get(c->home, c->known_name), now = REMEMBER_NO_GUESS;
+    enum remember before = (enum remember)c->remembered, now = REMEMBER_NO_GUESS;
     bool likely = is_first(a->kex, c->config.kex_algorithms) &&
                   is_first(a->host_key, c->host_key_algorithms);
     if (before == REMEMBER_GUESS)

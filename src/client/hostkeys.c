@@ -15,21 +15,21 @@
 #define FILES_MAX 16
 #define ALIASES_MAX 8
 
-// The files as they are now.
-struct files {
+// The files as they were when first looked at: one look for each run.
+struct hostkeys_files {
     struct known_hosts_file at[FILES_MAX];
     struct buf text[FILES_MAX];
     char path[FILES_MAX][PATH_MAX];
     size_t n;
 };
 
-static void files_free(struct files *f) {
+static void files_free(struct hostkeys_files *f) {
     for (size_t i = 0; i < f->n; i++)
         buf_free(&f->text[i]);
     free(f);
 }
 
-static enum err files_add(struct client *c, struct files *f,
+static enum err files_add(struct client *c, struct hostkeys_files *f,
                           const struct conf_list *list) {
     for (size_t i = 0; i < list->n && f->n < FILES_MAX; i++) {
         if (strcasecmp(list->v[i], "none") == 0 ||
@@ -55,8 +55,10 @@ static enum err files_add(struct client *c, struct files *f,
     return OK;
 }
 
-static enum err files_read(struct client *c, struct files **out) {
-    struct files *f = calloc(1, sizeof *f);
+static enum err files_read(struct client *c) {
+    if (c->known != NULL)
+        return OK;
+    struct hostkeys_files *f = calloc(1, sizeof *f);
     if (f == NULL)
         return ERR_MEMORY;
     enum err e = files_add(c, f, &c->config.user_known_hosts_file);
@@ -66,8 +68,14 @@ static enum err files_read(struct client *c, struct files **out) {
         files_free(f);
         return e;
     }
-    *out = f;
+    c->known = f;
     return OK;
+}
+
+void hostkeys_forget(struct client *c) {
+    if (c->known != NULL)
+        files_free(c->known);
+    c->known = NULL;
 }
 
 // ---- order of algorithms ----
@@ -112,10 +120,8 @@ enum err hostkeys_order(struct client *c) {
     const struct key_type *types[16];
     size_t n = 0;
     if (order_is_default(list)) {
-        struct files *f = NULL;
-        TRY(files_read(c, &f));
-        n = known_hosts_types(f->at, f->n, c->known_name, types, 16);
-        files_free(f);
+        TRY(files_read(c));
+        n = known_hosts_types(c->known->at, c->known->n, c->known_name, types, 16);
     }
     append_names(c->host_key_algorithms, list, types, n, true);
     append_names(c->host_key_algorithms, list, types, n, false);
@@ -147,7 +153,7 @@ enum hostkeys_decision hostkeys_decide(int strict, bool batch,
 // One check under way.
 struct check {
     struct client *c;
-    struct files *files;
+    struct hostkeys_files *files;
     struct key *key;
     char fingerprint[KEY_FINGERPRINT_SIZE];
     struct known_hosts_verdict verdict;
@@ -341,11 +347,10 @@ enum err hostkeys_check(struct client *c, const struct transport_event *event,
     TRY(key_from_blob(&k.key, event->host_key, &c->fault));
     key_fingerprint(k.fingerprint, sizeof k.fingerprint, event->host_key,
                     c->config.fingerprint_hash == 0 ? &digest_md5 : &digest_sha256);
-    enum err e = files_read(c, &k.files);
-    if (e == OK) {
+    enum err e = files_read(c);
+    k.files = c->known;
+    if (e == OK)
         e = check_key(&k, trusted);
-        files_free(k.files);
-    }
     key_free(k.key);
     if (e != OK)
         *trusted = false;

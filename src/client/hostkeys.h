@@ -25,3 +25,5 @@ must_check enum err hostkeys_order(struct client *c);
 // The whole check, with questions and messages. Errors refuse.
 must_check enum err hostkeys_check(struct client *c, const struct transport_event *event,
                                    bool *trusted);
+
+void hostkeys_forget(struct client *c);  // frees what was read

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "client/algorithms.h"
 #include "client/client.h"
+#include "client/hostkeys.h"
 #include "client/version.h"
 #include "conf/files.h"
 #include "crypto/crypto.h"
@@ -228,6 +229,7 @@ bool client_path(struct client *c, const char *text, char *out, size_t size) {
 
 void client_drop(struct client *c) {
     link_close(&c->link, 200);
+    hostkeys_forget(c);
     free(c->host_key_algorithms);
     client_config_free(&c->config);
     flags_free(&c->flags);
