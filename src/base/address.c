@@ -138,30 +138,33 @@ static int longest_zeros(const uint8_t *b, int *length) {
     return best;
 }
 
+// out: ADDRESS_TEXT_SIZE bytes.
 static void format_ip6(const uint8_t *b, char *out) {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
     size_t o = 0;
     int length, gap = longest_zeros(b, &length);
     if (memcmp(b, mapped, sizeof mapped) == 0) {
-        sprintf(out, "::ffff:%u.%u.%u.%u", b[12], b[13], b[14], b[15]);
+        snprintf(out, ADDRESS_TEXT_SIZE, "::ffff:%u.%u.%u.%u", b[12], b[13], b[14],
+                 b[15]);
         return;
     }
     for (int i = 0; i < 8; i++) {
         if (i == gap) {
-            o += (size_t)sprintf(out + o, "::");
+            o += (size_t)snprintf(out + o, ADDRESS_TEXT_SIZE - o, "::");
             i += length - 1;
             continue;
         }
         bool colon = i > 0 && !(gap >= 0 && i == gap + length);
-        o += (size_t)sprintf(out + o, "%s%x", colon ? ":" : "",
-                             (unsigned)(b[2 * i] << 8 | b[2 * i + 1]));
+        o += (size_t)snprintf(out + o, ADDRESS_TEXT_SIZE - o, "%s%x", colon ? ":" : "",
+                              (unsigned)(b[2 * i] << 8 | b[2 * i + 1]));
     }
 }
 
 const char *address_format(const struct address *a, char *out, size_t size) {
     char text[ADDRESS_TEXT_SIZE] = "";
     if (a->family == ADDRESS_IP4)
-        sprintf(text, "%u.%u.%u.%u", a->bytes[0], a->bytes[1], a->bytes[2], a->bytes[3]);
+        snprintf(text, sizeof text, "%u.%u.%u.%u", a->bytes[0], a->bytes[1], a->bytes[2],
+                 a->bytes[3]);
     else if (a->family == ADDRESS_IP6)
         format_ip6(a->bytes, text);
     snprintf(out, size, "%s%s%s", text, a->zone[0] != '\0' ? "%" : "", a->zone);

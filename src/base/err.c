@@ -3,10 +3,9 @@
 static const struct {
     const char *text;
     enum disconnect_reason reason;
-} errors[] = {
-    [OK] = {"success", DISCONNECT_BY_APPLICATION},
+} errors[] = {[OK] = {"success", DISCONNECT_BY_APPLICATION},
 #define X(name, text, reason) [name] = {text, DISCONNECT_##reason},
-    ERR_TABLE(X)
+              ERR_TABLE(X)
 #undef X
 };
 

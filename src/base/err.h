@@ -1,7 +1,7 @@
 // The errors of the libraries: one table {name, text, SSH disconnect reason}.
 //
-// 0 is success. A function that can fail returns enum err and must be looked at; what a person
-// needs to know besides goes once into a struct fault, where it was found out.
+// 0 is success. A function that can fail returns enum err and must be looked at; what a
+// person needs to know besides goes once into a struct fault, where it was found out.
 #pragma once
 
 #include <stdint.h>
@@ -57,7 +57,7 @@ enum err {
 #define X(name, text, reason) name,
     ERR_TABLE(X)
 #undef X
-        ERR_COUNT
+    ERR_COUNT
 };
 
 #define must_check __attribute__((warn_unused_result))

@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum err fault_set(struct fault *f, enum err code, uint8_t message, const char *format, ...) {
+enum err fault_set(struct fault *f, enum err code, uint8_t message, const char *format,
+                   ...) {
     if (f == NULL || f->code != OK)
         return code;
     f->code = code;

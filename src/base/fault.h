@@ -11,10 +11,10 @@ struct fault {
     char text[FAULT_TEXT_SIZE];
 };
 
-// Fills the fault, unless it is filled already (the first cause counts), and returns `code`.
-// Text of the peer goes in only through text_clean(). `f` may be NULL.
-enum err fault_set(struct fault *f, enum err code, uint8_t message, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+// Fills the fault, unless it is filled already (the first cause counts), and returns
+// `code`. Text of the peer goes in only through text_clean(). `f` may be NULL.
+enum err fault_set(struct fault *f, enum err code, uint8_t message, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
 
 void fault_clear(struct fault *f);
 

@@ -3,7 +3,8 @@
 
 // RFC 4253 s.4.2: the identification line, CR LF included.
 #define LIMIT_IDENT_LINE 255
-// Lines a server may send before its identification; an endless banner is an attack on clients.
+// Lines a server may send before its identification; an endless banner is an attack on
+// clients.
 #define LIMIT_IDENT_TEXT_LINES 1024
 // Bytes of one such line (OpenSSH: 8192).
 #define LIMIT_IDENT_TEXT_LINE 8192u
@@ -11,14 +12,17 @@
 #define LIMIT_PACKET (256u * 1024u)
 // RFC 4253 s.6.1: every peer takes packets of 35000 bytes.
 #define LIMIT_PACKET_DEFAULT 35000u
-// Before authentication no message needs more: a KEXINIT of 10 generous lists, or a certificate.
+// Before authentication no message needs more: a KEXINIT of 10 generous lists, or a
+// certificate.
 #define LIMIT_PACKET_PREAUTH (64u * 1024u)
-// Bytes and packets a peer may send in one link before authentication (OpenSSH 10.3 has such too).
+// Bytes and packets a peer may send in one link before authentication (OpenSSH 10.3 has
+// such too).
 #define LIMIT_PREAUTH_BYTES (1024u * 1024u)
 #define LIMIT_PREAUTH_PACKETS 2048u
 // Ciphertext not yet taken by the peer; past it the reading stops (CVE-2025-26466).
 #define LIMIT_OUT_PENDING (4u * 1024u * 1024u)
-// Answers (PONG, UNIMPLEMENTED) that wait for the end of a rekey; more of them ends the link.
+// Answers (PONG, UNIMPLEMENTED) that wait for the end of a rekey; more of them ends the
+// link.
 #define LIMIT_DEFERRED (256u * 1024u)
 // Names in one name-list, entries in EXT_INFO (libssh2 CVE-2026-55199).
 #define LIMIT_NAME_LIST 256
@@ -30,8 +34,8 @@
 // Requests and bytes that wait while one is being judged; past it the link is not read.
 #define LIMIT_AUTH_QUEUE 16u
 #define LIMIT_AUTH_QUEUE_BYTES (128u * 1024u)
-// Signatures a client makes, and partial successes it takes, for one login: a server that answers
-// each with partial success would get them without end.
+// Signatures a client makes, and partial successes it takes, for one login: a server that
+// answers each with partial success would get them without end.
 #define LIMIT_AUTH_SIGNATURES 32u
 #define LIMIT_AUTH_PARTIAL 8u
 // Banners a client takes in one login.
@@ -46,15 +50,16 @@
 #define LIMIT_WINDOW_MAX (64u * 1024u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024
-// Requests of one channel, and global ones, that wait for an answer: a peer that asks faster than
-// it is answered would make us remember without end.
+// Requests of one channel, and global ones, that wait for an answer: a peer that asks
+// faster than it is answered would make us remember without end.
 #define LIMIT_REQUESTS_PENDING 1024
 // Control messages waiting to be sent; from the first on the peer is not read any more.
 #define LIMIT_CONTROL_PAUSE (64u * 1024u)
 #define LIMIT_CONTROL_OUT (2u * 1024u * 1024u)
 // Control messages for one channel that is not confirmed yet.
 #define LIMIT_CONTROL_HELD (512u * 1024u)
-// One line of a key file or configuration file (OpenSSH: 8 KiB keys; generous for certificates).
+// One line of a key file or configuration file (OpenSSH: 8 KiB keys; generous for
+// certificates).
 #define LIMIT_TEXT_LINE (64u * 1024u)
 // Key files, configuration files, known_hosts: read whole, so bounded.
 #define LIMIT_KEY_FILE (1024u * 1024u)
@@ -66,7 +71,8 @@
 #define LIMIT_KDF_ROUNDS 65536
 // The same for PBKDF2 of PKCS#8 files, whose rounds are cheaper by far.
 #define LIMIT_PBKDF2_ROUNDS 10000000
-// RSA modulus bits; below the first refused, above the second too slow (SSH_RSA_MINIMUM 1024).
+// RSA modulus bits; below the first refused, above the second too slow (SSH_RSA_MINIMUM
+// 1024).
 #define LIMIT_RSA_MIN 1024
 #define LIMIT_RSA_MAX 16384
 // One message between server processes.

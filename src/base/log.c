@@ -25,7 +25,8 @@ const char *log_level_name(enum log_level level) {
     return names[level];
 }
 
-void log_at_v(const struct log *log, enum log_level level, const char *format, va_list ap) {
+void log_at_v(const struct log *log, enum log_level level, const char *format,
+              va_list ap) {
     if (log == NULL || log->write == NULL || level > log->level)
         return;
     char line[2048], clean[4096];

@@ -1,5 +1,6 @@
-// Text logs: levels as OpenSSH's LogLevel, one line for each call, never a byte of the peer's
-// that was not cleaned (text_clean). Where lines go is the sink's business (io/log_sink).
+// Text logs: levels as OpenSSH's LogLevel, one line for each call, never a byte of the
+// peer's that was not cleaned (text_clean). Where lines go is the sink's business
+// (io/log_sink).
 #pragma once
 
 #include <stdarg.h>
@@ -18,7 +19,7 @@ enum log_level {
 
 struct log {
     enum log_level level;  // what is above it is dropped before it is formatted
-    char prefix[64];       // in front of each line, e.g. the connection's id; may be empty
+    char prefix[64];  // in front of each line, e.g. the connection's id; may be empty
     // Takes one finished line without newline. NULL: nothing is written.
     void (*write)(void *sink, enum log_level level, const char *line);
     void *sink;
@@ -30,7 +31,8 @@ const char *log_level_name(enum log_level level);
 
 void log_at(const struct log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-void log_at_v(const struct log *log, enum log_level level, const char *format, va_list ap);
+void log_at_v(const struct log *log, enum log_level level, const char *format,
+              va_list ap);
 
 #define log_fatal(log, ...) log_at(log, LOG_LEVEL_FATAL, __VA_ARGS__)
 #define log_error(log, ...) log_at(log, LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -1,11 +1,12 @@
-// Secrets: memory that is locked, not dumped, not inherited by a fork, and wiped when dropped.
+// Secrets: memory that is locked, not dumped, not inherited by a fork, and wiped when
+// dropped.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/err.h"
 
-// One mapping of whole pages for secrets with one lifetime: an exchange, a login, the host keys.
-// Dropped whole; nobody has to remember a list of things to wipe.
+// One mapping of whole pages for secrets with one lifetime: an exchange, a login, the
+// host keys. Dropped whole; nobody has to remember a list of things to wipe.
 struct secret_arena {
     uint8_t *p;
     size_t used, size;
@@ -15,7 +16,8 @@ struct secret_arena {
 #define SECRET_WIPE_ON_FORK 1u  // a child finds zeros
 
 // size is rounded up to pages. Locking that the system refuses is not an error.
-must_check enum err secret_arena_init(struct secret_arena *a, size_t size, unsigned flags);
+must_check enum err secret_arena_init(struct secret_arena *a, size_t size,
+                                      unsigned flags);
 
 // n zeroed bytes, 16-byte aligned, or NULL when full.
 void *secret_alloc(struct secret_arena *a, size_t n);

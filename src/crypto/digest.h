@@ -1,4 +1,5 @@
-// Hashes and HMAC over libcrypto, fetched once (crypto_init) and then without locks or look-ups.
+// Hashes and HMAC over libcrypto, fetched once (crypto_init) and then without locks or
+// look-ups.
 #pragma once
 
 #include "base/bytes.h"

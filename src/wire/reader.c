@@ -69,7 +69,8 @@ struct view read_name_list(struct reader *r) {
         names += comma;
         after_comma = comma;
     }
-    // libssh 0.10 ends its cipher lists with a comma; that names nothing, and harms nothing.
+    // libssh 0.10 ends its cipher lists with a comma; that names nothing, and harms
+    // nothing.
     if (v.n > 0 && after_comma)
         names--;
     if (names > LIMIT_NAME_LIST)

@@ -1,5 +1,5 @@
-// Sticky reader of RFC 4251 s.5 types: after the first failure every read gives zero or an
-// empty view, and reader_end() is checked once. Views point into what is read.
+// Sticky reader of RFC 4251 s.5 types: after the first failure every read gives zero or
+// an empty view, and reader_end() is checked once. Views point into what is read.
 #pragma once
 
 #include "base/bytes.h"
@@ -20,9 +20,11 @@ struct view read_string(struct reader *r);
 struct view read_bytes(struct reader *r, size_t n);
 // A string without NUL bytes, UTF-8 not checked.
 struct view read_text(struct reader *r);
-// A name-list (RFC 4251 s.5): printable US-ASCII names, none empty, LIMIT_NAME_LIST at most.
+// A name-list (RFC 4251 s.5): printable US-ASCII names, none empty, LIMIT_NAME_LIST at
+// most.
 struct view read_name_list(struct reader *r);
-// The magnitude of a non-negative mpint without its leading zero; negative or padded: ERR_FORMAT.
+// The magnitude of a non-negative mpint without its leading zero; negative or padded:
+// ERR_FORMAT.
 struct view read_mpint(struct reader *r);
 struct view read_rest(struct reader *r);
 

@@ -1,5 +1,5 @@
-// Sticky writer of RFC 4251 s.5 types into a buf or into fixed room; writer_end() tells once
-// whether everything fitted.
+// Sticky writer of RFC 4251 s.5 types into a buf or into fixed room; writer_end() tells
+// once whether everything fitted.
 #pragma once
 
 #include "base/buf.h"
@@ -21,7 +21,8 @@ void write_u64(struct writer *w, uint64_t v);
 void write_bytes(struct writer *w, struct view v);
 void write_string(struct writer *w, struct view v);
 void write_text(struct writer *w, const char *text);
-// A big-endian magnitude; leading zeros are dropped and the sign byte put where it is needed.
+// A big-endian magnitude; leading zeros are dropped and the sign byte put where it is
+// needed.
 void write_mpint(struct writer *w, struct view magnitude);
 
 must_check enum err writer_end(const struct writer *w);

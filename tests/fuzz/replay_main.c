@@ -1,7 +1,8 @@
-// Runs a fuzz harness over every file of the folders and files named: the corpus as a plain test.
+// Runs a fuzz harness over every file of the folders and files named: the corpus as a
+// plain test.
 #include <dirent.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 

@@ -1,5 +1,6 @@
 // Runs one command through libssh: libssh_exec PORT USER KEYFILE COMMAND
-// Standard input goes to the command first, then its output is read; exits with its status.
+// Standard input goes to the command first, then its output is read; exits with its
+// status.
 #include <libssh/libssh.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -25,7 +26,8 @@ int main(int argc, char **argv) {
     if (ssh_userauth_publickey(s, NULL, key) != SSH_AUTH_SUCCESS)
         return fail(s, "auth");
     ssh_channel c = ssh_channel_new(s);
-    if (ssh_channel_open_session(c) != SSH_OK || ssh_channel_request_exec(c, argv[4]) != SSH_OK)
+    if (ssh_channel_open_session(c) != SSH_OK ||
+        ssh_channel_request_exec(c, argv[4]) != SSH_OK)
         return fail(s, "exec");
     char block[16384];
     for (ssize_t n; (n = read(0, block, sizeof block)) > 0;)
