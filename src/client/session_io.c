@@ -17,10 +17,10 @@
 static enum err tell_broken(struct session *s) {
     if (s->closed || !s->opened)
         return OK;
+    static const char openssh[] = "SSH-2.0-OpenSSH_";
     struct view ident = transport_peer_ident(s->c->link.transport);
-    bool knows = s->c->bowline_peer ||
-                 (ident.n > 7 && memmem(ident.p, ident.n, "OpenSSH", 7) != NULL);
-    if (!knows)
+    // Others would send for ever: there the channel ends.
+    if (ident.n < sizeof openssh - 1 || memcmp(ident.p, openssh, sizeof openssh - 1) != 0)
         return connection_close(s->connection, s->channel);
     return connection_request(s->connection, s->channel, "eow@openssh.com", false,
                               (struct view){0});
