@@ -1,7 +1,6 @@
 #include "connection/requests.h"
 
 #include <assert.h>
-#include <signal.h>
 
 static const struct message_field empty_fields[] = {FIELDS_END};
 
@@ -215,30 +214,4 @@ void pty_mode_write(struct writer *w, uint8_t opcode, uint32_t value) {
 
 void pty_mode_write_end(struct writer *w) {
     write_u8(w, PTY_MODE_END);
-}
-
-// ---- signals ----
-
-static const struct {
-    int number;
-    const char *name;
-} signals[] = {
-    {SIGABRT, "ABRT"}, {SIGALRM, "ALRM"}, {SIGFPE, "FPE"},   {SIGHUP, "HUP"},
-    {SIGILL, "ILL"},   {SIGINT, "INT"},   {SIGKILL, "KILL"}, {SIGPIPE, "PIPE"},
-    {SIGQUIT, "QUIT"}, {SIGSEGV, "SEGV"}, {SIGTERM, "TERM"}, {SIGUSR1, "USR1"},
-    {SIGUSR2, "USR2"},
-};
-
-int request_signal_number(struct view name) {
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        if (view_is(name, signals[i].name))
-            return signals[i].number;
-    return 0;
-}
-
-const char *request_signal_name(int number) {
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        if (signals[i].number == number)
-            return signals[i].name;
-    return NULL;
 }

@@ -156,9 +156,3 @@ const struct pty_mode *pty_mode_find(uint8_t opcode);  // NULL: not in the RFC
 bool pty_mode_next(struct view *modes, uint8_t *opcode, uint32_t *value);
 void pty_mode_write(struct writer *w, uint8_t opcode, uint32_t value);
 void pty_mode_write_end(struct writer *w);
-
-// ---- signals (s.6.10) ----
-// The number of "TERM" and the like on this system; 0: none of the RFC's.
-int request_signal_number(struct view name);
-// NULL: the RFC has no name for it.
-const char *request_signal_name(int number);

@@ -3,7 +3,6 @@
 #include "connection/requests.h"
 
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,16 +188,6 @@ static void terminal_modes(void **state) {
     assert_false(pty_mode_next(&modes, &opcode, &value));
 }
 
-static void signals_have_names(void **state) {
-    (void)state;
-    assert_int_equal(request_signal_number(view_text("TERM")), SIGTERM);
-    assert_string_equal(request_signal_name(SIGINT), "INT");
-    assert_int_equal(request_signal_number(view_text("SIGTERM")), 0);
-    assert_int_equal(request_signal_number(view_text("STOP")), 0);
-    assert_int_equal(request_signal_number(view_of(NULL, 0)), 0);
-    assert_null(request_signal_name(SIGSTOP));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_side_may_ask_for_its_own),
@@ -206,7 +195,6 @@ int main(void) {
         cmocka_unit_test(ports_over_65535_are_refused),
         cmocka_unit_test(nul_in_a_command_is_refused),
         cmocka_unit_test(terminal_modes),
-        cmocka_unit_test(signals_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
