@@ -187,7 +187,8 @@ static enum err take_message(struct session *s, const struct transport_event *ev
 enum err session_take_in(struct session *s) {
     for (;;) {
         // Answers that the server does not take stop the reading.
-        if (!connection_in_ready(s->connection))
+        s->stalled = !connection_in_ready(s->connection);
+        if (s->stalled)
             return OK;
         struct transport_event event;
         TRY(client_next(s->c, &event));
@@ -223,7 +224,9 @@ static enum err wait_for_all(struct session *s, struct waiting *w) {
     int ms = -1;
     if (alive < deadline)
         deadline = alive;
-    if (deadline != CLOCK_NEVER)
+    if (s->stalled && connection_in_ready(s->connection))
+        ms = 0;  // what waits will not be announced again
+    else if (deadline != CLOCK_NEVER)
         ms = clock_poll_ms(clock_ms(), deadline);
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
     if (ppoll(w->p, 4, ms < 0 ? NULL : &t, &waiting_mask) >= 0)

@@ -24,8 +24,9 @@ struct session {
 
     bool status_known;
     int status;
-    int signal;  // that ends us; 0: none
-    bool done;   // leave the loop
+    int signal;    // that ends us; 0: none
+    bool stalled;  // messages wait in the transport until our answers are taken
+    bool done;     // leave the loop
 
     unsigned alive_sent;   // since anything was heard
     uint64_t alive_heard;  // link.heard when they began

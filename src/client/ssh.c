@@ -16,7 +16,7 @@ int main(int argc, char **argv) {
     if (fd_fill_standard() != OK)
         return CLIENT_EXIT_FAILURE;
     // A reader of our output that goes away is seen where it is written to.
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
     struct client *c = calloc(1, sizeof *c);
     if (c == NULL)
         return CLIENT_EXIT_FAILURE;
