@@ -1,7 +1,6 @@
 #include "server/gate.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/sandbox.h"
+#include "server/template.h"
 #include "wire/messages.h"
 
 #define IDLE_MS 2000  // quiet for so long: buffers are given back
@@ -286,7 +286,7 @@ static void check_time(struct gate *g) {
         transport_idle(g->transport);
         if (g->seam_open)
             seam_idle(&g->seam);
-        malloc_trim(0);
+        template_release();
         g->idle_done = true;
     }
 }

@@ -1,6 +1,5 @@
 #include "server/holder.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "io/privilege.h"
 #include "io/sandbox.h"
 #include "server/settings.h"
+#include "server/template.h"
 #include "wire/messages.h"
 
 #define IDLE_MS 5000      // quiet for so long: the ring and buffers are given back
@@ -293,7 +293,7 @@ static void check_idle(struct holder *h) {
         return;
     seam_idle(&h->seam);
     buf_release_if_empty(&h->unsent);
-    malloc_trim(0);
+    template_release();
     h->idle_done = true;
 }
 
@@ -409,7 +409,6 @@ _Noreturn void holder_run(const struct holder_start *start) {
     h.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0};
     ipc_log_open(&h.log_sink, &h.log, start->keeper,
                  (enum log_level)start->config->log_level);
-    process_reset_signals();
     if (!set_up(&h, &fault)) {
         log_error(&h.log, "no session: %s", fault_text(&fault));
         _exit(1);

@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/sandbox.h"
 #include "server/algorithms.h"
+#include "server/template.h"
 
 // ---- configuration ----
 
@@ -164,6 +165,7 @@ static enum err start(struct keeper *k, struct fault *fault) {
     write_pid(k);
     TRY(set_up_loop(k));
     keeper_spawn_listener(k);
+    template_settle();
     return k->listeners != NULL ? OK : fault_set(fault, ERR_IO, 0, "no listener");
 }
 

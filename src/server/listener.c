@@ -21,6 +21,7 @@
 #include "server/gate.h"
 #include "server/ipc.h"
 #include "server/startups.h"
+#include "server/template.h"
 
 #define SOCKETS_MAX 64
 #define GATES_MAX 65536u
@@ -366,6 +367,7 @@ static enum err set_up(struct listener *l, struct fault *fault) {
     if (l->children == NULL)
         return ERR_MEMORY;
     random_padding(&(uint8_t[16]){0}, 16);
+    template_settle();
     sandbox_undumpable();
     return sandbox_enter(&sandbox_listener, s->has_identity ? &as : NULL, NULL, fault);
 }

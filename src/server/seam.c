@@ -268,7 +268,8 @@ static enum err receive(struct seam *s, struct seam_event *event, struct fault *
     struct unix_message m;
     struct span room = {s->room, ROOM_SIZE};
     enum err e = unix_recv(s->fd, room, 1, &m);
-    // An end that closed with our words unread is reported once before its own last words.
+    // An end that closed with our words unread is reported once before its own last
+    // words.
     if (e == ERR_CLOSED)
         e = unix_recv(s->fd, room, 1, &m);
     if (e == ERR_CLOSED) {

@@ -36,7 +36,7 @@ enum seam_event_kind {
     SEAM_MESSAGE,  // an SSH message, from the socket; valid until the next call
     SEAM_SLOT,  // an SSH message in the ring, RING_HEADROOM and _TAILROOM around it are
                 // free; seam_taken() when done with it
-    SEAM_END,  // the other end says why it ends: reason, text
+    SEAM_END,   // the other end says why it ends: reason, text
 };
 
 struct seam_event {
