@@ -144,15 +144,12 @@ static bool set_port(struct flags *f, const char *text, char *why) {
     return add_line(f, strdup(line), why);
 }
 
-static bool is_show_steps(const char *option) {
-    return strncasecmp(option, "ShowSteps", 9) == 0 &&
-           (option[9] == '=' || option[9] == ' ');
-}
-
+// ShowSteps is ours alone and no matter of files.
 static bool set_option(struct flags *f, const char *option, char *why) {
-    if (!is_show_steps(option))
+    size_t name = strcspn(option, "= ");
+    if (name != strlen("ShowSteps") || strncasecmp(option, "ShowSteps", name) != 0)
         return add_line(f, strdup(option), why);
-    f->show_steps = strcasecmp(option + 10, "yes") == 0;
+    f->show_steps = option[name] != 0 && strcasecmp(option + name + 1, "yes") == 0;
     return true;
 }
 
