@@ -22,6 +22,7 @@
 
 #define FETCHED_CIPHERS(X)                                                               \
     X(FETCHED_CHACHA20, "ChaCha20")                                                      \
+    X(FETCHED_AES_128_ECB, "AES-128-ECB")                                                \
     X(FETCHED_AES_128_GCM, "AES-128-GCM")                                                \
     X(FETCHED_AES_256_GCM, "AES-256-GCM")                                                \
     X(FETCHED_AES_128_CTR, "AES-128-CTR")                                                \

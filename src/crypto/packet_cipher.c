@@ -59,6 +59,7 @@ void packet_cipher_free(struct packet_cipher *c) {
     EVP_CIPHER_CTX_free(c->body);  // libcrypto wipes what was keyed
     EVP_CIPHER_CTX_free(c->length);
     EVP_MAC_CTX_free(c->mac);
+    umac_free(c->umac);
     secret_wipe(c, sizeof *c);
     free(c);
 }

@@ -23,7 +23,8 @@ struct mac_alg {
     const char *name;
     size_t key_len, tag_len;
     bool etm;
-    int id;  // as in struct digest_alg
+    bool umac;  // RFC 4418 under the sequence number as nonce; else HMAC
+    int id;     // HMAC: as in struct digest_alg
 };
 
 struct packet_cipher;

@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "crypto/fetched.h"
 #include "crypto/packet_cipher.h"
+#include "crypto/umac.h"
 
 #define CIPHER_BLOCK_MAX 16
 #define CIPHER_TAG_MAX 64
@@ -38,6 +39,7 @@ struct packet_cipher {
     EVP_CIPHER_CTX *body;
     EVP_CIPHER_CTX *length;   // chacha20: the key for lengths
     EVP_MAC_CTX *mac;         // keyed HMAC, or Poly1305
+    struct umac *umac;        // instead of the HMAC
     OSSL_PARAM tag_param[2];  // gcm
     uint8_t iv[16];           // gcm: of the next packet; chacha20: counter and nonce
     uint8_t first[CIPHER_BLOCK_MAX];  // ctr with encrypt-and-mac: first block of the
@@ -57,7 +59,7 @@ static inline bool cipher_run(EVP_CIPHER_CTX *ctx, uint8_t *out, const uint8_t *
     return n == 0 || EVP_Cipher(ctx, out, in, (unsigned)n) >= 0;
 }
 
-// HMAC over sequence number and n bytes (RFC 4253 s.6.4), mac_alg->tag_len of it to tag.
+// The MAC of sequence number and n bytes (RFC 4253 s.6.4), mac_alg->tag_len bytes to tag.
 must_check enum err cipher_mac_start(struct packet_cipher *c, struct view key);
 must_check enum err cipher_mac(struct packet_cipher *c, uint32_t sequence,
                                const uint8_t *p, size_t n, uint8_t *tag);

@@ -45,19 +45,37 @@ static const struct alg ciphers[] = {
 };
 const struct alg_rows cipher_rows = {ciphers, COUNT(ciphers)};
 
-// name, key, tag, etm, digest
-static const struct mac_alg sha256_etm = {"hmac-sha2-256-etm@openssh.com", 32, 32, true,
-                                          FETCHED_SHA256};
-static const struct mac_alg sha512_etm = {"hmac-sha2-512-etm@openssh.com", 64, 64, true,
-                                          FETCHED_SHA512};
-static const struct mac_alg sha256 = {"hmac-sha2-256", 32, 32, false, FETCHED_SHA256};
-static const struct mac_alg sha512 = {"hmac-sha2-512", 64, 64, false, FETCHED_SHA512};
+// In OpenSSH's order: encrypt-then-MAC first; UMAC before HMAC for its speed.
+// name, key, tag, etm, umac, digest
+static const struct mac_alg umac64_etm = {
+    "umac-64-etm@openssh.com", 16, 8, true, true, 0};
+static const struct mac_alg umac128_etm = {
+    "umac-128-etm@openssh.com", 16, 16, true, true, 0};
+static const struct mac_alg sha256_etm = {
+    "hmac-sha2-256-etm@openssh.com", 32, 32, true, false, FETCHED_SHA256};
+static const struct mac_alg sha512_etm = {
+    "hmac-sha2-512-etm@openssh.com", 64, 64, true, false, FETCHED_SHA512};
+static const struct mac_alg sha1_etm = {
+    "hmac-sha1-etm@openssh.com", 20, 20, true, false, FETCHED_SHA1};
+static const struct mac_alg umac64 = {"umac-64@openssh.com", 16, 8, false, true, 0};
+static const struct mac_alg umac128 = {"umac-128@openssh.com", 16, 16, false, true, 0};
+static const struct mac_alg sha256 = {"hmac-sha2-256", 32,    32,
+                                      false,           false, FETCHED_SHA256};
+static const struct mac_alg sha512 = {"hmac-sha2-512", 64,    64,
+                                      false,           false, FETCHED_SHA512};
+static const struct mac_alg sha1 = {"hmac-sha1", 20, 20, false, false, FETCHED_SHA1};
 
 static const struct alg macs[] = {
+    {ALG_MAC, "umac-64-etm@openssh.com", ALG_DEFAULT, {&umac64_etm}},
+    {ALG_MAC, "umac-128-etm@openssh.com", ALG_DEFAULT, {&umac128_etm}},
     {ALG_MAC, "hmac-sha2-256-etm@openssh.com", ALG_DEFAULT, {&sha256_etm}},
     {ALG_MAC, "hmac-sha2-512-etm@openssh.com", ALG_DEFAULT, {&sha512_etm}},
+    {ALG_MAC, "hmac-sha1-etm@openssh.com", ALG_DEFAULT, {&sha1_etm}},
+    {ALG_MAC, "umac-64@openssh.com", ALG_DEFAULT, {&umac64}},
+    {ALG_MAC, "umac-128@openssh.com", ALG_DEFAULT, {&umac128}},
     {ALG_MAC, "hmac-sha2-256", ALG_DEFAULT, {&sha256}},
     {ALG_MAC, "hmac-sha2-512", ALG_DEFAULT, {&sha512}},
+    {ALG_MAC, "hmac-sha1", ALG_DEFAULT, {&sha1}},
 };
 const struct alg_rows mac_rows = {macs, COUNT(macs)};
 

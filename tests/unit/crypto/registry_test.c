@@ -10,8 +10,9 @@
     "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,"              \
     "ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521"
 #define MAC_ALL                                                                          \
-    "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,hmac-"    \
-    "sha2-512"
+    "umac-64-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-256-etm@openssh.com,"    \
+    "hmac-sha2-512-etm@openssh.com,hmac-sha1-etm@openssh.com,umac-64@openssh.com,"       \
+    "umac-128@openssh.com,hmac-sha2-256,hmac-sha2-512,hmac-sha1"
 
 static void assert_list(enum alg_kind kind, const char *spec, const char *want) {
     scoped_buf out;
@@ -61,14 +62,18 @@ static void lists_are_applied(void **state) {
     assert_list(ALG_KEX, "curve25519-sha256,ecdh-sha2-nistp256",
                 "curve25519-sha256,ecdh-sha2-nistp256");
     assert_list(ALG_MAC, "+hmac-sha2-256", MAC_ALL);
-    assert_list(
-        ALG_MAC, "^hmac-sha2-512",
-        "hmac-sha2-512,hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
-        "hmac-sha2-256");
-    assert_list(ALG_MAC, "-hmac-sha2-256,hmac-sha2-512",
-                "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com");
-    assert_list(ALG_MAC, "-*etm*", "hmac-sha2-256,hmac-sha2-512");
-    assert_list(ALG_MAC, "*-etm@openssh.com",
+    assert_list(ALG_MAC, "^hmac-sha1",
+                "hmac-sha1,umac-64-etm@openssh.com,umac-128-etm@openssh.com,"
+                "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+                "hmac-sha1-etm@openssh.com,umac-64@openssh.com,umac-128@openssh.com,"
+                "hmac-sha2-256,hmac-sha2-512");
+    assert_list(ALG_MAC, "-umac*,hmac-sha1*,hmac-sha2-512",
+                "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+                "hmac-sha2-256");
+    assert_list(ALG_MAC, "-*etm*",
+                "umac-64@openssh.com,umac-128@openssh.com,hmac-sha2-256,hmac-sha2-512,"
+                "hmac-sha1");
+    assert_list(ALG_MAC, "hmac-sha2-*-etm@openssh.com",
                 "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com");
     assert_list(ALG_KEX, "-no-such-method,sntrup*", KEX_ALL);
     assert_list(
