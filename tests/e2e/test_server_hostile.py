@@ -488,7 +488,7 @@ def test_crashed_gate_takes_nobody_with_it(module_lab, keys):
     held = rawssh.logged_in(server.port, USER, keys.path("user"))
     channel = held.open_session()
     held.request(channel, "exec", string("cat"))
-    held.expect(rawssh.CHANNEL_SUCCESS, skip=(rawssh.CHANNEL_WINDOW_ADJUST, rawssh.GLOBAL_REQUEST))
+    held.expect(rawssh.CHANNEL_SUCCESS, skip=(rawssh.CHANNEL_WINDOW_ADJUST, rawssh.GLOBAL_REQUEST, rawssh.CHANNEL_EXTENDED_DATA))
     before = set(tree(server.process.pid))
     victim = rawssh.keyed(server.port)
     gates = [p for p in set(tree(server.process.pid)) - before]
@@ -498,7 +498,7 @@ def test_crashed_gate_takes_nobody_with_it(module_lab, keys):
             os.kill(pid, signal.SIGSEGV)
     assert victim.closed() is None
     held.send(bytes([rawssh.CHANNEL_DATA]) + u32(channel) + string("still here"))
-    assert held.expect(rawssh.CHANNEL_DATA, skip=(rawssh.CHANNEL_WINDOW_ADJUST,)).endswith(b"still here")
+    assert held.expect(rawssh.CHANNEL_DATA, skip=(rawssh.CHANNEL_WINDOW_ADJUST, rawssh.CHANNEL_EXTENDED_DATA)).endswith(b"still here")
     assert wait_until(lambda: works(server.port, keys) is None, 5)
     held.close()
 
