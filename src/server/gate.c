@@ -47,8 +47,12 @@ void gate_fault(struct gate *g, enum err e, const struct fault *fault) {
 static void ask_signature(struct gate *g, const struct transport_event *event) {
     struct ipc_sign sign = {event->ticket, (uint32_t)event->host_key_index,
                             view_text(event->algorithm), event->data};
+    struct fault fault = {0};
     if (ipc_send(g->keeper, IPC_SIGN, &sign, -1) != OK)
-        gate_end(g, GATE_FAULT, DISCONNECT_BY_APPLICATION, "keeper does not listen");
+        gate_fault(g,
+                   fault_set(&fault, ERR_CRYPTO, 0,
+                             "the server was stopped, new keys cannot be agreed on"),
+                   &fault);
 }
 
 static void closed_by_peer(struct gate *g, const struct transport_event *event) {
@@ -129,8 +133,10 @@ static void pull_transport(struct gate *g) {
         struct span slot = gate_seam_room(g), room = slot;
         if (g->ring_full)
             return;
-        if (slot.n > 0)  // the padding length lies before the payload, in the headroom
-            room = (struct span){slot.p - 1, slot.n + 1};
+        if (slot.n >
+            0)  // what stands before a payload in its packet goes to the headroom
+            room =
+                (struct span){slot.p - TRANSPORT_HEADROOM, slot.n + TRANSPORT_HEADROOM};
         enum err e = transport_next_into(g->transport, room, &event);
         if (e != OK) {
             gate_fault(g, e, transport_fault(g->transport));

@@ -41,6 +41,18 @@ static enum err load_key(const char *path, struct key **out, struct fault *fault
     return e;
 }
 
+static enum err load_usable_key(const char *path, const struct server_config *config,
+                                struct key **out, struct fault *fault) {
+    TRY(load_key(path, out, fault));
+    unsigned bits = pk_bits((*out)->pk);
+    if ((*out)->type->kind != PK_RSA || bits >= config->required_rsa_size)
+        return OK;
+    key_free(*out);
+    *out = NULL;
+    return fault_set(fault, ERR_KEY, 0, "%s: RSA key of %u bits, RequiredRSASize is %u",
+                     path, bits, config->required_rsa_size);
+}
+
 static enum err add_key(struct host_keys *k, struct key *key, const char *allowed) {
     for (size_t i = 0; i < k->n; i++)
         if (view_equal(key_blob(k->keys[i]), key_blob(key))) {
@@ -74,7 +86,7 @@ enum err keeper_load_keys(const struct keeper_options *options,
     for (size_t i = 0; i < n; i++) {
         struct key *key = NULL;
         struct fault one = {0};
-        enum err e = load_key(files[i], &key, &one);
+        enum err e = load_usable_key(files[i], config, &key, &one);
         if (e == OK)
             e = add_key(k, key, config->host_key_algorithms);
         else
