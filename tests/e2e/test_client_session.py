@@ -330,3 +330,29 @@ def test_not_yet_says_so():
     for args in (["-L", "1:h:2"], ["-M"], ["-S", "/x"], ["-J", "j"], ["-W", "h:1"]):
         done = subprocess.run([tool("ssh"), *args, "host"], capture_output=True, text=True)
         assert done.returncode == 255 and "yet" in done.stderr
+
+
+def test_two_keys_and_a_banner(lab, tmp_path):
+    """Partial success goes on with the next key; the banner is shown cleaned."""
+    (tmp_path / "banner").write_bytes(b"Hello \x1b[31m there\n")
+    server = lab.openssh(f"AuthenticationMethods publickey,publickey\nBanner {tmp_path}/banner\n")
+    one = lab.ssh(server, "echo in")
+    assert one.returncode == 255 and b"Permission denied (publickey)" in one.stderr
+    two = lab.ssh(server, "echo in", options=["-i", lab.keys.path("user", "ecdsa")])
+    assert two.returncode == 0 and two.stdout == b"in\n", two.stderr
+    assert b"Hello" in two.stderr and b"\x1b" not in two.stderr
+
+
+def test_password(lab, account):
+    server = lab.openssh("UsePAM no\nPasswordAuthentication yes\n")
+    subprocess.run(["chpasswd"], input=f"{account.name}:open sesame\n".encode(), check=True)
+    child = pexpect.spawn(tool("ssh"), ["-F", "none", "-p", str(server.port), "-o", "PubkeyAuthentication=no",
+                                        "-o", f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}",
+                                        f"{account.name}@127.0.0.1", "echo in"], timeout=15 * SLOW, encoding="latin-1")
+    for answer in ("wrong", "open sesame"):
+        child.expect("password: ")
+        child.send(answer + "\r")
+    child.expect("in\r\n")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
