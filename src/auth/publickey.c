@@ -68,7 +68,8 @@ const struct signature_alg *publickey_algorithm(const struct publickey_request *
         return NULL;
     if (!view_is(blob_name(q->blob), a->signature->key_type))
         return NULL;
-    if (q->has_signature && !view_is(blob_name(q->signature), a->name))
+    if (q->has_signature &&
+        !view_is(blob_name(q->signature), a->signature->signature_name))
         return NULL;
     return a->signature;
 }

@@ -77,3 +77,13 @@
 #define LIMIT_RSA_MAX 16384
 // One message between server processes.
 #define LIMIT_IPC_MESSAGE (96u * 1024u)
+// A certificate's blob and the names in it (OpenSSH: 256); options are few.
+#define LIMIT_CERTIFICATE (32u * 1024u)
+#define LIMIT_CERTIFICATE_PRINCIPALS 256
+#define LIMIT_CERTIFICATE_OPTIONS 64
+// Revocation lists, binary or as text; and one bitmap of serials in them, in bytes.
+#define LIMIT_KRL (64u * 1024u * 1024u)
+#define LIMIT_KRL_BITMAP (64u * 1024u)
+// A signature file of ssh-keygen -Y, armour included, and an allowed_signers file.
+#define LIMIT_SSHSIG (64u * 1024u)
+#define LIMIT_ALLOWED_SIGNERS (4u * 1024u * 1024u)

@@ -122,7 +122,7 @@ enum err agent_sign(struct agent *a, struct view blob, const struct signature_al
     // An old agent may sign with another algorithm than asked for; the server would
     // refuse it.
     struct view name = read_string(&s);
-    if (!view_is(name, alg->name))
+    if (!view_is(name, alg->signature_name))
         return ERR_UNSUPPORTED;
     return buf_append(out, signature);
 }

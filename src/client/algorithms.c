@@ -52,13 +52,35 @@ static const struct query {
     {"hostbasedacceptedalgorithms", ALG_SIGNATURE},
     {"hostbasedkeytypes", ALG_SIGNATURE},
     {"hostbasedacceptedkeytypes", ALG_SIGNATURE},
-    {"casignaturealgorithms", ALG_SIGNATURE},
 };
 
+static void list_key_types(bool plain, bool certificates) {
+    const struct key_type *t;
+    for (size_t i = 0; (t = key_type_at(i)) != NULL; i++) {
+        if (t->plain != NULL ? certificates : plain)
+            puts(t->name);
+    }
+}
+
+// Names of signatures as they stand in blobs, which is how authorities sign.
+static void list_ca_algorithms(void) {
+    const struct alg *a;
+    for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++) {
+        if (strcmp(a->name, a->signature->signature_name) == 0)
+            puts(a->name);
+    }
+}
+
 static bool list_special(const char *query) {
-    if (strcasecmp(query, "key") == 0 || strcasecmp(query, "key-plain") == 0) {
-        for (size_t i = 0; key_type_at(i) != NULL; i++)
-            puts(key_type_at(i)->name);
+    bool plain = strcasecmp(query, "key-plain") == 0,
+         certificates = strcasecmp(query, "key-cert") == 0;
+    if (plain || certificates || strcasecmp(query, "key") == 0) {
+        list_key_types(!certificates, !plain);
+        return true;
+    }
+    if (strcasecmp(query, "key-ca-sign") == 0 ||
+        strcasecmp(query, "casignaturealgorithms") == 0) {
+        list_ca_algorithms();
         return true;
     }
     if (strcasecmp(query, "cipher-auth") == 0) {
@@ -67,15 +89,14 @@ static bool list_special(const char *query) {
                 puts(alg_at(ALG_CIPHER, i)->name);
         return true;
     }
-    if (strcasecmp(query, "key-cert") == 0 || strcasecmp(query, "key-ca-sign") == 0)
-        return true;  // none yet
     if (strcasecmp(query, "protocol-version") == 0)
         return puts("2") >= 0;
     if (strcasecmp(query, "help") != 0)
         return false;
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
         puts(queries[i].name);
-    puts("cipher-auth\nkey\nkey-cert\nkey-plain\nprotocol-version");
+    puts("casignaturealgorithms\ncipher-auth\nkey\nkey-ca-sign\nkey-cert\nkey-plain\n"
+         "protocol-version");
     return true;
 }
 

@@ -27,6 +27,8 @@ struct signature_alg {
     enum pk_kind kind;
     enum pk_curve curve;            // of PK_ECDSA
     const struct digest_alg *hash;  // NULL for Ed25519
+    const char *signature_name;     // in signature blobs: a certificate's key signs under
+                                    // the name of the plain algorithm
 };
 
 // Raw parts, big-endian magnitudes; which are used depends on the kind.

@@ -37,7 +37,14 @@ static enum err parse_text(struct authkey_line *line, const struct authkey_place
         TRY(authkey_options_parse(line, &at, place));
     struct fault why = {0};
     enum err e = key_from_public_text(&line->key, view_text(at), &why);
-    return e == OK ? OK : authkey_refuse(place, e, "%s", fault_text(&why));
+    if (e != OK)
+        return authkey_refuse(place, e, "%s", fault_text(&why));
+    // Trust in a certificate is trust in its authority: the line holds the latter's key.
+    if (line->key->certificate != NULL)
+        return authkey_refuse(place, ERR_UNSUPPORTED,
+                              "a certificate is no authorized key: its authority's key "
+                              "is, with the option cert-authority");
+    return OK;
 }
 
 static enum err copy_text(struct authkey_line *line, struct view text) {

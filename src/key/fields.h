@@ -5,7 +5,8 @@
 #include "wire/reader.h"
 #include "wire/writer.h"
 
-// Public fields behind the type's name; views into what is read.
+// Public fields behind the type's name, but for a security key's application; views into
+// what is read.
 void fields_read_public(struct reader *r, const struct key_type *type,
                         struct pk_parts *parts);
 // The whole blob, name included.

@@ -108,7 +108,7 @@ static char *border(char *at, const char *title) {
 
 const char *key_art(char *out, const struct key *k, const struct digest_alg *hash) {
     uint8_t md[DIGEST_MAX];
-    struct view blob = key_blob(k);
+    struct view blob = key_plain_blob(k);
     struct board b;
     char title[BOARD_W + 8], name[16];
     out[0] = '\0';

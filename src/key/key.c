@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "key/certificate.h"
 #include "key/fields.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
@@ -70,6 +71,27 @@ static enum err unknown_type(struct view name, struct fault *fault) {
                      text_clean(clean, sizeof clean, name));
 }
 
+// Reads the key's own blob; what views it keeps point into that copy.
+static enum err key_decode(struct key *k, struct fault *fault) {
+    struct reader r = reader_of(key_blob(k));
+    (void)read_string(&r);
+    if (k->type->plain != NULL)
+        (void)read_string(&r);  // the nonce
+    struct pk_parts parts = {0};
+    fields_read_public(&r, k->type, &parts);
+    if (k->type->security_key)
+        k->application = read_text(&r);
+    enum err e = r.err;
+    if (e == OK && k->type->plain != NULL)
+        TRY(certificate_read(&k->certificate, k, &r, fault));
+    if (e == OK)
+        e = reader_end(&r);
+    if (e == OK)
+        e = pk_from_parts(&k->pk, k->type->kind, &parts, false);
+    return e == OK ? OK
+                   : fault_set(fault, e, 0, "%s key: %s", k->type->name, err_text(e));
+}
+
 enum err key_from_blob(struct key **out, struct view blob, struct fault *fault) {
     struct reader r = reader_of(blob);
     struct view name = read_string(&r);
@@ -78,27 +100,22 @@ enum err key_from_blob(struct key **out, struct view blob, struct fault *fault) 
     const struct key_type *type = key_type_find(name);
     if (type == NULL)
         return unknown_type(name, fault);
-    struct pk_parts parts = {0};
-    fields_read_public(&r, type, &parts);
-    enum err e = reader_end(&r);
-    struct pk *pk = NULL;
-    if (e == OK)
-        e = pk_from_parts(&pk, type->kind, &parts, false);
+    if (type->plain != NULL && blob.n > LIMIT_CERTIFICATE)
+        return fault_set(fault, ERR_LIMIT, 0, "the certificate is too large");
+    struct key *k;
+    TRY(key_make(&k, type, blob));
+    enum err e = key_decode(k, fault);
     if (e != OK)
-        return fault_set(fault, e, 0, "%s key: %s", type->name, err_text(e));
-    e = key_make(out, type, blob);
-    if (e != OK) {
-        pk_free(pk);
-        return e;
-    }
-    (*out)->pk = pk;
-    return OK;
+        key_free(k);
+    else
+        *out = k;
+    return e;
 }
 
 static const struct key_type *type_of(const struct pk *pk) {
     const struct key_type *t;
     for (size_t i = 0; (t = key_type_at(i)) != NULL; i++) {
-        if (t->kind == pk_kind_of(pk) &&
+        if (t->kind == pk_kind_of(pk) && t->plain == NULL && !t->security_key &&
             (t->kind != PK_ECDSA || t->curve == pk_curve_of(pk)))
             return t;
     }
@@ -132,10 +149,15 @@ enum err key_from_pk(struct key **out, struct pk *pk) {
 void key_free(struct key *k) {
     if (k == NULL)
         return;
+    certificate_free(k->certificate);
     pk_free(k->pk);
     free(k->blob);
     free(k->comment);
     free(k);
+}
+
+struct view key_plain_blob(const struct key *k) {
+    return k->certificate != NULL ? buf_view(&k->certificate->plain) : key_blob(k);
 }
 
 enum err key_set_comment(struct key *k, struct view comment) {

@@ -17,21 +17,31 @@ struct key_type {
     enum pk_kind kind;
     enum pk_curve curve;
     const char *curve_name;  // of ECDSA, in blobs: "nistp256"; else NULL
+    const char *plain;       // of a certificate's type: that of the key in it; else NULL
+    bool security_key;       // FIDO: an application in blobs, flags in signatures
 };
+
+struct certificate;
 
 struct key {
     const struct key_type *type;
     struct pk *pk;
     uint8_t *blob;  // public blob, owned
     size_t blob_len;
-    char *comment;  // owned, may be NULL
+    char *comment;                    // owned, may be NULL
+    struct view application;          // of a security key: "ssh:…"; into the blob
+    struct certificate *certificate;  // of a certificate's type (key/certificate.h)
 };
 
 const struct key_type *key_type_at(size_t index);        // NULL past the end
 const struct key_type *key_type_find(struct view name);  // by the name in blobs
 
+// The row of the key in a certificate's type; the type itself when it is plain.
+const struct key_type *key_type_plain(const struct key_type *type);
+
 // From a public blob; exact end, sizes and curve names checked. *out is owned by the
-// caller.
+// caller. A certificate is taken apart but not judged: nothing that it says counts before
+// certificate_check(), while `pk` is the key in it.
 must_check enum err key_from_blob(struct key **out, struct view blob,
                                   struct fault *fault);
 // Takes over pk.
@@ -42,18 +52,45 @@ static inline struct view key_blob(const struct key *k) {
     return view_of(k->blob, k->blob_len);
 }
 
+// The blob of the key in a certificate; of a plain key its own blob. This is what
+// fingerprints, revocation lists and comparisons of keys are about.
+struct view key_plain_blob(const struct key *k);
+
 // Sets a copy of the comment (may be NULL).
 must_check enum err key_set_comment(struct key *k, struct view comment);
 
 // May a key of this type make or check signatures of that algorithm?
 bool key_can_sign_with(const struct key *k, const struct signature_alg *alg);
 
-// Signature blob (string algorithm, string signature) into out. `alg` must fit the key.
+// The same, and a plain key fits the algorithms of its certificates too: it makes their
+// signatures.
+bool key_can_make(const struct key *k, const struct signature_alg *alg);
+
+// Signature blob (string algorithm, string signature) into out. `alg` must fit the key in
+// the sense of key_can_make(). ERR_KEY for security keys: they sign in their hardware.
 must_check enum err key_sign(const struct key *k, const struct signature_alg *alg,
                              struct view data, struct buf *out);
-// Verifies a signature blob whose algorithm must be exactly `alg`.
+// Verifies a signature blob whose algorithm must be exactly that of `alg`. Of a security
+// key: only when it was touched (ERR_REFUSED if not); key_verify_touch() leaves that to
+// the caller.
 must_check enum err key_verify(const struct key *k, const struct signature_alg *alg,
                                struct view signature_blob, struct view data);
+
+// What a security key says about a signature (PROTOCOL.u2f); all zero for other keys.
+struct key_touch {
+    bool security_key;
+    bool present;   // somebody touched it
+    bool verified;  // by PIN or finger
+    uint8_t flags;  // the two, and what else it set
+    uint32_t counter;
+};
+// The same without demanding a touch: the caller looks at *touch.
+must_check enum err key_verify_touch(const struct key *k, const struct signature_alg *alg,
+                                     struct view signature_blob, struct view data,
+                                     struct key_touch *touch);
+
+// The algorithm named in a signature blob, or NULL.
+const struct signature_alg *key_signature_alg(struct view signature_blob);
 
 // "SHA256:…" without padding, or "MD5:aa:bb…"; returns out.
 const char *key_fingerprint(char *out, size_t size, struct view blob,

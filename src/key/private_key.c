@@ -205,7 +205,7 @@ static bool padding_counts(struct view pad) {
 static enum err key_from_fields(struct key **out, struct reader *r, struct fault *fault) {
     struct view name = read_string(r);
     const struct key_type *type = key_type_find(name);
-    if (r->err == OK && type == NULL)
+    if (r->err == OK && (type == NULL || type->security_key || type->plain != NULL))
         return unsupported(fault, "key type", name);
     if (r->err != OK)
         return fault_set(fault, r->err, 0, "the key file is damaged");

@@ -26,7 +26,8 @@ const struct keygen_type *keygen_type_find(const char *name) {
     const struct key_type *by_blob = key_type_find(view_text(name));
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcasecmp(types[i].name, name) == 0 ||
-            (by_blob != NULL && by_blob->kind == types[i].kind))
+            (by_blob != NULL && by_blob->plain == NULL && !by_blob->security_key &&
+             by_blob->kind == types[i].kind))
             return &types[i];
     }
     return NULL;
@@ -239,9 +240,9 @@ void keygen_print_fingerprint(const struct keygen *k, const struct key *key,
                               const char *comment) {
     char text[KEY_FINGERPRINT_SIZE], art[KEY_ART_SIZE], clean[1024];
     if (k->command == 'B')
-        key_bubblebabble(text, sizeof text, key_blob(key));
+        key_bubblebabble(text, sizeof text, key_plain_blob(key));
     else
-        key_fingerprint(text, sizeof text, key_blob(key), k->hash);
+        key_fingerprint(text, sizeof text, key_plain_blob(key), k->hash);
     printf("%u %s %s (%s)\n", pk_bits(key->pk), text,
            comment != NULL && comment[0] != '\0'
                ? text_clean(clean, sizeof clean, view_text(comment))

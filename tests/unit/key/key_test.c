@@ -91,10 +91,10 @@ static void signs_with_every_algorithm(void **state) {
             scoped_buf out;
             buf_init(&out, KEY_SIGNATURE_MAX);
             enum err e = key_sign(k, a->signature, view_text("data"), &out);
-            assert_int_equal(e == OK, key_can_sign_with(k, a->signature));
-            if (e != OK) {
+            assert_int_equal(e == OK, key_can_make(k, a->signature));
+            if (!key_can_sign_with(k, a->signature)) {
                 // No signature of another kind of key is even looked at.
-                assert_int_equal(e, ERR_KEY);
+                assert_true(e == ERR_KEY || a->signature->signature_name != a->name);
                 assert_int_equal(
                     key_verify(pub, a->signature, buf_view(&out), view_text("data")),
                     ERR_KEY);
