@@ -27,7 +27,7 @@ void holder_end(struct holder *h, uint32_t reason, const char *text) {
 }
 
 void holder_status(struct holder *h, const char *tty) {
-    struct ipc_status status = {(uint32_t)h->sessions_n, view_text(tty)};
+    struct ipc_status status = {session_count(h), view_text(tty)};
     bool sent;
     enum err e = ipc_try_send(h->start->keeper, IPC_STATUS, &status, -1, &sent);
     (void)e;  // who is on is told again with the next change
@@ -67,7 +67,7 @@ static void opened(struct holder *h, const struct connection_event *event) {
         request_find(REQUEST_OPEN, REQUEST_BY_CLIENT, event->name);
     bool session = view_is(event->name, "session");
     enum err e = OK;
-    if (session && !h->no_more_sessions && h->sessions_n < h->config.max_sessions)
+    if (session && !h->no_more_sessions && session_count(h) < h->config.max_sessions)
         session_open(h, event->channel);
     else if (session)
         e = connection_refuse(c, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED,
@@ -132,9 +132,6 @@ static void take_event(struct holder *h, const struct connection_event *event) {
             session_hang_up(s);
         else if (connection_close(h->connection, event->channel) != OK)
             h->ending = true;
-        break;
-    case CONNECTION_CLOSED:
-        h->sessions_n--;
         break;
     case CONNECTION_REQUEST:
         channel_request(h, event);
@@ -393,7 +390,7 @@ static bool set_up(struct holder *h, struct fault *fault) {
         h->forced_command = h->config.force_command;
     else if (v->has_command)
         h->forced_command = text_of(v->command);
-    process_title("%s", h->user);
+    process_title("sshd: %s", h->user);
     buf_init(&h->unsent, LIMIT_PACKET);
     return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
            seam_hello(&h->seam, view_of(NULL, 0)) == OK &&

@@ -76,7 +76,6 @@ struct holder {
     struct connection *connection;
     bool no_more_sessions, blocked, ring_wait, ending;
     struct session *sessions;
-    size_t sessions_n;
     struct buf unsent;  // one message that the seam had no room for
     uint64_t now, heard_at, probe_at, busy_at;
     bool idle_done;
@@ -97,6 +96,9 @@ void session_flush_input(struct session *s);
 void session_hang_up(struct session *s);  // the peer closed the channel
 // Ends the channel once the program has ended and its output is sent.
 void session_try_end(struct session *s);
+// Those that are open, or whose program runs on although the peer has closed:
+// MaxSessions.
+uint32_t session_count(const struct holder *h);
 // Frees those of which nothing is left.
 void session_sweep(struct holder *h);
 

@@ -229,7 +229,7 @@ static bool run(struct session *s, const char *asked) {
         return false;
     holder_status(h, s->with_pty ? s->pty.name : "");
     if (s->with_pty)
-        process_title("%s@%s", h->user, s->pty.name + 5);
+        process_title("sshd: %s@%s", h->user, s->pty.name + 5);
     session_flush_input(s);
     return true;
 }

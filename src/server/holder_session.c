@@ -34,7 +34,6 @@ void session_open(struct holder *h, uint32_t channel) {
     buf_init(&s->waiting, LIMIT_WINDOW_MAX);
     s->next = h->sessions;
     h->sessions = s;
-    h->sessions_n++;
     connection_set_user(h->connection, channel, s);
 }
 
@@ -307,10 +306,21 @@ static void free_session(struct session *s) {
     free(s);
 }
 
+static bool is_alive(const struct session *s) {
+    return s->channel_open || (s->started && !s->exited);
+}
+
+uint32_t session_count(const struct holder *h) {
+    uint32_t n = 0;
+    for (const struct session *s = h->sessions; s != NULL; s = s->next)
+        n += is_alive(s);
+    return n;
+}
+
 void session_sweep(struct holder *h) {
     for (struct session **at = &h->sessions; *at != NULL;) {
         struct session *s = *at;
-        if (s->channel_open || (s->started && !s->exited)) {
+        if (is_alive(s)) {
             at = &s->next;
             continue;
         }

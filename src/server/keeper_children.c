@@ -209,7 +209,7 @@ bool link_spawn_judge(struct link *l) {
             .peer_port = l->peer_port,
             .local_port = l->local_port,
         };
-        process_title("judge");
+        process_title("sshd: judge");
         judge_run(&start);
     }
     l->judge.side = (struct ipc_side){IPC_JUDGE, IPC_KEEPER, LINK_USER, 0};

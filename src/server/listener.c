@@ -147,7 +147,7 @@ static _Noreturn void become_gate(struct listener *l, int link, int keeper,
         if (l->sockets[i].watch.fd != link)
             fd_close(&l->sockets[i].watch.fd);
     tcp_tune(link, &tuning);
-    process_title("gate");
+    process_title("sshd: gate");
     gate_run(&start);
 }
 
@@ -389,6 +389,7 @@ int listener_main(const char *fds) {
     l.keeper = -1;
     if (!parse_fds(&l, fds, &settings))
         return 2;
+    process_title("sshd: listener");
     enum err e = load_settings(&l, settings, &fault);
     enum log_level level =
         e == OK ? (enum log_level)l.settings.log_level : LOG_LEVEL_ERROR;
