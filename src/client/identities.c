@@ -194,10 +194,25 @@ static const char *type_name(struct view blob, char *out, size_t size) {
     return text_copy(out, size, read_text(&r)) ? out : "";
 }
 
+static bool too_small(struct identities *ids) {
+    struct key *key = NULL;
+    unsigned least = ids->c->config.required_rsa_size;
+    if (key_from_blob(&key, ids->blob, NULL) != OK)
+        return false;
+    unsigned bits = key->type->kind == PK_RSA ? pk_bits(key->pk) : least;
+    key_free(key);
+    if (bits >= least)
+        return false;
+    log_error(&ids->c->log, "%s: not used, RSA key of %u bits, RequiredRSASize is %u",
+              ids->name, bits, least);
+    ids->skipped++;
+    return true;
+}
+
 bool identities_next(struct identities *ids, const struct auth_client *auth,
                      struct auth_identity *out) {
     for (bool end = false; !end;) {
-        if (!next_candidate(ids, &end) || offered_before(ids))
+        if (!next_candidate(ids, &end) || offered_before(ids) || too_small(ids))
             continue;
         char type[64];
         const char *name = type_name(ids->blob, type, sizeof type);
