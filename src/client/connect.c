@@ -63,8 +63,8 @@ enum err client_connect(struct client *c) {
         return fault_set(&c->fault, e, 0, "ssh: %s", fault_text(&found));
     }
     c->link.heard = clock_ms();
-    struct address peer;
-    address_peer(&peer, c->link.fd);
+    struct endpoint peer;
+    endpoint_peer(&peer, c->link.fd);
     snprintf(c->address, sizeof c->address, "%s", peer.text);
     client_step(c, "link", "%s port %u, connected in %.1f ms", peer.text, c->config.port,
                 (double)(clock_us() - start) / 1000);

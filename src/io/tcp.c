@@ -68,7 +68,7 @@ enum err tcp_listen(const struct tcp_listen *want, int *fds, size_t room, size_t
     return fault_errno(f, "listen on %s port %u", shown, want->port);
 }
 
-enum err tcp_accept(int listener, int *fd, struct address *peer) {
+enum err tcp_accept(int listener, int *fd, struct endpoint *peer) {
     struct sockaddr_storage ss = {0};
     socklen_t n = sizeof ss;
     do
@@ -77,7 +77,7 @@ enum err tcp_accept(int listener, int *fd, struct address *peer) {
     if (*fd >= 0) {
         set_int(*fd, IPPROTO_TCP, TCP_NODELAY, 1);
         if (peer != NULL)
-            address_of(peer, (struct sockaddr *)&ss, n);
+            endpoint_of(peer, (struct sockaddr *)&ss, n);
         return OK;
     }
     switch (errno) {

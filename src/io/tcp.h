@@ -1,11 +1,11 @@
 // TCP: listening, accepting, tuning. Connecting: io/tcp_connect.h
 #pragma once
 
-#include "io/address.h"
+#include "io/endpoint.h"
 
-// address NULL: any; numeric or a name. port 0: the system chooses (see address_local()).
-// interface NULL: any. Sockets are close-on-exec, non-blocking, SO_REUSEADDR, and
-// IPV6_V6ONLY.
+// address NULL: any; numeric or a name. port 0: the system chooses (see
+// endpoint_local()). interface NULL: any. Sockets are close-on-exec, non-blocking,
+// SO_REUSEADDR, and IPV6_V6ONLY.
 struct tcp_listen {
     const char *address;
     uint16_t port;
@@ -23,7 +23,7 @@ must_check enum err tcp_listen(const struct tcp_listen *want, int *fds, size_t r
 // Non-blocking, close-on-exec, TCP_NODELAY already set. OK with *fd = -1: nobody there
 // (or gone again). ERR_LIMIT: out of descriptors or memory, stop accepting for a while.
 // ERR_IO.
-must_check enum err tcp_accept(int listener, int *fd, struct address *peer);
+must_check enum err tcp_accept(int listener, int *fd, struct endpoint *peer);
 
 // What a link wants of its socket. Each is tried; those that the descriptor cannot have
 // (it is a pipe or a Unix socket) are no error.

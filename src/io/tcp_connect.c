@@ -27,20 +27,20 @@ struct attempt {
 
 struct tcp_connect {
     struct tcp_target target;
-    char host[256], bind_address[ADDRESS_TEXT_SIZE * 2], bind_interface[32];
+    char host[256], bind_address[ENDPOINT_TEXT_SIZE * 2], bind_interface[32];
     struct attempt attempts[TCP_CONNECT_ADDRESSES];
     size_t n, next;  // attempts from `next` on are still to be started
     uint64_t next_start;
     int error;  // errno of the last failure
-    char notes[NOTES][ADDRESS_TEXT_SIZE + 96];
+    char notes[NOTES][ENDPOINT_TEXT_SIZE + 96];
     size_t notes_n, notes_told;
 };
 
 static void note(struct tcp_connect *c, const struct attempt *a, const char *what) {
-    struct address shown;
+    struct endpoint shown;
     if (c->notes_n >= NOTES)
         return;
-    address_of(&shown, (const struct sockaddr *)&a->address, a->length);
+    endpoint_of(&shown, (const struct sockaddr *)&a->address, a->length);
     snprintf(c->notes[c->notes_n++], sizeof c->notes[0], "%s port %u: %s", shown.text,
              shown.port, what);
 }

@@ -8,8 +8,8 @@
 
 #include <poll.h>
 
-#include "io/address.h"
 #include "io/clock.h"
+#include "io/endpoint.h"
 
 #define TCP_CONNECT_ADDRESSES 16  // raced at most; more are left out
 #define TCP_CONNECT_STEP_MS 250   // RFC 8305 s.5

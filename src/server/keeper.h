@@ -5,7 +5,7 @@
 #pragma once
 
 #include "conf/server_config.h"
-#include "io/address.h"
+#include "io/endpoint.h"
 #include "io/log_sink.h"
 #include "io/loop.h"
 #include "io/process.h"
@@ -29,7 +29,7 @@ struct host_keys {
 // A listening socket and what it is for, so that a reload keeps it.
 struct keeper_socket {
     int fd;
-    char name[ADDRESS_TEXT_SIZE + 8];
+    char name[ENDPOINT_TEXT_SIZE + 8];
 };
 
 struct keeper_listener {
@@ -63,7 +63,7 @@ struct link {
     struct loop_timer grace;
     enum link_state state;
     struct ipc_side side;
-    char peer[ADDRESS_TEXT_SIZE], local[ADDRESS_TEXT_SIZE];
+    char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     uint16_t peer_port, local_port;
     char user[LIMIT_USER_NAME + 1];
     bool valid_user, authenticated, said_end, pending;

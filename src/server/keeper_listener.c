@@ -48,8 +48,8 @@ static void bind_one(struct keeper *k, const struct server_listen *want, int fam
         return;
     }
     for (size_t i = 0; i < got; i++) {
-        struct address at;
-        address_local(&at, fds[i]);
+        struct endpoint at;
+        endpoint_local(&at, fds[i]);
         log_info(&k->log, "Server listening on %s port %u.", at.text, at.port);
         if (*n == KEEPER_SOCKETS_MAX) {
             fd_close(&fds[i]);

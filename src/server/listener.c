@@ -134,7 +134,7 @@ static void tick(void *arg) {
 }
 
 static _Noreturn void become_gate(struct listener *l, int link, int keeper,
-                                  const struct address *peer) {
+                                  const struct endpoint *peer) {
     struct gate_start start = {link, keeper, &l->settings, peer->text, peer->port};
     struct tcp_tuning tuning = {
         .keepalive = l->settings.keepalive,
@@ -166,8 +166,8 @@ static bool tell_keeper(struct listener *l, const struct ipc_link_new *m, int fd
     }
 }
 
-static bool fork_gate(struct listener *l, int link, const struct address *peer,
-                      const struct address *local) {
+static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
+                      const struct endpoint *local) {
     int pair[2];
     if (ipc_pair(pair) != OK)
         return false;
@@ -217,7 +217,7 @@ static void resume(void *arg) {
     accepting_on(arg, true);
 }
 
-static void turn_away(struct listener *l, int fd, const struct address *peer) {
+static void turn_away(struct listener *l, int fd, const struct endpoint *peer) {
     static const char text[] = "Not allowed at this time\r\n";
     // Level error as OpenSSH has it would let an attacker fill the log.
     log_verbose(&l->log, "drop connection #%u from [%s]:%u past MaxStartups", l->pending,
@@ -225,8 +225,8 @@ static void turn_away(struct listener *l, int fd, const struct address *peer) {
     (void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void accepted(struct listener *l, int fd, const struct address *peer) {
-    struct address local;
+static void accepted(struct listener *l, int fd, const struct endpoint *peer) {
+    struct endpoint local;
     uint32_t random = 0;
     const struct settings *s = &l->settings;
     struct startups limit = {s->startups_begin, s->startups_rate, s->startups_full};
@@ -235,7 +235,7 @@ static void accepted(struct listener *l, int fd, const struct address *peer) {
         turn_away(l, fd, peer);
         return;
     }
-    address_local(&local, fd);
+    endpoint_local(&local, fd);
     if (!fork_gate(l, fd, peer, &local)) {
         log_error(&l->log, "no gate for [%s]:%u: %m", peer->text, peer->port);
         accepting_on(l, false);
@@ -246,7 +246,7 @@ static void on_accept(void *arg, uint32_t ready) {
     struct accepting *a = arg;
     (void)ready;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
-        struct address peer;
+        struct endpoint peer;
         scoped_fd fd = -1;
         enum err e = tcp_accept(a->watch.fd, &fd, &peer);
         if (e != OK) {
@@ -373,9 +373,9 @@ static enum err set_up(struct listener *l, struct fault *fault) {
 }
 
 static void serve_single(struct listener *l) {
-    struct address peer, local;
-    address_peer(&peer, l->single);
-    address_local(&local, l->single);
+    struct endpoint peer, local;
+    endpoint_peer(&peer, l->single);
+    endpoint_local(&local, l->single);
     if (!fork_gate(l, l->single, &peer, &local))
         log_error(&l->log, "no gate: %m");
     fd_close(&l->single);

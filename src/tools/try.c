@@ -20,8 +20,8 @@
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "io/address.h"
 #include "io/clock.h"
+#include "io/endpoint.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/loop.h"
@@ -127,8 +127,8 @@ static enum err port_choose(struct try *t) {
     size_t n = 0;
     struct tcp_listen want = {.address = "127.0.0.1", .port = t->port, .backlog = 1};
     TRY(tcp_listen(&want, &fd, 1, &n, &t->fault));
-    struct address local;
-    address_local(&local, fd);
+    struct endpoint local;
+    endpoint_local(&local, fd);
     t->port = local.port;
     fd_close(&fd);
     return OK;

@@ -6,8 +6,8 @@
 #include <syslog.h>
 
 #include "io/account.h"
-#include "io/address.h"
 #include "io/clock.h"
+#include "io/endpoint.h"
 #include "io/env.h"
 #include "io/fault_errno.h"
 #include "io/fd.h"
@@ -147,22 +147,22 @@ static void env_list_rules(void **state) {
 
 static void addresses_as_text(void **state) {
     (void)state;
-    struct address a;
+    struct endpoint a;
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(22)};
     inet_pton(AF_INET6, "::ffff:192.0.2.1", &in6.sin6_addr);
-    address_of(&a, (struct sockaddr *)&in6, sizeof in6);
+    endpoint_of(&a, (struct sockaddr *)&in6, sizeof in6);
     assert_string_equal(a.text, "192.0.2.1");
     assert_int_equal(a.family, AF_INET);
     assert_int_equal(a.port, 22);
     inet_pton(AF_INET6, "fe80::1", &in6.sin6_addr);
     in6.sin6_scope_id = 1;
-    address_of(&a, (struct sockaddr *)&in6, sizeof in6);
+    endpoint_of(&a, (struct sockaddr *)&in6, sizeof in6);
     assert_string_equal(a.text, "fe80::1%lo");
-    address_of(&a, (struct sockaddr *)&in6, 2);
+    endpoint_of(&a, (struct sockaddr *)&in6, 2);
     assert_string_equal(a.text, "UNKNOWN");
     int p[2];
     assert_int_equal(pipe(p), 0);
-    address_peer(&a, p[0]);
+    endpoint_peer(&a, p[0]);
     assert_string_equal(a.text, "UNKNOWN");
     assert_int_equal(a.port, 65535);
     close(p[0]);

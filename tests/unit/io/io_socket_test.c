@@ -15,10 +15,10 @@ static int listen_loopback(uint16_t *port) {
     struct tcp_listen want = {.address = "127.0.0.1", .family = AF_UNSPEC, .backlog = 4};
     int fd;
     size_t n;
-    struct address a;
+    struct endpoint a;
     assert_int_equal(tcp_listen(&want, &fd, 1, &n, NULL), OK);
     assert_int_equal(n, 1);
-    address_local(&a, fd);
+    endpoint_local(&a, fd);
     assert_string_equal(a.text, "127.0.0.1");
     *port = a.port;
     return fd;
@@ -34,7 +34,7 @@ static void tcp_both_ends(void **state) {
     assert_int_equal(tcp_accept(listener, &accepted, NULL), OK);
     assert_int_equal(accepted, -1);
     assert_int_equal(tcp_connect(&t, &fd, NULL, NULL, NULL), OK);
-    struct address peer;
+    struct endpoint peer;
     assert_int_equal(tcp_accept(listener, &accepted, &peer), OK);
     assert_true(accepted >= 0);
     assert_string_equal(peer.text, "127.0.0.1");
@@ -107,9 +107,9 @@ static void connecting_meets_its_deadline(void **state) {
     struct tcp_listen want = {.address = "127.0.0.1", .family = AF_INET, .backlog = 1};
     int listener, filler[8], fd;
     size_t n;
-    struct address a;
+    struct endpoint a;
     assert_int_equal(tcp_listen(&want, &listener, 1, &n, NULL), OK);
-    address_local(&a, listener);
+    endpoint_local(&a, listener);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a.port)};
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (int i = 0; i < 8; i++) {

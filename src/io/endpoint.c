@@ -1,4 +1,4 @@
-#include "io/address.h"
+#include "io/endpoint.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-static const struct address unknown = {
+static const struct endpoint unknown = {
     .text = "UNKNOWN", .port = 65535, .family = AF_UNSPEC};
 
-static void of_in6(struct address *a, const struct sockaddr_in6 *in6) {
+static void of_in6(struct endpoint *a, const struct sockaddr_in6 *in6) {
     a->port = ntohs(in6->sin6_port);
     if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
         inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], a->text, sizeof a->text);
@@ -24,7 +24,7 @@ static void of_in6(struct address *a, const struct sockaddr_in6 *in6) {
     }
 }
 
-void address_of(struct address *a, const struct sockaddr *sa, socklen_t n) {
+void endpoint_of(struct endpoint *a, const struct sockaddr *sa, socklen_t n) {
     *a = unknown;
     // Copies, for the caller's memory may be aligned for less than the real kind.
     if (n >= sizeof(struct sockaddr_in) && sa->sa_family == AF_INET) {
@@ -43,19 +43,19 @@ void address_of(struct address *a, const struct sockaddr *sa, socklen_t n) {
     }
 }
 
-static void ask(struct address *a, int fd,
+static void ask(struct endpoint *a, int fd,
                 int (*name)(int, struct sockaddr *restrict, socklen_t *restrict)) {
     struct sockaddr_storage ss = {0};
     socklen_t n = sizeof ss;
     *a = unknown;
     if (name(fd, (struct sockaddr *)&ss, &n) == 0)
-        address_of(a, (struct sockaddr *)&ss, n);
+        endpoint_of(a, (struct sockaddr *)&ss, n);
 }
 
-void address_peer(struct address *a, int fd) {
+void endpoint_peer(struct endpoint *a, int fd) {
     ask(a, fd, getpeername);
 }
 
-void address_local(struct address *a, int fd) {
+void endpoint_local(struct endpoint *a, int fd) {
     ask(a, fd, getsockname);
 }
