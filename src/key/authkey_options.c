@@ -179,8 +179,7 @@ static bool is_date(const struct authkey_time *t) {
            t->hour < 24 && t->minute < 60 && t->second < 60;
 }
 
-// YYYYMMDD[HHMM[SS]], a Z or UTC behind it.
-static bool take_time(const char *s, struct authkey_time *t) {
+bool authkey_time_parse(const char *s, struct authkey_time *t) {
     size_t n = strspn(s, "0123456789");
     bool utc = strcasecmp(s + n, "Z") == 0 || strcasecmp(s + n, "UTC") == 0;
     if ((n != 8 && n != 12 && n != 14) || (!utc && s[n] != '\0'))
@@ -199,7 +198,7 @@ static bool take_time(const char *s, struct authkey_time *t) {
 
 static enum err take_expiry(const struct use *u) {
     struct authkey_time t;
-    if (!take_time(u->value, &t))
+    if (!authkey_time_parse(u->value, &t))
         return bad_value(u);
     void *list = u->line->expires;
     TRY(grow(&list, u->line->expires_count, sizeof t, u));

@@ -16,3 +16,9 @@ enum err authkey_refuse(const struct authkey_place *place, enum err code,
 // Takes the options at *at, in place, and leaves *at behind them.
 must_check enum err authkey_options_parse(struct authkey_line *line, char **at,
                                           const struct authkey_place *place);
+
+// YYYYMMDD[HHMM[SS]], with Z or UTC behind it.
+bool authkey_time_parse(const char *text, struct authkey_time *t);
+
+// Does the text begin with a type of key, ours or another's? No option is spelt like one.
+bool authkey_starts_with_type(const char *text, size_t n);

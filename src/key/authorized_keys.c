@@ -13,8 +13,7 @@ static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-// Does the line begin with a type of key, ours or another's? No option is spelt like one.
-static bool starts_with_type(const char *text, size_t n) {
+bool authkey_starts_with_type(const char *text, size_t n) {
     static const char *const prefixes[] = {"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"};
     if (key_type_find(view_of(text, n)) != NULL)
         return true;
@@ -33,7 +32,7 @@ static enum err parse_text(struct authkey_line *line, const struct authkey_place
         at++;
     if (*at == '\0' || *at == '#')
         return ERR_NOT_FOUND;
-    if (!starts_with_type(at, strcspn(at, " \t")))
+    if (!authkey_starts_with_type(at, strcspn(at, " \t")))
         TRY(authkey_options_parse(line, &at, place));
     struct fault why = {0};
     enum err e = key_from_public_text(&line->key, view_text(at), &why);

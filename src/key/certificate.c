@@ -199,6 +199,16 @@ bool certificate_names(const struct certificate *c, struct view principal) {
     return false;
 }
 
+bool certificate_names_any(const struct certificate *c, const char *names) {
+    while (names[0] != '\0') {
+        size_t n = strcspn(names, ",");
+        if (n > 0 && certificate_names(c, view_of(names, n)))
+            return true;
+        names += n + (names[n] == ',');
+    }
+    return false;
+}
+
 bool certificate_names_host(const struct certificate *c, const char *host) {
     struct view list = c->principals, name;
     char pattern[1024];

@@ -56,6 +56,9 @@ bool certificate_next_option(struct view *list, struct view *name, struct view *
 
 // Is it one of the principals, byte for byte? Never in an empty list.
 bool certificate_names(const struct certificate *c, struct view principal);
+// Is one of the principals in a list of names with commas (principals= of
+// authorized_keys)?
+bool certificate_names_any(const struct certificate *c, const char *names);
 // The same for a host's name: principals may be patterns with * and ?; names are in lower
 // case.
 bool certificate_names_host(const struct certificate *c, const char *host);
