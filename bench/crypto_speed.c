@@ -81,17 +81,22 @@ static void kex_row(const struct kex_alg *alg) {
     uint8_t q_c[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX], k[KEX_SECRET_MAX];
     double client = 0, server = 0;
     size_t rounds = 0;
+    static struct kex_group group;
+    if (kex_group_choose(&group, view_of(NULL, 0), 2048, 3072, 8192) != OK)
+        fail(alg->name);
+    const struct kex_group *g = alg->group_exchange ? &group : NULL;
     for (; client + server < row_seconds; rounds++) {
         struct kex_offer *o = NULL;
         struct span s1 = {k, sizeof k}, s2 = {k, sizeof k};
+        struct span c = {q_c, sizeof q_c}, r = {q_s, sizeof q_s};
         double t0 = cpu_now();
-        if (kex_offer_new(&o, alg, q_c) != OK)
+        if (kex_offer_new(&o, alg, g, &c) != OK)
             fail(alg->name);
         double t1 = cpu_now();
-        if (kex_answer(alg, view_of(q_c, alg->client_blob_len), q_s, &s1) != OK)
+        if (kex_answer(alg, g, view_of(c.p, c.n), &r, &s1) != OK)
             fail(alg->name);
         double t2 = cpu_now();
-        if (kex_offer_finish(o, view_of(q_s, alg->server_blob_len), &s2) != OK)
+        if (kex_offer_finish(o, view_of(r.p, r.n), &s2) != OK)
             fail(alg->name);
         kex_offer_free(o);
         client += t1 - t0 + cpu_now() - t2;

@@ -9,42 +9,83 @@
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-// name, hash, Q_C, Q_S, post-quantum, ops
-static const struct kex_alg mlkem768x25519 = {
-    "mlkem768x25519-sha256",          &digest_sha256, MLKEM768_PUBLIC + X25519_LEN,
-    MLKEM768_CIPHERTEXT + X25519_LEN, true,           &kex_mlkem768x25519_ops};
-static const struct kex_alg curve25519 = {
-    "curve25519-sha256", &digest_sha256, X25519_LEN,
-    X25519_LEN,          false,          &kex_curve25519_ops};
-static const struct kex_alg curve25519_libssh = {"curve25519-sha256@libssh.org",
-                                                 &digest_sha256,
-                                                 X25519_LEN,
-                                                 X25519_LEN,
-                                                 false,
-                                                 &kex_curve25519_ops};
-static const struct kex_alg nistp256 = {
-    "ecdh-sha2-nistp256", &digest_sha256, 65, 65, false, &kex_nistp256_ops};
-static const struct kex_alg nistp384 = {
-    "ecdh-sha2-nistp384", &digest_sha384, 97, 97, false, &kex_nistp384_ops};
-static const struct kex_alg nistp521 = {
-    "ecdh-sha2-nistp521", &digest_sha512, 133, 133, false, &kex_nistp521_ops};
+#define MLKEM_X25519_C (MLKEM768_PUBLIC + X25519_LEN)
+#define MLKEM_X25519_S (MLKEM768_CIPHERTEXT + X25519_LEN)
+#define MLKEM_P256_C (MLKEM768_PUBLIC + P256_LEN)
+#define MLKEM_P256_S (MLKEM768_CIPHERTEXT + P256_LEN)
+#define SNTRUP_C (SNTRUP761_PUBLIC + X25519_LEN)
+#define SNTRUP_S (SNTRUP761_CIPHERTEXT + X25519_LEN)
+#define FIELD(bits) ((bits) / 8 + 1)  // an mpint's contents
 
-static const struct alg rows[] = {
-    {ALG_KEX, "mlkem768x25519-sha256", ALG_DEFAULT | ALG_POST_QUANTUM, {&mlkem768x25519}},
-    {ALG_KEX, "curve25519-sha256", ALG_DEFAULT, {&curve25519}},
-    {ALG_KEX, "curve25519-sha256@libssh.org", ALG_DEFAULT, {&curve25519_libssh}},
-    {ALG_KEX, "ecdh-sha2-nistp256", ALG_DEFAULT, {&nistp256}},
-    {ALG_KEX, "ecdh-sha2-nistp384", ALG_DEFAULT, {&nistp384}},
-    {ALG_KEX, "ecdh-sha2-nistp521", ALG_DEFAULT, {&nistp521}},
-};
+#define ECDHE false, false  // neither post-quantum nor with group exchange
+#define HYBRID true, false
+#define DH false, false
+#define DH_GEX false, true
+
+// In OpenSSH's order. Where servers are left to choose, those over finite fields are off:
+// they are the slowest by far.
+#define CLIENT ALG_DEFAULT_CLIENT
+#define BOTH ALG_DEFAULT
+#define PQ ALG_POST_QUANTUM
+
+// name, flags, hash, Q_C, Q_S, kind, ops
+#define METHODS(X)                                                                       \
+    X(mlkem768x25519, "mlkem768x25519-sha256", BOTH | PQ, sha256, MLKEM_X25519_C,        \
+      MLKEM_X25519_S, HYBRID, mlkem768x25519)                                            \
+    X(sntrup761, "sntrup761x25519-sha512", BOTH | PQ, sha512, SNTRUP_C, SNTRUP_S,        \
+      HYBRID, sntrup761x25519)                                                           \
+    X(sntrup761_openssh, "sntrup761x25519-sha512@openssh.com", BOTH | PQ, sha512,        \
+      SNTRUP_C, SNTRUP_S, HYBRID, sntrup761x25519)                                       \
+    X(curve25519, "curve25519-sha256", BOTH, sha256, X25519_LEN, X25519_LEN, ECDHE,      \
+      curve25519)                                                                        \
+    X(curve25519_libssh, "curve25519-sha256@libssh.org", BOTH, sha256, X25519_LEN,       \
+      X25519_LEN, ECDHE, curve25519)                                                     \
+    X(nistp256, "ecdh-sha2-nistp256", BOTH, sha256, P256_LEN, P256_LEN, ECDHE, nistp256) \
+    X(nistp384, "ecdh-sha2-nistp384", BOTH, sha384, 97, 97, ECDHE, nistp384)             \
+    X(nistp521, "ecdh-sha2-nistp521", BOTH, sha512, 133, 133, ECDHE, nistp521)           \
+    X(gex_sha256, "diffie-hellman-group-exchange-sha256", CLIENT, sha256, FIELD(8192),   \
+      FIELD(8192), DH_GEX, group_exchange)                                               \
+    X(group16, "diffie-hellman-group16-sha512", CLIENT, sha512, FIELD(4096),             \
+      FIELD(4096), DH, group16)                                                          \
+    X(group18, "diffie-hellman-group18-sha512", CLIENT, sha512, FIELD(8192),             \
+      FIELD(8192), DH, group18)                                                          \
+    X(group14, "diffie-hellman-group14-sha256", CLIENT, sha256, FIELD(2048),             \
+      FIELD(2048), DH, group14)                                                          \
+    X(mlkem768nistp256, "mlkem768nistp256-sha256", PQ, sha256, MLKEM_P256_C,             \
+      MLKEM_P256_S, HYBRID, mlkem768nistp256)                                            \
+    X(group14_sha1, "diffie-hellman-group14-sha1", 0, sha1, FIELD(2048), FIELD(2048),    \
+      DH, group14)                                                                       \
+    X(gex_sha1, "diffie-hellman-group-exchange-sha1", 0, sha1, FIELD(8192), FIELD(8192), \
+      DH_GEX, group_exchange)                                                            \
+    X(group1, "diffie-hellman-group1-sha1", 0, sha1, FIELD(1024), FIELD(1024), DH, group1)
+
+// clang-format off
+#define X(id, name, flags, hash, q_c, q_s, kind, ops)                                    \
+    static const struct kex_alg id = {name, &digest_##hash, q_c, q_s, kind,              \
+                                      &kex_##ops##_ops};
+METHODS(X)
+#undef X
+
+#define X(id, name, flags, ...) {ALG_KEX, name, flags, {&id}},
+static const struct alg rows[] = {METHODS(X)};
+#undef X
+// clang-format on
 const struct alg_rows kex_rows = {rows, COUNT(rows)};
 
-enum err kex_offer_new(struct kex_offer **out, const struct kex_alg *alg, uint8_t *blob) {
+bool kex_blob_fits(const struct kex_alg *alg, size_t n, size_t want) {
+    return alg->ops->field ? n > 0 && n <= want : n == want;
+}
+
+enum err kex_offer_new(struct kex_offer **out, const struct kex_alg *alg,
+                       const struct kex_group *group, struct span *blob) {
+    if (blob->n < alg->client_blob_len || alg->group_exchange != (group != NULL))
+        return ERR_LIMIT;
     struct kex_offer *o = calloc(1, sizeof *o);
     if (o == NULL)
         return ERR_MEMORY;
     o->alg = alg;
-    enum err e = alg->ops->start(o, blob);
+    blob->n = alg->client_blob_len;
+    enum err e = alg->ops->start(o, group, blob);
     if (e != OK) {
         kex_offer_free(o);
         return fetched_failed(e);
@@ -55,9 +96,9 @@ enum err kex_offer_new(struct kex_offer **out, const struct kex_alg *alg, uint8_
 
 enum err kex_offer_finish(struct kex_offer *o, struct view server_blob,
                           struct span *secret) {
-    if (server_blob.n != o->alg->server_blob_len)
+    if (!kex_blob_fits(o->alg, server_blob.n, o->alg->server_blob_len))
         return ERR_KEX;
-    enum err e = o->alg->ops->finish(o, server_blob.p, secret);
+    enum err e = o->alg->ops->finish(o, server_blob, secret);
     return e == OK ? OK : fetched_failed(e);
 }
 
@@ -65,16 +106,21 @@ void kex_offer_free(struct kex_offer *o) {
     if (o == NULL)
         return;
     EVP_PKEY_free(o->key);  // libcrypto wipes private halves
-    EVP_PKEY_free(o->mlkem);
+    EVP_PKEY_free(o->kem_key);
+    BN_free(o->p);
+    BN_clear_free(o->x);
     secret_wipe(o, sizeof *o);
     free(o);
 }
 
-enum err kex_answer(const struct kex_alg *alg, struct view client_blob, uint8_t *blob,
-                    struct span *secret) {
-    if (client_blob.n != alg->client_blob_len)
+enum err kex_answer(const struct kex_alg *alg, const struct kex_group *group,
+                    struct view client_blob, struct span *blob, struct span *secret) {
+    if (blob->n < alg->server_blob_len || alg->group_exchange != (group != NULL))
+        return ERR_LIMIT;
+    if (!kex_blob_fits(alg, client_blob.n, alg->client_blob_len))
         return ERR_KEX;
-    enum err e = alg->ops->answer(alg->ops, client_blob.p, blob, secret);
+    blob->n = alg->server_blob_len;
+    enum err e = alg->ops->answer(alg, group, client_blob, blob, secret);
     return e == OK ? OK : fetched_failed(e);
 }
 

@@ -34,8 +34,12 @@ enum err x25519_shared(EVP_PKEY *key, const uint8_t peer[X25519_LEN],
     return good ? OK : ERR_KEX;
 }
 
-static enum err curve25519_start(struct kex_offer *o, uint8_t *blob) {
-    return x25519_new(&o->key, blob);
+const struct curve curve_x25519 = {X25519_LEN, x25519_new, x25519_shared};
+
+static enum err curve25519_start(struct kex_offer *o, const struct kex_group *group,
+                                 struct span *blob) {
+    (void)group;
+    return x25519_new(&o->key, blob->p);
 }
 
 static enum err curve25519_secret(EVP_PKEY *key, const uint8_t *peer,
@@ -48,18 +52,19 @@ static enum err curve25519_secret(EVP_PKEY *key, const uint8_t *peer,
     return e;
 }
 
-static enum err curve25519_finish(struct kex_offer *o, const uint8_t *server_blob,
+static enum err curve25519_finish(struct kex_offer *o, struct view server_blob,
                                   struct span *secret) {
-    return curve25519_secret(o->key, server_blob, secret);
+    return curve25519_secret(o->key, server_blob.p, secret);
 }
 
-static enum err curve25519_answer(const struct kex_ops *ops, const uint8_t *client_blob,
-                                  uint8_t *blob, struct span *secret) {
-    (void)ops;
+static enum err curve25519_answer(const struct kex_alg *alg,
+                                  const struct kex_group *group, struct view client_blob,
+                                  struct span *blob, struct span *secret) {
+    (void)alg, (void)group;
     EVP_PKEY *key = NULL;
-    enum err e = x25519_new(&key, blob);
+    enum err e = x25519_new(&key, blob->p);
     if (e == OK)
-        e = curve25519_secret(key, client_blob, secret);
+        e = curve25519_secret(key, client_blob.p, secret);
     EVP_PKEY_free(key);
     return e;
 }

@@ -10,7 +10,7 @@
 #define FIELD_MAX 66
 
 static enum err nist_new(const struct kex_ops *ops, EVP_PKEY **key, uint8_t *point) {
-    *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", ops->group);
+    *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", ops->curve_name);
     size_t n = 0;
     if (*key == NULL ||
         EVP_PKEY_get_octet_string_param(*key, OSSL_PKEY_PARAM_PUB_KEY, point,
@@ -41,41 +41,64 @@ static bool nist_derive(EVP_PKEY *key, EVP_PKEY *peer, uint8_t *x, size_t len) {
     return good;
 }
 
+// The point's X, as long as the field.
+static enum err nist_shared(const struct kex_ops *ops, EVP_PKEY *key,
+                            const uint8_t *point, uint8_t *x) {
+    EVP_PKEY *peer = nist_peer(ops, key, point);
+    bool good = peer != NULL && nist_derive(key, peer, x, ops->point_len / 2);
+    EVP_PKEY_free(peer);
+    return good ? OK : ERR_KEX;
+}
+
 static enum err nist_secret(const struct kex_ops *ops, EVP_PKEY *key,
                             const uint8_t *point, struct span *secret) {
     uint8_t x[FIELD_MAX];
-    size_t len = ops->point_len / 2;
-    EVP_PKEY *peer = nist_peer(ops, key, point);
-    enum err e = peer != NULL && nist_derive(key, peer, x, len) ? OK : ERR_KEX;
+    enum err e = nist_shared(ops, key, point, x);
     if (e == OK)
-        e = kex_secret_mpint(secret, x, len);
-    EVP_PKEY_free(peer);
+        e = kex_secret_mpint(secret, x, ops->point_len / 2);
     secret_wipe(x, sizeof x);
     return e;
 }
 
-static enum err nist_start(struct kex_offer *o, uint8_t *blob) {
-    return nist_new(o->alg->ops, &o->key, blob);
+static enum err nist_start(struct kex_offer *o, const struct kex_group *group,
+                           struct span *blob) {
+    (void)group;
+    return nist_new(o->alg->ops, &o->key, blob->p);
 }
 
-static enum err nist_finish(struct kex_offer *o, const uint8_t *server_blob,
+static enum err nist_finish(struct kex_offer *o, struct view server_blob,
                             struct span *secret) {
-    return nist_secret(o->alg->ops, o->key, server_blob, secret);
+    return nist_secret(o->alg->ops, o->key, server_blob.p, secret);
 }
 
-static enum err nist_answer(const struct kex_ops *ops, const uint8_t *client_blob,
-                            uint8_t *blob, struct span *secret) {
+static enum err nist_answer(const struct kex_alg *alg, const struct kex_group *group,
+                            struct view client_blob, struct span *blob,
+                            struct span *secret) {
+    (void)group;
     EVP_PKEY *key = NULL;
-    enum err e = nist_new(ops, &key, blob);
+    enum err e = nist_new(alg->ops, &key, blob->p);
     if (e == OK)
-        e = nist_secret(ops, key, client_blob, secret);
+        e = nist_secret(alg->ops, key, client_blob.p, secret);
     EVP_PKEY_free(key);
     return e;
 }
 
-const struct kex_ops kex_nistp256_ops = {nist_start, nist_finish, nist_answer, "P-256",
-                                         65};
-const struct kex_ops kex_nistp384_ops = {nist_start, nist_finish, nist_answer, "P-384",
-                                         97};
-const struct kex_ops kex_nistp521_ops = {nist_start, nist_finish, nist_answer, "P-521",
-                                         133};
+static enum err p256_new(EVP_PKEY **key, uint8_t *point) {
+    return nist_new(&kex_nistp256_ops, key, point);
+}
+
+static enum err p256_shared(EVP_PKEY *key, const uint8_t *peer, uint8_t *shared) {
+    return nist_shared(&kex_nistp256_ops, key, peer, shared);
+}
+
+const struct curve curve_p256 = {P256_LEN, p256_new, p256_shared};
+
+#define OPS(name, len)                                                                   \
+    {                                                                                    \
+        .start = nist_start, .finish = nist_finish, .answer = nist_answer,               \
+        .curve_name = name, .point_len = len                                             \
+    }
+
+const struct kex_ops kex_nistp256_ops = OPS("P-256", P256_LEN);
+const struct kex_ops kex_nistp384_ops = OPS("P-384", 97);
+const struct kex_ops kex_nistp521_ops = OPS("P-521", 133);

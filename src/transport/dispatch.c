@@ -6,8 +6,9 @@
 #include "transport/internal.h"
 
 #define P(phase) (1u << PHASE_##phase)
-#define FIRST (P(KEXINIT) | P(GUESS) | P(KEX) | P(NEWKEYS))
-#define REKEY (P(REKEY_GUESS) | P(REKEY_KEX) | P(REKEY_NEWKEYS))
+#define FIRST (P(KEXINIT) | P(GUESS) | P(KEX) | P(GROUP) | P(GEX) | P(NEWKEYS))
+#define REKEY                                                                            \
+    (P(REKEY_GUESS) | P(REKEY_KEX) | P(REKEY_GROUP) | P(REKEY_GEX) | P(REKEY_NEWKEYS))
 #define CALM (P(AUTH) | P(OPEN))
 
 #define CLIENT DISPATCH_FROM_CLIENT
@@ -42,6 +43,14 @@ static const struct dispatch_row rows[] = {
      DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(kex_init)},
     {SSH_MSG_KEX_ECDH_REPLY, SSH_MSG_KEX_ECDH_REPLY, SERVER, P(KEX) | P(REKEY_KEX),
      DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(kex_reply)},
+    {SSH_MSG_KEX_ECDH_REPLY, SSH_MSG_KEX_ECDH_REPLY, SERVER, P(GROUP) | P(REKEY_GROUP),
+     DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(gex_group)},
+    {SSH_MSG_KEX_DH_GEX_INIT, SSH_MSG_KEX_DH_GEX_INIT, CLIENT, P(GEX) | P(REKEY_GEX),
+     DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(kex_init)},
+    {SSH_MSG_KEX_DH_GEX_REPLY, SSH_MSG_KEX_DH_GEX_REPLY, SERVER, P(GEX) | P(REKEY_GEX),
+     DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(kex_reply)},
+    {SSH_MSG_KEX_DH_GEX_REQUEST, SSH_MSG_KEX_DH_GEX_REQUEST, CLIENT,
+     P(GROUP) | P(REKEY_GROUP), DISPATCH_WHILE_REKEYING | DISPATCH_ONCE, DO(gex_request)},
     // A guess for whatever method the peer had in mind.
     {30, 49, BOTH, P(GUESS) | P(REKEY_GUESS), DISPATCH_WHILE_REKEYING, DO(skip)},
     {SSH_MSG_USERAUTH_REQUEST, SSH_MSG_USERAUTH_REQUEST, CLIENT, P(AUTH), DISPATCH_UPPER,
@@ -74,11 +83,15 @@ static const char *const phase_names[PHASE_COUNT] = {
     [PHASE_KEXINIT] = "negotiation",
     [PHASE_GUESS] = "key exchange (after a wrong guess)",
     [PHASE_KEX] = "key exchange",
+    [PHASE_GROUP] = "group exchange",
+    [PHASE_GEX] = "group exchange (with a group)",
     [PHASE_NEWKEYS] = "key exchange (before NEWKEYS)",
     [PHASE_AUTH] = "authentication",
     [PHASE_OPEN] = "session",
     [PHASE_REKEY_GUESS] = "rekeying (after a wrong guess)",
     [PHASE_REKEY_KEX] = "rekeying",
+    [PHASE_REKEY_GROUP] = "rekeying (group exchange)",
+    [PHASE_REKEY_GEX] = "rekeying (with a group)",
     [PHASE_REKEY_NEWKEYS] = "rekeying (before NEWKEYS)",
 };
 
@@ -187,9 +200,9 @@ static enum err print_line(struct buf *out, unsigned first, unsigned last,
 }
 
 enum err dispatch_print(struct buf *out, bool strict) {
-    static const char *const heads[] = {"kexinit",  "guess",  "kex",
-                                        "newkeys",  "auth",   "open",
-                                        "re-guess", "re-kex", "re-newkeys"};
+    static const char *const heads[] = {
+        "kexinit", "guess",    "kex",    "group",    "gex",    "newkeys",   "auth",
+        "open",    "re-guess", "re-kex", "re-group", "re-gex", "re-newkeys"};
     char head[512];
     size_t at =
         (size_t)snprintf(head, sizeof head, "%-34s", strict ? "strict" : "not strict");

@@ -23,11 +23,15 @@ enum phase {
     PHASE_KEXINIT,      // the peer's first KEXINIT is awaited
     PHASE_GUESS,        // its wrongly guessed packet is, to be thrown away
     PHASE_KEX,          // its KEX_ECDH_INIT or _REPLY is
+    PHASE_GROUP,        // group exchange: its KEX_DH_GEX_REQUEST or _GROUP is
+    PHASE_GEX,          // its KEX_DH_GEX_INIT or _REPLY is
     PHASE_NEWKEYS,      // its NEWKEYS is
     PHASE_AUTH,         // first keys in use, nobody authenticated
     PHASE_OPEN,         // authenticated; our KEXINIT may be on its way
     PHASE_REKEY_GUESS,  // the same in a later exchange
     PHASE_REKEY_KEX,
+    PHASE_REKEY_GROUP,
+    PHASE_REKEY_GEX,
     PHASE_REKEY_NEWKEYS,
     PHASE_COUNT
 };
@@ -64,8 +68,10 @@ struct exchange {
     struct buf ours, theirs;  // KEXINIT payloads
     struct algorithms algs;
     struct kex_offer *offer;  // client
-    const struct kex_alg *offer_alg;
+    struct msg_kex_dh_gex_request group_request;
+    struct kex_group group;  // of a group exchange
     uint8_t client_blob[KEX_BLOB_MAX], server_blob[KEX_BLOB_MAX];
+    size_t client_blob_len, server_blob_len;
     struct buf host_key;    // K_S
     size_t host_key_index;  // server
     uint8_t hash[DIGEST_MAX];
@@ -168,6 +174,16 @@ must_check enum err negotiate_agree(struct transport *t, struct exchange *x,
 // ---- kex.c ----
 must_check enum err exchange_start(struct transport *t, bool first);
 void exchange_free(struct exchange *x);
+// Makes a fresh key and sends the method's INIT with it. group: of a group exchange.
+must_check enum err exchange_send_init(struct transport *t, const struct kex_alg *alg,
+                                       const struct kex_group *group);
+static inline const struct kex_group *exchange_group(const struct exchange *x) {
+    return x->algs.kex->group_exchange ? &x->group : NULL;
+}
+
+// ---- kex_group.c ----
+// Client: asks for a group.
+must_check enum err group_request(struct transport *t);
 
 // ---- rekey.c ----
 bool rekey_is_due(const struct transport *t);
@@ -196,6 +212,8 @@ must_check enum err control_flush(struct transport *t);
     X(skip)                                                                              \
     X(kex_init)                                                                          \
     X(kex_reply)                                                                         \
+    X(gex_request)                                                                       \
+    X(gex_group)                                                                         \
     X(newkeys)                                                                           \
     X(ext_info)
 

@@ -1,5 +1,5 @@
-// The exchange (RFC 4253 s.7 and 8; RFC 5656 s.4; hybrids with the same two messages),
-// both sides, first and later ones.
+// The exchange (RFC 4253 s.7 and 8; RFC 5656 s.4; hybrids with the same two messages;
+// RFC 4419 from where its group is known), both sides, first and later ones.
 //
 // Invariants: K lives in one function and is wiped there; the client sends NEWKEYS, and
 // so anything of authentication, only after the host key's signature was verified and the
@@ -26,20 +26,29 @@ void exchange_free(struct exchange *x) {
     free(x);
 }
 
-static enum err send_offer(struct transport *t, const struct kex_alg *alg) {
+enum err exchange_send_init(struct transport *t, const struct kex_alg *alg,
+                            const struct kex_group *group) {
     struct exchange *x = t->kex;
+    struct span blob = {x->client_blob, sizeof x->client_blob};
     kex_offer_free(x->offer);
     x->offer = NULL;
-    x->offer_alg = alg;
-    TRY(kex_offer_new(&x->offer, alg, x->client_blob));
-    struct msg_kex_ecdh_init m = {view_of(x->client_blob, alg->client_blob_len)};
-    return packet_out_message(t, SSH_MSG_KEX_ECDH_INIT, &m, KEX_BLOB_MAX + 16);
+    TRY(kex_offer_new(&x->offer, alg, group, &blob));
+    x->client_blob_len = blob.n;
+    struct msg_kex_ecdh_init m = {view_of(blob.p, blob.n)};
+    return packet_out_message(
+        t, group != NULL ? SSH_MSG_KEX_DH_GEX_INIT : SSH_MSG_KEX_ECDH_INIT, &m,
+        KEX_BLOB_MAX + 16);
 }
 
+static enum err send_offer(struct transport *t, const struct kex_alg *alg) {
+    return alg->group_exchange ? group_request(t) : exchange_send_init(t, alg, NULL);
+}
+
+// A group exchange is not guessed: it would not save the round trip.
 static const struct kex_alg *guessed_alg(const struct transport *t) {
     struct view list = view_text(t->config.kex), name;
     const struct alg *a = name_list_next(&list, &name) ? alg_find(ALG_KEX, name) : NULL;
-    return a != NULL ? a->kex : NULL;
+    return a != NULL && !a->kex->group_exchange ? a->kex : NULL;
 }
 
 enum err exchange_start(struct transport *t, bool first) {
@@ -60,6 +69,13 @@ enum err exchange_start(struct transport *t, bool first) {
     return guess != NULL ? send_offer(t, guess) : OK;
 }
 
+// Where the exchange goes on, once what is to be skipped was.
+static enum phase method_phase(const struct exchange *x) {
+    if (x->algs.kex->group_exchange)
+        return x->first ? PHASE_GROUP : PHASE_REKEY_GROUP;
+    return x->first ? PHASE_KEX : PHASE_REKEY_KEX;
+}
+
 enum err handle_kexinit(struct transport *t, const struct packet *p,
                         struct transport_event *event) {
     struct msg_kexinit m;
@@ -73,10 +89,7 @@ enum err handle_kexinit(struct transport *t, const struct packet *p,
     TRY(negotiate_agree(t, x, &m, &right));
     x->theirs_came = true;
     bool skip = m.first_kex_packet_follows && !right;
-    if (x->first)
-        t->phase = skip ? PHASE_GUESS : PHASE_KEX;
-    else
-        t->phase = skip ? PHASE_REKEY_GUESS : PHASE_REKEY_KEX;
+    t->phase = !skip ? method_phase(x) : x->first ? PHASE_GUESS : PHASE_REKEY_GUESS;
     bool guessed = transport_is_server(t) ? m.first_kex_packet_follows : x->guessed;
     if (x->first)
         t->agreed.guessed_right = guessed && right;
@@ -89,36 +102,43 @@ enum err handle_skip(struct transport *t, const struct packet *p,
                      struct transport_event *event) {
     (void)p;
     (void)event;
-    t->phase = t->kex->first ? PHASE_KEX : PHASE_REKEY_KEX;
+    t->phase = method_phase(t->kex);
     return OK;
 }
 
-// H = hash(V_C, V_S, I_C, I_S, K_S, Q_C, Q_S, K), all but K as strings.
-static enum err exchange_hash(struct transport *t, struct view k) {
+// What is hashed before K: V_C, V_S, I_C, I_S, K_S, then of a group exchange min, n, max,
+// p, g (RFC 4419 s.3), then Q_C and Q_S.
+static enum err hashed_text(struct transport *t, struct buf *out) {
     struct exchange *x = t->kex;
-    const struct kex_alg *alg = x->algs.kex;
     bool server = transport_is_server(t);
     struct view ours = view_text(t->config.ident);
     struct view theirs = view_of(t->peer_ident, t->peer_ident_len);
-    struct view strings[7] = {
-        server ? theirs : ours,
-        server ? ours : theirs,
-        buf_view(server ? &x->theirs : &x->ours),
-        buf_view(server ? &x->ours : &x->theirs),
-        buf_view(&x->host_key),
-        view_of(x->client_blob, alg->client_blob_len),
-        view_of(x->server_blob, alg->server_blob_len),
-    };
-    uint8_t lengths[7][4];
-    struct view parts[15];
-    for (size_t i = 0; i < 7; i++) {
-        store_u32(lengths[i], (uint32_t)strings[i].n);
-        parts[2 * i] = view_of(lengths[i], 4);
-        parts[2 * i + 1] = strings[i];
+    struct writer w = writer_to_buf(out);
+    write_string(&w, server ? theirs : ours);
+    write_string(&w, server ? ours : theirs);
+    write_string(&w, buf_view(server ? &x->theirs : &x->ours));
+    write_string(&w, buf_view(server ? &x->ours : &x->theirs));
+    write_string(&w, buf_view(&x->host_key));
+    if (x->algs.kex->group_exchange) {
+        write_u32(&w, x->group_request.min);
+        write_u32(&w, x->group_request.preferred);
+        write_u32(&w, x->group_request.max);
+        write_mpint(&w, view_of(x->group.p, x->group.p_len));
+        write_mpint(&w, view_of(x->group.g, x->group.g_len));
     }
-    parts[14] = k;
-    x->hash_len = alg->hash->size;
-    return digest_parts(alg->hash, parts, 15, x->hash);
+    write_string(&w, view_of(x->client_blob, x->client_blob_len));
+    write_string(&w, view_of(x->server_blob, x->server_blob_len));
+    return writer_end(&w);
+}
+
+static enum err exchange_hash(struct transport *t, struct view k) {
+    struct exchange *x = t->kex;
+    const struct digest_alg *hash = x->algs.kex->hash;
+    scoped_buf text = {.max = 2 * LIMIT_PACKET + EXCHANGE_HOST_KEY_MAX + 8192};
+    TRY(hashed_text(t, &text));
+    struct view parts[] = {buf_view(&text), k};
+    x->hash_len = hash->size;
+    return digest_parts(hash, parts, 2, x->hash);
 }
 
 struct keys {
@@ -188,26 +208,36 @@ static void ask(struct transport *t, enum question question,
     event->first = x->first;
 }
 
+static enum err check_blob(struct transport *t, uint8_t number, const char *field,
+                           size_t n, size_t want) {
+    const struct kex_alg *alg = t->kex->algs.kex;
+    if (kex_blob_fits(alg, n, want))
+        return OK;
+    return fault_set(&t->fault, ERR_KEX, number, "%s: field %s: %zu bytes, %s has %zu",
+                     message_name(number), field, n, alg->name, want);
+}
+
 enum err handle_kex_init(struct transport *t, const struct packet *p,
                          struct transport_event *event) {
     struct exchange *x = t->kex;
     const struct kex_alg *alg = x->algs.kex;
     struct msg_kex_ecdh_init m;
-    TRY(message_decode(SSH_MSG_KEX_ECDH_INIT, p->payload, &m, &t->fault));
-    if (m.client_blob.n != alg->client_blob_len)
-        return fault_set(&t->fault, ERR_KEX, p->number,
-                         "KEX_ECDH_INIT: field client_blob: %zu bytes, %s has %zu",
-                         m.client_blob.n, alg->name, alg->client_blob_len);
+    TRY(message_decode(p->number, p->payload, &m, &t->fault));
+    TRY(check_blob(t, p->number, "client_blob", m.client_blob.n, alg->client_blob_len));
     memcpy(x->client_blob, m.client_blob.p, m.client_blob.n);
+    x->client_blob_len = m.client_blob.n;
     TRY(buf_append(&x->host_key, t->config.host_keys[x->host_key_index].blob));
     uint8_t secret[KEX_SECRET_MAX];
     struct span k = {secret, sizeof secret};
-    enum err e = kex_answer(alg, m.client_blob, x->server_blob, &k);
+    struct span blob = {x->server_blob, sizeof x->server_blob};
+    enum err e = kex_answer(alg, exchange_group(x), m.client_blob, &blob, &k);
+    x->server_blob_len = blob.n;
     if (e == OK)
         e = use_secret(t, view_of(k.p, k.n));
     secret_wipe(secret, sizeof secret);
     if (e != OK)
-        return fault_set(&t->fault, e, p->number, "KEX_ECDH_INIT: %s", err_text(e));
+        return fault_set(&t->fault, e, p->number, "%s: %s", message_name(p->number),
+                         err_text(e));
     ask(t, QUESTION_SIGN, event);
     return OK;
 }
@@ -255,14 +285,12 @@ static enum err send_newkeys(struct transport *t) {
 enum err handle_kex_reply(struct transport *t, const struct packet *p,
                           struct transport_event *event) {
     struct exchange *x = t->kex;
-    const struct kex_alg *alg = x->algs.kex;
     struct msg_kex_ecdh_reply m;
-    TRY(message_decode(SSH_MSG_KEX_ECDH_REPLY, p->payload, &m, &t->fault));
-    if (m.server_blob.n != alg->server_blob_len)
-        return fault_set(&t->fault, ERR_KEX, p->number,
-                         "KEX_ECDH_REPLY: field server_blob: %zu bytes, %s has %zu",
-                         m.server_blob.n, alg->name, alg->server_blob_len);
+    TRY(message_decode(p->number, p->payload, &m, &t->fault));
+    TRY(check_blob(t, p->number, "server_blob", m.server_blob.n,
+                   x->algs.kex->server_blob_len));
     memcpy(x->server_blob, m.server_blob.p, m.server_blob.n);
+    x->server_blob_len = m.server_blob.n;
     TRY(buf_append(&x->host_key, m.host_key));
     uint8_t secret[KEX_SECRET_MAX];
     struct span k = {secret, sizeof secret};
@@ -273,7 +301,8 @@ enum err handle_kex_reply(struct transport *t, const struct packet *p,
     kex_offer_free(x->offer);
     x->offer = NULL;
     if (e != OK)
-        return fault_set(&t->fault, e, p->number, "KEX_ECDH_REPLY: %s", err_text(e));
+        return fault_set(&t->fault, e, p->number, "%s: %s", message_name(p->number),
+                         err_text(e));
     TRY(verify_host_key(t, m.signature));
     if (!x->first && view_equal(buf_view(&x->host_key), buf_view(&t->host_key)))
         return send_newkeys(t);
@@ -300,14 +329,14 @@ enum err transport_answer_host_key(struct transport *t, uint32_t ticket, bool tr
 
 static enum err send_reply(struct transport *t, struct view signature) {
     struct exchange *x = t->kex;
-    struct msg_kex_ecdh_reply m = {buf_view(&x->host_key),
-                                   view_of(x->server_blob, x->algs.kex->server_blob_len),
-                                   signature};
+    struct msg_kex_ecdh_reply m = {
+        buf_view(&x->host_key), view_of(x->server_blob, x->server_blob_len), signature};
     if (signature.n == 0)
         return fault_set(&t->fault, ERR_KEX, SSH_MSG_KEX_ECDH_INIT,
                          "the host key could not sign");
-    TRY(packet_out_message(t, SSH_MSG_KEX_ECDH_REPLY, &m,
-                           m.host_key.n + m.server_blob.n + signature.n + 16));
+    TRY(packet_out_message(
+        t, exchange_group(x) != NULL ? SSH_MSG_KEX_DH_GEX_REPLY : SSH_MSG_KEX_ECDH_REPLY,
+        &m, m.host_key.n + m.server_blob.n + signature.n + 16));
     TRY(keep_host_key(t));
     return send_newkeys(t);
 }

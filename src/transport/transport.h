@@ -47,6 +47,8 @@ struct transport_config {
     // Further EXT_INFO entries to send, encoded as pairs of strings; may be empty.
     struct view ext_info;
     uint32_t ext_info_count;
+    struct view
+        moduli;  // server: text of a moduli file, for group exchange; may be empty
     const struct transport_host_key *host_keys;  // server
     size_t host_key_count;
 };

@@ -42,6 +42,9 @@ static const struct message_field kex_ecdh_init_fields[] = {
 static const struct message_field kex_ecdh_reply_fields[] = {
     F(STRING, msg_kex_ecdh_reply, host_key), F(STRING, msg_kex_ecdh_reply, server_blob),
     F(STRING, msg_kex_ecdh_reply, signature), END};
+static const struct message_field kex_dh_gex_request_fields[] = {
+    F(U32, msg_kex_dh_gex_request, min), F(U32, msg_kex_dh_gex_request, preferred),
+    F(U32, msg_kex_dh_gex_request, max), END};
 static const struct message_field userauth_request_fields[] = {
     F(STRING, msg_userauth_request, user), F(TEXT, msg_userauth_request, service),
     F(TEXT, msg_userauth_request, method), F(REST, msg_userauth_request, fields), END};
@@ -100,6 +103,9 @@ static const struct message_schema schemas[256] = {
     M(NEWKEYS, msg_empty, empty_fields),
     M(KEX_ECDH_INIT, msg_kex_ecdh_init, kex_ecdh_init_fields),
     M(KEX_ECDH_REPLY, msg_kex_ecdh_reply, kex_ecdh_reply_fields),
+    M(KEX_DH_GEX_INIT, msg_kex_ecdh_init, kex_ecdh_init_fields),
+    M(KEX_DH_GEX_REPLY, msg_kex_ecdh_reply, kex_ecdh_reply_fields),
+    M(KEX_DH_GEX_REQUEST, msg_kex_dh_gex_request, kex_dh_gex_request_fields),
     M(USERAUTH_REQUEST, msg_userauth_request, userauth_request_fields),
     M(USERAUTH_FAILURE, msg_userauth_failure, userauth_failure_fields),
     M(USERAUTH_SUCCESS, msg_empty, empty_fields),

@@ -19,8 +19,11 @@ enum message_number {
     SSH_MSG_NEWCOMPRESS = 8,
     SSH_MSG_KEXINIT = 20,
     SSH_MSG_NEWKEYS = 21,
-    SSH_MSG_KEX_ECDH_INIT = 30,  // also the hybrid and DH groups' first message
-    SSH_MSG_KEX_ECDH_REPLY = 31,
+    SSH_MSG_KEX_ECDH_INIT = 30,   // also the hybrid and DH groups' first message
+    SSH_MSG_KEX_ECDH_REPLY = 31,  // in a group exchange: KEX_DH_GEX_GROUP
+    SSH_MSG_KEX_DH_GEX_INIT = 32,
+    SSH_MSG_KEX_DH_GEX_REPLY = 33,
+    SSH_MSG_KEX_DH_GEX_REQUEST = 34,
     SSH_MSG_USERAUTH_REQUEST = 50,
     SSH_MSG_USERAUTH_FAILURE = 51,
     SSH_MSG_USERAUTH_SUCCESS = 52,
@@ -77,11 +80,14 @@ struct msg_kexinit {
 struct msg_empty {  // NEWKEYS, USERAUTH_SUCCESS, REQUEST_FAILURE, NEWCOMPRESS
     uint8_t unused;
 };
-struct msg_kex_ecdh_init {
-    struct view client_blob;  // Q_C
+struct msg_kex_ecdh_init {    // also KEX_DH_GEX_INIT
+    struct view client_blob;  // Q_C; e, as the mpint's contents
 };
-struct msg_kex_ecdh_reply {
-    struct view host_key, server_blob, signature;  // K_S, Q_S
+struct msg_kex_ecdh_reply {                        // also KEX_DH_GEX_REPLY
+    struct view host_key, server_blob, signature;  // K_S, Q_S; f
+};
+struct msg_kex_dh_gex_request {  // bits
+    uint32_t min, preferred, max;
 };
 struct msg_userauth_request {
     struct view user, service, method;

