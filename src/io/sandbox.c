@@ -112,8 +112,11 @@ static rlim_t highest_descriptor(void) {
     return highest;
 }
 
+// Never above what there is: who started us may have set less, and no raising is allowed.
 static enum err set_limit(int what, rlim_t value, struct fault *f) {
-    struct rlimit limit = {value, value};
+    struct rlimit limit = {value, value}, now;
+    if (getrlimit((__rlimit_resource_t)what, &now) == 0 && now.rlim_max < value)
+        limit = (struct rlimit){now.rlim_max, now.rlim_max};
     if (setrlimit((__rlimit_resource_t)what, &limit) != 0)
         return fault_errno(f, "sandbox: limit %d", what);
     return OK;
