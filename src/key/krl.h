@@ -64,7 +64,7 @@ must_check enum err krl_maker_add(struct krl_maker *m, const struct krl_entry *e
 // All entries of a list.
 must_check enum err krl_maker_add_list(struct krl_maker *m, struct view bytes,
                                        struct fault *fault);
-// A plain key by its SHA-256; a certificate by its serial, or by its id when it has none.
+// A plain key by its blob; a certificate by its serial, or by its id when it has none.
 must_check enum err krl_maker_add_key(struct krl_maker *m, const struct key *key);
 
 // A line of a specification (ssh-keygen(1), KEY REVOCATION LISTS), without its end. `ca`

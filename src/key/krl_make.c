@@ -154,14 +154,9 @@ enum err krl_maker_add_list(struct krl_maker *m, struct view bytes, struct fault
 
 enum err krl_maker_add_key(struct krl_maker *m, const struct key *key) {
     const struct certificate *c = key->certificate;
-    struct krl_entry e = {.kind = KRL_SHA256};
-    uint8_t hash[KRL_SHA256_SIZE];
-    if (c == NULL) {
-        struct view blob = key_blob(key);
-        TRY(digest_parts(&digest_sha256, &blob, 1, hash));
-        e.data = view_of(hash, sizeof hash);
+    struct krl_entry e = {.kind = KRL_KEY, .data = key_blob(key)};
+    if (c == NULL)
         return krl_maker_add(m, &e);
-    }
     e.ca = key_blob(c->ca);
     e.kind = c->serial != 0 ? KRL_SERIALS : KRL_KEY_ID;
     e.lo = e.hi = c->serial;

@@ -2,13 +2,17 @@
 // command.
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/buf.h"
 #include "base/fault.h"
+#include "key/authorized_keys.h"
 #include "key/private_key.h"
 
 #define KEYGEN_FAILED 255  // as OpenSSH's fatal()
 #define KEYGEN_USAGE 1
 #define KEYGEN_PATH 4096
+#define KEYGEN_OPTIONS 64
 
 struct keygen {
     int command;                    // the letter that chose it, 0: generate
@@ -25,6 +29,18 @@ struct keygen {
     const struct digest_alg *hash;  // -E
     bool quiet, hash_hosts, fingerprint;
     bool verbose;
+    const char *ca;                       // -s: authority's key; with -Y a signature file
+    const char *identity;                 // -I: id of a certificate; with -Y a principal
+    const char *names;                    // -n: principals; with -Y the name space
+    const char *validity;                 // -V
+    const char *serial;                   // -z: of a certificate or a revocation list
+    const char *operation;                // -Y
+    const char *dns_host;                 // -r; with -Y a revocation list
+    const char *options[KEYGEN_OPTIONS];  // -O
+    size_t option_count;
+    bool host_certificate, update, generic, ca_in_agent;  // -h, -u, -g, -U
+    char *const *args;                                    // behind the options
+    size_t arg_count;
     char home[KEYGEN_PATH], user[256];
 };
 
@@ -43,6 +59,12 @@ int keygen_remove_host(struct keygen *k);         // -R
 int keygen_hash_hosts(struct keygen *k);          // -H
 int keygen_export(struct keygen *k);              // -e
 int keygen_import(struct keygen *k);              // -i
+int keygen_certify(struct keygen *k);             // -s
+int keygen_show_certificates(struct keygen *k);   // -L
+int keygen_make_krl(struct keygen *k);            // -k
+int keygen_query_krl(struct keygen *k);           // -Q
+int keygen_signatures(struct keygen *k);          // -Y
+int keygen_dns(struct keygen *k);                 // -r
 
 // --- for the commands
 // ------------------------------------------------------------------------
@@ -89,3 +111,21 @@ enum err keygen_load_public(const char *path, struct key **key, struct fault *f)
 // "256 SHA256:… comment (ED25519)" and, with -v, the picture; comment NULL: "no comment".
 void keygen_print_fingerprint(const struct keygen *k, const struct key *key,
                               const char *comment);
+
+// Writes a file whole, taking the place of one that is there. On failure it has said why.
+bool keygen_write_file(const char *path, struct view text, mode_t mode);
+// Reads a whole file ("-": standard input); the caller frees *text. It has said why not.
+bool keygen_read_file(const char *path, size_t max, struct buf *text);
+
+// Takes the next line off a text; false at its end.
+bool keygen_next_line(struct view *text, struct view *line);
+
+// The value of an option of -O "name=value", or NULL; "" for "name" alone.
+const char *keygen_option_value(const char *option, const char *name);
+
+// Seconds since 1970 of YYYYMMDD[HHMM[SS]][Z] (local time without Z).
+bool keygen_time(const char *text, uint64_t *s);
+// "2026-01-31T12:00:00" in local time; returns out.
+const char *keygen_time_text(char *out, size_t size, uint64_t s);
+// Of a time as a line has it.
+uint64_t keygen_time_s(const struct authkey_time *t);

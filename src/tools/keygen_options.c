@@ -26,7 +26,19 @@ static const char usage_text[] =
     "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
     "       ssh-keygen -H [-f known_hosts_file]\n"
     "       ssh-keygen -R hostname [-f known_hosts_file]\n"
-    "       ssh-keygen -A [-a rounds] [-f prefix_path]\n";
+    "       ssh-keygen -A [-a rounds] [-f prefix_path]\n"
+    "       ssh-keygen -I certificate_identity -s ca_key [-h] [-n principals]\n"
+    "                  [-O option] [-V validity_interval] [-z serial_number] file ...\n"
+    "       ssh-keygen -L [-f input_keyfile]\n"
+    "       ssh-keygen -k -f krl_file [-u] [-s ca_public] [-z version_number] file ...\n"
+    "       ssh-keygen -Q [-l] -f krl_file [file ...]\n"
+    "       ssh-keygen -r hostname [-g] [-f input_keyfile]\n"
+    "       ssh-keygen -Y find-principals -s signature_file -f allowed_signers_file\n"
+    "       ssh-keygen -Y match-principals -I signer_identity -f allowed_signers_file\n"
+    "       ssh-keygen -Y check-novalidate -n namespace -s signature_file\n"
+    "       ssh-keygen -Y sign -f key_file -n namespace file ...\n"
+    "       ssh-keygen -Y verify -f allowed_signers_file -I signer_identity\n"
+    "                  -n namespace -s signature_file [-r revocation_file]\n";
 
 int keygen_fail(const char *format, ...) {
     va_list ap;
@@ -49,7 +61,7 @@ enum kind {
     FLAG,     // a bool set
     COMMAND,  // a command without argument
     HOST,     // a command with a host
-    NUMBER,   // by a function
+    NUMBER,   // by a function of its own
     LATER,    // OpenSSH has it, we do not yet
     IGNORED,
 };
@@ -88,25 +100,25 @@ static const struct option options[] = {
     {'i', COMMAND, false, 0, NULL},
     {'F', HOST, true, 0, NULL},
     {'R', HOST, true, 0, NULL},
+    {'L', COMMAND, false, 0, NULL},
+    {'k', COMMAND, false, 0, NULL},
+    {'Q', COMMAND, false, 0, NULL},
+    {'h', FLAG, false, FIELD(host_certificate), NULL},
+    {'u', FLAG, false, FIELD(update), NULL},
+    {'g', FLAG, false, FIELD(generic), NULL},
+    {'U', FLAG, false, FIELD(ca_in_agent), NULL},
+    {'s', TEXT, true, FIELD(ca), NULL},
+    {'I', TEXT, true, FIELD(identity), NULL},
+    {'n', TEXT, true, FIELD(names), NULL},
+    {'V', TEXT, true, FIELD(validity), NULL},
+    {'z', TEXT, true, FIELD(serial), NULL},
+    {'Y', TEXT, true, FIELD(operation), NULL},
+    {'r', TEXT, true, FIELD(dns_host), NULL},
+    {'O', NUMBER, true, 0, NULL},
     {'D', LATER, true, 0, "keys of a PKCS#11 token"},
-    {'g', LATER, false, 0, "generic DNS records"},
-    {'h', LATER, false, 0, "host certificates"},
-    {'I', LATER, true, 0, "certificates"},
-    {'k', LATER, false, 0, "revocation lists"},
     {'K', LATER, false, 0, "resident keys of a security key"},
-    {'L', LATER, false, 0, "certificates"},
     {'M', LATER, true, 0, "Diffie-Hellman groups"},
-    {'n', LATER, true, 0, "certificates"},
-    {'O', LATER, true, 0, "options of security keys and certificates"},
-    {'Q', LATER, false, 0, "revocation lists"},
-    {'r', LATER, true, 0, "DNS records"},
-    {'s', LATER, true, 0, "certificates"},
-    {'u', LATER, false, 0, "revocation lists"},
-    {'U', LATER, false, 0, "certificates by an agent"},
-    {'V', LATER, true, 0, "certificates"},
     {'w', LATER, true, 0, "security keys"},
-    {'Y', LATER, true, 0, "signatures of files"},
-    {'z', LATER, true, 0, "certificates"},
 };
 #define OPTIONS (sizeof options / sizeof options[0])
 
@@ -116,6 +128,13 @@ static const struct option *option_find(int letter) {
             return &options[i];
     }
     return NULL;
+}
+
+static int add_option(struct keygen *k, const char *text) {
+    if (k->option_count == KEYGEN_OPTIONS)
+        return keygen_fail("more than %d options -O", KEYGEN_OPTIONS);
+    k->options[k->option_count++] = text;
+    return 0;
 }
 
 static int set_number(struct keygen *k, int letter, const char *text) {
@@ -168,7 +187,9 @@ static int set_option(struct keygen *k, const struct option *o, const char *text
     case COMMAND:
         return set_command(k, o->letter);
     case NUMBER:
-        return o->letter == 'E' ? set_hash(k, text) : set_number(k, o->letter, text);
+        return o->letter == 'E'   ? set_hash(k, text)
+               : o->letter == 'O' ? add_option(k, text)
+                                  : set_number(k, o->letter, text);
     case LATER:
         fprintf(stderr, "ssh-keygen: -%c (%s) is not supported by Bowline yet\n",
                 o->letter, o->what);
@@ -199,12 +220,25 @@ static int unknown_letter(int letter, int at) {
     return usage();
 }
 
-// -l and -H are commands by themselves and flags of -F.
+// Letters that are commands by themselves and serve others as flags; the first that is
+// there decides.
 static void settle_command(struct keygen *k) {
-    if (k->command == 0 && k->hash_hosts)
-        k->command = 'H';
-    else if (k->command == 0 && k->fingerprint)
-        k->command = 'l';
+    const struct {
+        bool is;
+        int letter;
+    } rows[] = {
+        {k->operation != NULL, 'Y'}, {k->ca != NULL, 's'},  {k->dns_host != NULL, 'r'},
+        {k->hash_hosts, 'H'},        {k->fingerprint, 'l'},
+    };
+    for (size_t i = 0; k->command == 0 && i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].is)
+            k->command = rows[i].letter;
+    }
+}
+
+// Files are named behind the options of these alone.
+static bool takes_files(int command) {
+    return command != 0 && strchr("skQYL", command) != NULL;
 }
 
 static int check(const struct keygen *k) {
@@ -225,10 +259,12 @@ int keygen_options(struct keygen *k, int argc, char **argv) {
         if (status != 0)
             return status;
     }
-    if (optind < argc) {
+    settle_command(k);
+    k->args = argv + optind;
+    k->arg_count = (size_t)(argc - optind);
+    if (k->arg_count > 0 && !takes_files(k->command)) {
         fprintf(stderr, "Too many arguments.\n");
         return usage();
     }
-    settle_command(k);
     return check(k);
 }

@@ -77,15 +77,11 @@ static bool print_private(const struct keygen *k) {
 
 int keygen_fingerprint(struct keygen *k) {
     scoped_buf text = {0};
-    struct fault f = {0};
     if (!keygen_ask_file(k, "Enter file in which the key is", "id_ed25519"))
         return KEYGEN_FAILED;
     bool from_input = strcmp(k->file, "-") == 0;
-    enum err e = from_input ? file_read_fd(STDIN_FILENO, "standard input",
-                                           LIMIT_KNOWN_HOSTS, &text, &f)
-                            : file_read(k->file, 0, LIMIT_KNOWN_HOSTS, &text, &f);
-    if (e != OK)
-        return keygen_fail("%s", fault_text(&f));
+    if (!keygen_read_file(k->file, LIMIT_KNOWN_HOSTS, &text))
+        return KEYGEN_FAILED;
     struct view v = buf_view(&text);
     bool private = v.n > 0 && memmem(v.p, v.n, "-----BEGIN ", 11) != NULL && !from_input;
     bool shown = private ? print_private(k) : print_lines(k, v);

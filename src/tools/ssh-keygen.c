@@ -18,6 +18,9 @@ static const struct {
     {'B', keygen_fingerprint}, {'F', keygen_find_host},
     {'R', keygen_remove_host}, {'H', keygen_hash_hosts},
     {'e', keygen_export},      {'i', keygen_import},
+    {'s', keygen_certify},     {'L', keygen_show_certificates},
+    {'k', keygen_make_krl},    {'Q', keygen_query_krl},
+    {'Y', keygen_signatures},  {'r', keygen_dns},
 };
 
 static bool find_home(struct keygen *k) {
