@@ -81,5 +81,6 @@ const struct alg_rows mac_rows = {macs, COUNT(macs)};
 
 static const struct alg compressions[] = {
     {ALG_COMPRESSION, "none", ALG_DEFAULT, {NULL}},
+    {ALG_COMPRESSION, "zlib@openssh.com", ALG_DEFAULT, {NULL}},
 };
 const struct alg_rows compression_rows = {compressions, COUNT(compressions)};

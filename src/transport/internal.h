@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "crypto/pk.h"
 #include "crypto/registry.h"
+#include "transport/compression.h"
 #include "transport/transport.h"
 #include "wire/messages.h"
 
@@ -43,6 +44,11 @@ struct packet_way {
     uint64_t bytes, packets;  // under these keys
     uint64_t rekey_bytes;     // what the cipher bears
     uint64_t total_bytes, total_packets;
+    // zlib@openssh.com was agreed on; the stream begins with the first packet after
+    // authentication, or after new keys.
+    bool compressed;
+    struct compression *stream;
+    struct buf plain;  // in: what a packet came to; out: what a payload did
 };
 
 // A whole packet that was opened. `number` was read once; the payload may be shared
@@ -60,6 +66,7 @@ struct algorithms {
     const struct cipher_alg *cipher_c2s, *cipher_s2c;
     const struct mac_alg *mac_c2s,
         *mac_s2c;  // NULL where the cipher has a tag of its own
+    bool zlib_c2s, zlib_s2c;
 };
 
 // What one exchange needs while it runs.
@@ -136,6 +143,11 @@ static inline bool transport_is_server(const struct transport *t) {
 // Makes e final: completes the fault, queues DISCONNECT where the peer could read one;
 // returns e.
 enum err transport_fail(struct transport *t, enum err e);
+// Both ways compress from USERAUTH_SUCCESS on, which is itself not compressed.
+static inline bool transport_compresses(const struct transport *t,
+                                        const struct packet_way *way) {
+    return way->compressed && t->out_open;
+}
 void transport_set_closed(struct transport *t, uint32_t reason, struct view text);
 
 // ---- ident.c ----

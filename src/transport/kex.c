@@ -263,6 +263,14 @@ static enum err verify_host_key(struct transport *t, struct view signature) {
     return e;
 }
 
+// New keys, new streams (RFC 4253 s.6.2).
+static void way_renew(struct packet_way *way, bool compressed) {
+    way->bytes = way->packets = 0;
+    way->compressed = compressed;
+    compression_free(way->stream);
+    way->stream = NULL;
+}
+
 static enum err send_newkeys(struct transport *t) {
     struct exchange *x = t->kex;
     struct msg_empty none = {0};
@@ -270,7 +278,7 @@ static enum err send_newkeys(struct transport *t) {
     packet_cipher_free(t->out.cipher);
     t->out.cipher = x->next_out;
     x->next_out = NULL;
-    t->out.bytes = t->out.packets = 0;
+    way_renew(&t->out, transport_is_server(t) ? x->algs.zlib_s2c : x->algs.zlib_c2s);
     t->out.rekey_bytes = transport_is_server(t) ? x->algs.cipher_s2c->rekey_bytes
                                                 : x->algs.cipher_c2s->rekey_bytes;
     if (t->agreed.strict)
@@ -358,7 +366,7 @@ enum err handle_newkeys(struct transport *t, const struct packet *p,
     packet_cipher_free(t->in.cipher);
     t->in.cipher = x->next_in;
     x->next_in = NULL;
-    t->in.bytes = t->in.packets = 0;
+    way_renew(&t->in, transport_is_server(t) ? x->algs.zlib_c2s : x->algs.zlib_s2c);
     t->in.rekey_bytes = transport_is_server(t) ? x->algs.cipher_c2s->rekey_bytes
                                                : x->algs.cipher_s2c->rekey_bytes;
     if (t->agreed.strict)

@@ -107,13 +107,12 @@ static enum err choose_mac(struct transport *t, const struct cipher_alg *cipher,
     return OK;
 }
 
-// Nothing but "none" is in the registry's power to use yet.
 static enum err choose_compression(struct transport *t, const char *what,
-                                   struct view theirs) {
-    struct view ours = view_text(t->config.compression);
-    struct view name = transport_is_server(t) ? name_list_first_common(theirs, ours)
-                                              : name_list_first_common(ours, theirs);
-    return view_is(name, "none") ? OK : nothing_common(t, what, ours, theirs);
+                                   struct view theirs, bool *zlib) {
+    const struct alg *a;
+    TRY(choose(t, ALG_COMPRESSION, what, view_text(t->config.compression), theirs, &a));
+    *zlib = strcmp(a->name, "none") != 0;
+    return OK;
 }
 
 static enum err choose_packets(struct transport *t, struct algorithms *a,
@@ -127,8 +126,10 @@ static enum err choose_packets(struct transport *t, struct algorithms *a,
                    &a->mac_c2s));
     TRY(choose_mac(t, a->cipher_s2c, "MAC to the client", c->macs_s2c, theirs->mac_s2c,
                    &a->mac_s2c));
-    TRY(choose_compression(t, "compression to the server", theirs->compression_c2s));
-    return choose_compression(t, "compression to the client", theirs->compression_s2c);
+    TRY(choose_compression(t, "compression to the server", theirs->compression_c2s,
+                           &a->zlib_c2s));
+    return choose_compression(t, "compression to the client", theirs->compression_s2c,
+                              &a->zlib_s2c);
 }
 
 static struct view first_name(struct view list) {
@@ -155,6 +156,10 @@ static const char *mac_name(const struct mac_alg *m) {
     return m != NULL ? m->name : "";
 }
 
+static const char *compression_name(bool zlib) {
+    return zlib ? "zlib@openssh.com" : "none";
+}
+
 static void publish(struct transport *t, const struct algorithms *a) {
     t->agreed.kex = a->kex->name;
     t->agreed.host_key = a->host_key->name;
@@ -162,7 +167,8 @@ static void publish(struct transport *t, const struct algorithms *a) {
     t->agreed.cipher_s2c = a->cipher_s2c->name;
     t->agreed.mac_c2s = mac_name(a->mac_c2s);
     t->agreed.mac_s2c = mac_name(a->mac_s2c);
-    t->agreed.compression_c2s = t->agreed.compression_s2c = "none";
+    t->agreed.compression_c2s = compression_name(a->zlib_c2s);
+    t->agreed.compression_s2c = compression_name(a->zlib_s2c);
 }
 
 enum err negotiate_agree(struct transport *t, struct exchange *x,

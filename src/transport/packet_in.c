@@ -103,16 +103,42 @@ static enum err account(struct transport *t, size_t whole) {
     return OK;
 }
 
+// Until its first compressed packet a client may still send what it began before it knew
+// of its success; no zlib stream begins like such a message (RFC 1950: 8 in the low
+// half).
+static bool is_from_before(const struct transport *t, uint8_t number) {
+    return t->in.stream == NULL && transport_is_server(t) && number < 80 &&
+           (number & 0x0f) != 8;
+}
+
+static enum err inflate_packet(struct transport *t, struct packet *out) {
+    struct packet_way *way = &t->in;
+    if (is_from_before(t, out->number))
+        return OK;
+    if (way->stream == NULL)
+        TRY(compression_new(&way->stream, false));
+    enum err e = compression_run(way->stream, out->payload, &way->plain);
+    if (e != OK)
+        return fault_set(&t->fault, e, 0, "packet %u: compression: %s", out->sequence,
+                         err_text(e));
+    out->payload = buf_view(&way->plain);
+    out->number = out->payload.p[0];
+    return OK;
+}
+
 static enum err open_packet(struct transport *t, struct span room, struct packet *out) {
     size_t plain = 4 + (size_t)t->packet_length;
     uint8_t *here = t->in_buf.p + t->in_buf.start;
-    bool into_room = t->phase == PHASE_OPEN && room.n >= plain;
+    bool compressed = transport_compresses(t, &t->in);
+    bool into_room = t->phase == PHASE_OPEN && room.n >= plain && !compressed;
     uint8_t *at = into_room ? room.p : here;
     enum err e =
         packet_cipher_open(t->in.cipher, t->in.sequence, here, t->packet_length, at);
     if (e != OK)
         return fault_set(&t->fault, e, 0, "packet %u: %s", t->in.sequence, err_text(e));
     TRY(parse(t, at, out));
+    if (compressed)
+        return inflate_packet(t, out);
     if (into_room && (out->number < 80 || out->number >= 128)) {
         // Ours to look into: from here on only in our own memory.
         memcpy(here, at, plain);

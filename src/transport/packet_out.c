@@ -54,14 +54,31 @@ static enum err seal(struct transport *t, uint8_t *packet, size_t n, uint8_t *ou
     return OK;
 }
 
+// The same by way of the stream, from wherever the payload lies.
+static enum err seal_compressed(struct transport *t, struct view payload) {
+    struct packet_way *way = &t->out;
+    struct span room;
+    if (way->stream == NULL)
+        TRY(compression_new(&way->stream, true));
+    TRY(compression_run(way->stream, payload, &way->plain));
+    size_t n = buf_len(&way->plain);
+    TRY(packet_out_reserve(t, n, &room));
+    memcpy(room.p, buf_view(&way->plain).p, n);
+    return seal(t, room.p - TRANSPORT_HEADROOM, n, room.p - TRANSPORT_HEADROOM);
+}
+
 enum err packet_out_seal(struct transport *t, size_t n) {
     uint8_t *packet = t->out_buf.p + t->out_buf.end;
     assert(TRANSPORT_HEADROOM + n + TAIL <= t->out_buf.room - t->out_buf.end);
+    if (transport_compresses(t, &t->out))
+        return seal_compressed(t, view_of(packet + TRANSPORT_HEADROOM, n));
     return seal(t, packet, n, packet);
 }
 
 enum err packet_out_slot(struct transport *t, uint8_t *payload, size_t n) {
     struct span room;
+    if (transport_compresses(t, &t->out))
+        return seal_compressed(t, view_of(payload, n));
     TRY(packet_out_reserve(t, n, &room));
     return seal(t, payload - TRANSPORT_HEADROOM, n, room.p - TRANSPORT_HEADROOM);
 }

@@ -20,6 +20,9 @@
 // was read already still fit.
 #define OUT_MAX (LIMIT_OUT_PENDING + 4u * LIMIT_PACKET + 4u * IN_MAX)
 
+// Bytes by which what cannot be compressed may grow.
+#define COMPRESSED_SPARE 512u
+
 static enum err start(struct transport *t) {
     struct view none = view_of(NULL, 0);
     TRY(packet_cipher_new(&t->in.cipher, NULL, NULL, none, none, none, false));
@@ -40,6 +43,8 @@ enum err transport_new(struct transport **out, const struct transport_config *co
     t->read_size = READ_MIN;
     buf_init(&t->in_buf, IN_MAX);
     buf_init(&t->out_buf, OUT_MAX);
+    buf_init(&t->in.plain, LIMIT_PACKET + 1);
+    buf_init(&t->out.plain, LIMIT_PACKET + 1);
     buf_init(&t->host_key, LIMIT_PACKET_PREAUTH);
     buf_init(&t->deferred, LIMIT_DEFERRED);
     enum err e = start(t);
@@ -51,11 +56,17 @@ enum err transport_new(struct transport **out, const struct transport_config *co
     return OK;
 }
 
+static void way_free(struct packet_way *way) {
+    packet_cipher_free(way->cipher);
+    compression_free(way->stream);
+    buf_free(&way->plain);
+}
+
 void transport_free(struct transport *t) {
     if (t == NULL)
         return;
-    packet_cipher_free(t->in.cipher);
-    packet_cipher_free(t->out.cipher);
+    way_free(&t->in);
+    way_free(&t->out);
     exchange_free(t->kex);
     buf_free(&t->in_buf);
     buf_free(&t->out_buf);
@@ -238,7 +249,8 @@ struct span transport_message(struct transport *t, size_t cap) {
 static enum err may_send(struct transport *t, size_t n, uint8_t number) {
     if (t->failed != OK)
         return t->failed;
-    if (n == 0 || n > LIMIT_PACKET - 64 || !transport_can_send(t))
+    size_t spare = transport_compresses(t, &t->out) ? COMPRESSED_SPARE : 64;
+    if (n == 0 || n > LIMIT_PACKET - spare || !transport_can_send(t))
         return ERR_REFUSED;
     return dispatch_may_send(t, number) ? OK : ERR_REFUSED;
 }
@@ -332,6 +344,10 @@ void transport_idle(struct transport *t) {
     packet_in_release(t);
     buf_release_if_empty(&t->in_buf);
     buf_release_if_empty(&t->out_buf);
+    buf_clear(&t->in.plain);
+    buf_clear(&t->out.plain);
+    buf_release_if_empty(&t->in.plain);
+    buf_release_if_empty(&t->out.plain);
     t->read_size = READ_MIN;
 }
 

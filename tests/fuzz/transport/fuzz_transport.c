@@ -27,13 +27,14 @@ static struct transport *make(const struct fuzz_start *start, uint8_t options) {
     const struct transport_config config = {
         .role = start->role,
         .ident = "SSH-2.0-Fuzz",
-        .kex = "curve25519-sha256,ecdh-sha2-nistp256",
+        .kex = "curve25519-sha256,ecdh-sha2-nistp256,sntrup761x25519-sha512,"
+               "diffie-hellman-group-exchange-sha256,diffie-hellman-group14-sha256",
         .host_key_algorithms = "ssh-ed25519",
         .ciphers_c2s = "aes128-gcm@openssh.com,aes128-ctr",
         .ciphers_s2c = "aes128-gcm@openssh.com,aes128-ctr",
         .macs_c2s = "hmac-sha2-256",
         .macs_s2c = "hmac-sha2-256",
-        .compression = "none",
+        .compression = "none,zlib@openssh.com",
         .guess = (options & 1) != 0,
         .plain = (options & 2) != 0,
         .rekey_packets = (options & 4) != 0 ? 10 : 0,
@@ -44,6 +45,7 @@ static struct transport *make(const struct fuzz_start *start, uint8_t options) {
     must(transport_new(&t, &config, 0) == OK);
     if (start->phase != PHASE_IDENT)
         must(transport_test_phase(t, start->phase) == OK);
+    t->in.compressed = t->out.compressed = (options & 8) != 0;
     return t;
 }
 

@@ -46,7 +46,7 @@ static void make(struct end *e, enum transport_role role, uint8_t options) {
         .ciphers_s2c = cipher,
         .macs_c2s = "hmac-sha2-256",
         .macs_s2c = "hmac-sha2-256",
-        .compression = "none",
+        .compression = (options & 128) != 0 ? "zlib@openssh.com" : "none",
         .guess = (options & 4) != 0,
         .plain = (options & 8) != 0,
         .rekey_packets = (options & 16) != 0 ? 20 : 0,
