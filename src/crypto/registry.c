@@ -119,14 +119,21 @@ static enum err unknown_name(enum alg_kind kind, const char *name, struct fault 
     return fault_set(fault, ERR_CONFIG, 0, "unknown %s \"%s\"", kind_words[kind], clean);
 }
 
+static bool is_absent(enum alg_kind kind, const char *name) {
+    for (size_t i = 0; absent_names[kind][i] != NULL; i++)
+        if (strcmp(absent_names[kind][i], name) == 0)
+            return true;
+    return false;
+}
+
 // Adds what a name or pattern stands for. Only a plain name can be unknown: a pattern may
 // well match nothing of ours.
 static enum err add_matching(enum alg_kind kind, const char *pattern, struct buf *out,
                              struct fault *fault) {
     if (strpbrk(pattern, "*?") == NULL) {
-        if (alg_find(kind, view_text(pattern)) == NULL)
-            return unknown_name(kind, pattern, fault);
-        return list_add(out, pattern);
+        if (alg_find(kind, view_text(pattern)) != NULL)
+            return list_add(out, pattern);
+        return is_absent(kind, pattern) ? OK : unknown_name(kind, pattern, fault);
     }
     const struct alg *a;
     for (size_t i = 0; (a = alg_at(kind, i)) != NULL; i++)

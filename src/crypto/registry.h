@@ -46,7 +46,7 @@ must_check enum err alg_default_list(enum alg_kind kind, unsigned side, struct b
 
 // Applies OpenSSH's list syntax to the defaults: "a,b" replaces, "+a" appends, "-a*"
 // removes by pattern, "^a" puts in front. The result is a C string in `out` (NUL
-// counted). ERR_CONFIG with the fault naming the first unknown algorithm (and a similar
-// one), or when nothing is left.
+// counted). Names that OpenSSH has and we have not are left out. ERR_CONFIG with the
+// fault naming the first unknown algorithm (and a similar one), or when nothing is left.
 must_check enum err alg_list_apply(enum alg_kind kind, unsigned side, const char *spec,
                                    struct buf *out, struct fault *fault);

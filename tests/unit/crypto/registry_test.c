@@ -105,6 +105,18 @@ static void bad_lists_are_named(void **state) {
                "unknown signature algorithm \"ssh-rs\\033\"");
 }
 
+// Lists written for OpenSSH are taken, as far as they can be.
+static void absent_names_are_left_out(void **state) {
+    (void)state;
+    assert_list(ALG_MAC, "hmac-md5,hmac-sha2-256,hmac-sha1-96-etm@openssh.com",
+                "hmac-sha2-256");
+    assert_list(ALG_SIGNATURE, "ssh-rsa,ssh-mldsa44-ed25519@openssh.com,ssh-ed25519",
+                "ssh-ed25519");
+    assert_list(ALG_MAC, "+hmac-md5", MAC_ALL);
+    assert_bad(ALG_MAC, "hmac-md5,hmac-md5-96", "no MAC is left");
+    assert_bad(ALG_MAC, "hmac-md5-95,hmac-sha1", "unknown MAC \"hmac-md5-95\"");
+}
+
 static void defaults_are_listed(void **state) {
     (void)state;
     scoped_buf out;
@@ -125,6 +137,7 @@ int main(void) {
         cmocka_unit_test(ciphers_follow_the_processor),
         cmocka_unit_test(lists_are_applied),
         cmocka_unit_test(bad_lists_are_named),
+        cmocka_unit_test(absent_names_are_left_out),
         cmocka_unit_test(defaults_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
