@@ -263,6 +263,12 @@ def account(keys):
     made.remove()
 
 
+@pytest.fixture(autouse=True)
+def no_memory(tmp_path, monkeypatch):
+    """What our ssh remembers of hosts goes with the test: ports are used again."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def scratch():
     folder = tempfile.mkdtemp(prefix="bowline-test-")

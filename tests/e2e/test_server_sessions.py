@@ -349,7 +349,7 @@ def test_gate_death_takes_nobody_along(lab):
     assert child.stdout.readline() == b"up\n"
     with socket.create_connection(("127.0.0.1", server.port)):
         assert wait_until(lambda: len(gate_of(server)) == 2)
-        before = processes(server, "listener")
+        before = wait_until(lambda: processes(server, "listener"))
         victim = max(gate_of(server))
         os.kill(victim, signal.SIGSEGV)
         # A new listener has another address layout; the old one goes.
@@ -362,7 +362,7 @@ def test_gate_death_takes_nobody_along(lab):
 
 def test_listener_killed(lab):
     server = lab.sshd()
-    os.kill(processes(server, "listener")[0], signal.SIGKILL)
+    os.kill(wait_until(lambda: processes(server, "listener"))[0], signal.SIGKILL)
     assert wait_until(lambda: run(lab, server, "true").returncode == 0)
 
 
