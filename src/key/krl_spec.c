@@ -1,7 +1,5 @@
 // Lines of a specification of what to revoke: "serial: 1-9", "id: name", "key: …",
 // "sha1: …", "sha256: …", "hash: SHA256:…", or a public key alone.
-#include <stdlib.h>
-
 #include "base/limits.h"
 #include "base/text.h"
 #include "key/base64.h"
@@ -30,13 +28,25 @@ static enum err need_ca(const struct line *l) {
                                      "serials and ids need an authority's key (-s)");
 }
 
+static int digit_of(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : 16;
+}
+
 // Decimal, 0x hexadecimal or 0 octal; not 0.
 static bool take_serial(const char *text, uint64_t *n) {
-    char *end;
-    if (text[0] < '0' || text[0] > '9' || strlen(text) > 24)
-        return false;
-    *n = strtoull(text, &end, 0);
-    return *end == '\0' && *n != 0 && (*n != UINT64_MAX || strlen(text) >= 18);
+    unsigned base = text[0] != '0' ? 10 : text[1] == 'x' || text[1] == 'X' ? 16 : 8;
+    text += base == 16 ? 2 : 0;
+    *n = 0;
+    for (const char *p = text; *p != '\0'; p++) {
+        unsigned digit = (unsigned)digit_of(*p);
+        if (digit >= base || *n > (UINT64_MAX - digit) / base)
+            return false;
+        *n = *n * base + digit;
+    }
+    return text[0] != '\0' && *n != 0;
 }
 
 static enum err add_serials(const struct line *l) {

@@ -129,9 +129,6 @@ enum err sshsig_verify(const struct sshsig *s, const char *name_space,
     if (verify_plain(s, buf_view(&data), &touch) != OK)
         return fault_set(fault, ERR_SIGNATURE, 0, "incorrect signature");
     const struct certificate *c = s->key->certificate;
-    if (touch.security_key && !touch.present &&
-        !(c != NULL && c->options.no_touch_required))
-        return fault_set(fault, ERR_REFUSED, 0, "the security key was not touched");
     if (touch.security_key && !touch.verified && c != NULL && c->options.verify_required)
         return fault_set(fault, ERR_REFUSED, 0, "the security key did not ask its owner");
     return OK;

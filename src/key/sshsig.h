@@ -23,7 +23,8 @@ must_check enum err sshsig_parse(struct sshsig *s, struct view text, struct faul
 void sshsig_free(struct sshsig *s);  // also of a zeroed one
 
 // Is the signature over a message of this hash (s->hash->size bytes) in this name space?
-// Security keys are asked for a touch unless their certificate's authority waived it.
+// Allowed signers can not say that a key need not be touched, so that no touch is asked
+// for; a certificate with verify-required asks for its PIN.
 must_check enum err sshsig_verify(const struct sshsig *s, const char *name_space,
                                   const uint8_t *message_hash, struct fault *fault);
 
