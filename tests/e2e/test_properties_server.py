@@ -8,6 +8,7 @@ import statistics
 import struct
 import subprocess
 import time
+import zlib
 
 import pytest
 import rawssh
@@ -287,14 +288,45 @@ def test_ext_info_count(server, count):
     assert time.monotonic() - begin < 5 * SLOW
 
 
-def test_no_compression_is_offered(server):
-    """No bomb without inflate; see doc/properties.md for what joins with compression."""
+def compressions(peer):
+    """What a server offers, both ways."""
+    peer.read_ident()
+    message = peer.expect(rawssh.KEXINIT)
+    f = rawssh.Fields(message[17:])
+    lists = [f.string() for _ in range(10)]
+    return message, set(lists[6].split(b",") + lists[7].split(b","))
+
+
+def test_no_compression_before_authentication(server):
+    """Plain `zlib` would inflate what strangers send; it is not there."""
     peer = rawssh.connect(server.port)
     peer.start()
-    peer.read_ident()
-    f = rawssh.Fields(peer.expect(rawssh.KEXINIT)[17:])
-    lists = [f.string() for _ in range(10)]
-    assert lists[6] == lists[7] == b"none"
+    assert compressions(peer)[1] <= {b"none", b"zlib@openssh.com"}
+    peer.close()
+
+
+def test_compression_bomb(server, keys):
+    """16 KB that inflate to 16 MB cost OpenSSH 24 s; a packet here inflates to a packet or the link ends at once."""
+    lists = list(rawssh.LISTS)
+    peer = rawssh.connect(server.port)
+    lists[6] = b"zlib@openssh.com,none"
+    peer.start(lists)
+    theirs, offered = compressions(peer)
+    peer.exchange(peer_kexinit=theirs)
+    assert peer.login(USER, rawssh.load_key(keys.path("user")))
+    if b"zlib@openssh.com" not in offered:
+        # Nothing inflates, so nothing blows up.
+        peer.close()
+        return
+    deflate = zlib.compressobj(9)
+    bomb = deflate.compress(bytes([IGNORE]) + string(bytes(32 << 20))) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    begin = time.monotonic()
+    with contextlib.suppress(OSError):
+        peer.send(bomb)
+    with contextlib.suppress(OSError):
+        peer.closed()
+    assert time.monotonic() - begin < 5 * SLOW
+    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * SLOW
     peer.close()
 
 
