@@ -4,12 +4,13 @@
 
 #include "base/buf.h"
 #include "base/fault.h"
+#include "base/version.h"
 #include "transport/transport.h"
 #include "wire/writer.h"
 
 #define SETTINGS_MAX (1024u * 1024u)
 #define SETTINGS_HOST_KEYS_MAX 16
-#define SETTINGS_IDENT "SSH-2.0-Bowline_0.1 like OpenSSH_10.5"
+#define SETTINGS_IDENT "SSH-2.0-Bowline_" BOWLINE_VERSION " like " BOWLINE_LIKE
 // An identification that starts so takes packets of LIMIT_CHANNEL_PACKET_BOWLINE.
 #define SETTINGS_IDENT_BOWLINE "SSH-2.0-Bowline_"
 
@@ -26,6 +27,8 @@ struct settings {
     uint32_t uid, gid;  // of listener and gates, where the keeper is root
     bool has_identity;
     struct view host_keys;  // pairs: string blob, string algorithms with NUL
+    struct view compression;
+    struct view moduli;  // text of the moduli file, where group exchange is on
 };
 
 static inline const char *settings_text(struct view v) {

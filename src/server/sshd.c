@@ -4,13 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "crypto/crypto.h"
 #include "io/fd.h"
 #include "io/log_sink.h"
 #include "server/flags.h"
 #include "server/listener.h"
 
-#define VERSION_TEXT "OpenSSH_10.5 compatible: Bowline_0.1"
+#define VERSION_TEXT "Bowline_" BOWLINE_VERSION ", compatible with " BOWLINE_LIKE "p1"
 
 static int refused(const struct fault *fault) {
     fprintf(stderr, "sshd: %s\n", fault_text(fault));
