@@ -115,7 +115,7 @@ static enum err start_transport(struct client *c) {
         .ciphers_s2c = o->ciphers,
         .macs_c2s = o->macs,
         .macs_s2c = o->macs,
-        .compression = "none",
+        .compression = o->compression ? "zlib@openssh.com,none" : "none,zlib@openssh.com",
         .guess = c->remembered == REMEMBER_GUESS,
         .rekey_bytes = o->rekey_limit.bytes,
         .rekey_ms = o->rekey_limit.seconds * 1000ull,

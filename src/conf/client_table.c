@@ -101,7 +101,7 @@ static const struct conf_option options[] = {
     ROW("CanonicalizeHostname", word, canonicalize_hostname, LATER_REFUSE, FIRST,
         DETAIL(canonicalize_words), DEFAULT("no")),
     ROW("CheckHostIP", flag, check_host_ip, LATER_IGNORE, FIRST, DEFAULT("no")),
-    ROW("Compression", flag, compression, LATER_IGNORE, FIRST, DEFAULT("no")),
+    ROW("Compression", flag, compression, DONE, FIRST, DEFAULT("no")),
     ROW("ControlMaster", word, control_master, LATER_IGNORE, FIRST, DETAIL(master_words),
         DEFAULT("no")),
     ROW("EnableSSHKeysign", flag, enable_ssh_keysign, LATER_IGNORE, FIRST, DEFAULT("no")),

@@ -16,6 +16,7 @@
 #define FORKS_MAX 1000u  // of one listener
 #define RESPAWN_MS 500   // between listeners that die at once
 #define BANNER_MAX 65536u
+#define MODULI_MAX (768u * 1024u)  // as much as settings have room for
 #define BACKLOG 128
 
 // ---- sockets ----
@@ -117,14 +118,24 @@ static void read_banner(struct keeper *k, struct buf *banner) {
         log_info(&k->log, "Banner: %s", fault_text(&fault));
 }
 
+// Only group exchange needs them; without any it has groups of its own.
+static void read_moduli(struct keeper *k, struct buf *moduli) {
+    struct fault fault = {0};
+    const struct server_config *c = k->config;
+    if (strstr(c->kex_algorithms, "group-exchange") != NULL && c->moduli_file != NULL &&
+        file_read(c->moduli_file, 0, MODULI_MAX, moduli, &fault) != OK)
+        log_info(&k->log, "ModuliFile: %s", fault_text(&fault));
+}
+
 static enum err encode_settings(struct keeper *k, struct buf *out) {
     const struct server_config *c = k->config;
     char ident[LIMIT_IDENT_LINE];
-    struct buf banner = {0};
+    struct buf banner = {0}, moduli = {0};
     scoped_buf keys;
     buf_init(&keys, 65536);
     TRY(write_keys(k, &keys));
     read_banner(k, &banner);
+    read_moduli(k, &moduli);
     snprintf(ident, sizeof ident, "%s%s%.100s", SETTINGS_IDENT,
              c->version_addendum != NULL ? " " : "",
              c->version_addendum != NULL ? c->version_addendum : "");
@@ -151,11 +162,15 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
         .dscp_bulk = (uint32_t)(c->ipqos.bulk + 1),
         .keepalive = c->tcp_keep_alive,
         .host_keys = buf_view(&keys),
+        .compression = settings_view(
+            c->compression == COMPRESSION_NO ? "none" : "none,zlib@openssh.com"),
+        .moduli = buf_view(&moduli),
     };
     fill_identity(&s);
     struct writer w = writer_to_buf(out);
     settings_encode(&s, &w);
     buf_free(&banner);
+    buf_free(&moduli);
     return writer_end(&w);
 }
 

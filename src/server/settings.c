@@ -27,6 +27,8 @@ static const struct message_field fields[] = {
     FIELD(U32, settings, gid),
     FIELD(BOOL, settings, has_identity),
     FIELD(STRING, settings, host_keys),
+    FIELD(STRING, settings, compression),
+    FIELD(STRING, settings, moduli),
     FIELDS_END,
 };
 
@@ -46,9 +48,9 @@ enum err settings_decode(struct settings *s, struct view bytes, struct fault *fa
     static const struct fields_of of = {0, "settings", sizeof *s, fields};
     struct reader r = reader_of(bytes);
     TRY(fields_decode(&of, &r, s, fault));
-    const struct view texts[] = {s->ident,   s->kex,  s->host_key_algorithms,
-                                 s->ciphers, s->macs, s->user_algorithms,
-                                 s->methods};
+    const struct view texts[] = {s->ident,   s->kex,        s->host_key_algorithms,
+                                 s->ciphers, s->macs,       s->user_algorithms,
+                                 s->methods, s->compression};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!is_text(texts[i]))
             return fault_set(fault, ERR_FORMAT, 0, "settings: text %zu is malformed", i);

@@ -29,13 +29,13 @@ def digest(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
-def through(args, data, timeout=120, env=None):
+def through(args, data, timeout=120, env=None, size=SIZE):
     """Data goes through `cat` at the other end and comes back; the status is passed on."""
     with open(data, "rb") as source:
         done = subprocess.run(args("cat; echo oops >&2; exit 7"), stdin=source, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=timeout * SLOW, env=env)
     assert done.returncode == 7, done.stderr[-2000:]
-    assert len(done.stdout) == SIZE
+    assert len(done.stdout) == size
     assert hashlib.sha256(done.stdout).hexdigest() == digest(data)
     assert b"oops" in done.stderr
 
@@ -45,6 +45,44 @@ CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly130
 MACS = ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"]
 PAIRS = [(c, None) for c in CIPHERS[:3]] + [("aes128-ctr", m) for m in MACS] + \
     [(c, MACS[2]) for c in CIPHERS[4:]]
+
+
+# Of the rest of OpenSSH's methods, and its other MACs; with less data.
+NEW_MACS = ["umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
+            "hmac-sha1", "hmac-sha1-etm@openssh.com"]
+NEW_KEX = ["sntrup761x25519-sha512@openssh.com", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512",
+           "diffie-hellman-group18-sha512", "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha1",
+           "diffie-hellman-group-exchange-sha1", "diffie-hellman-group1-sha1"]
+SMALL = 4 * MIB
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small"
+    path.write_bytes(os.urandom(SMALL // 2) + bytes(SMALL // 2))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def server_with_all(module_lab):
+    return module_lab.sshd("RekeyLimit 1M\nKexAlgorithms +" + ",".join(NEW_KEX) + "\n")
+
+
+@pytest.mark.parametrize("mac", NEW_MACS)
+def test_openssh_macs(module_lab, server, small, mac):
+    base = ["ssh", *module_lab.common(server.port), "-c", "aes128-ctr", "-m", mac, "-o", "RekeyLimit=1M", "127.0.0.1"]
+    through(lambda command: [*base, command], small, size=SMALL)
+
+
+@pytest.mark.parametrize("kex", NEW_KEX)
+def test_openssh_methods(module_lab, server_with_all, small, kex):
+    base = ["ssh", *module_lab.common(server_with_all.port), "-o", f"KexAlgorithms={kex}", "-o", "RekeyLimit=2M", "127.0.0.1"]
+    through(lambda command: [*base, command], small, size=SMALL)
+
+
+def test_openssh_compression(module_lab, server, small):
+    base = ["ssh", "-C", *module_lab.common(server.port), "-o", "RekeyLimit=1M", "127.0.0.1"]
+    through(lambda command: [*base, command], small, size=SMALL)
 
 
 @pytest.mark.parametrize("cipher,mac", PAIRS)

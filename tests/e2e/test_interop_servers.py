@@ -15,6 +15,15 @@ MACS = ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com", "hmac
 PAIRS = [(c, None) for c in CIPHERS] + [("aes128-ctr", m) for m in MACS] + [("aes192-ctr", MACS[2]), ("aes256-ctr", MACS[2])]
 
 
+# Of the rest of OpenSSH's methods, and its other MACs; with less data.
+NEW_MACS = ["umac-64@openssh.com", "umac-128@openssh.com", "umac-64-etm@openssh.com", "umac-128-etm@openssh.com",
+            "hmac-sha1", "hmac-sha1-etm@openssh.com"]
+NEW_KEX = ["sntrup761x25519-sha512@openssh.com", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512",
+           "diffie-hellman-group18-sha512", "diffie-hellman-group-exchange-sha256", "diffie-hellman-group14-sha1",
+           "diffie-hellman-group-exchange-sha1", "diffie-hellman-group1-sha1"]
+SMALL = 4 * 1024 * 1024
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "random"
@@ -48,6 +57,42 @@ def test_openssh_exchanges(module_lab, openssh, kex, host):
     for kind in ("ed25519", "ecdsa", "rsa"):
         done = module_lab.ssh(openssh, "echo fine", kind=kind, options=["-o", f"KexAlgorithms={kex}", "-o", f"HostKeyAlgorithms={host}"])
         assert done.returncode == 0 and done.stdout == b"fine\n", done.stderr
+
+
+@pytest.mark.parametrize("mac", NEW_MACS)
+def test_openssh_macs(module_lab, openssh, data, mac):
+    through(module_lab, openssh, data, ["-c", "aes128-ctr", "-m", mac, "-o", "RekeyLimit=1M"], size=SMALL)
+
+
+@pytest.fixture(scope="module")
+def openssh_with_all(module_lab):
+    return module_lab.openssh("RekeyLimit 1M\nKexAlgorithms +" + ",".join(NEW_KEX) + "\n")
+
+
+@pytest.mark.parametrize("kex", NEW_KEX)
+def test_openssh_methods(module_lab, openssh_with_all, data, kex):
+    through(module_lab, openssh_with_all, data, ["-o", f"KexAlgorithms={kex}", "-o", "RekeyLimit=2M"], size=SMALL)
+
+
+def test_openssh_compression(module_lab, openssh, data):
+    through(module_lab, openssh, data, ["-C", "-o", "RekeyLimit=1M"], size=SMALL)
+
+
+@pytest.mark.parametrize("mac", NEW_MACS)
+def test_ourselves_macs(module_lab, data, mac):
+    through(module_lab, module_lab.sshd(f"RekeyLimit 1M\nMACs {mac}\n"), data, ["-c", "aes128-ctr", "-m", mac], size=SMALL)
+
+
+@pytest.mark.parametrize("kex", NEW_KEX + ["sntrup761x25519-sha512", "mlkem768nistp256-sha256"])
+def test_ourselves_methods(module_lab, data, kex):
+    server = module_lab.sshd(f"RekeyLimit 2M\nKexAlgorithms {kex}\n")
+    through(module_lab, server, data, ["-o", f"KexAlgorithms={kex}"], size=SMALL)
+
+
+@pytest.mark.parametrize("server_has", ["yes", "no"])
+def test_ourselves_compression(module_lab, data, server_has):
+    server = module_lab.sshd(f"RekeyLimit 1M\nCompression {server_has}\n")
+    through(module_lab, server, data, ["-C"], size=SMALL)
 
 
 @pytest.mark.parametrize("cipher,mac", PAIRS)
