@@ -208,7 +208,7 @@ bool client_setup(struct client *c, int argc, char **argv) {
     if (answer_at_once(c))
         return false;
     c->exit_code = CLIENT_EXIT_FAILURE;
-    if (!names_are_safe(c) || crypto_init() != OK || !find_user(c) || !load(c) ||
+    if (!names_are_safe(c) || crypto_init_short() != OK || !find_user(c) || !load(c) ||
         !open_log(c))
         return false;
     if (c->flags.mode == FLAGS_DUMP) {

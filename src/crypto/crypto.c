@@ -7,7 +7,6 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
@@ -16,10 +15,11 @@
 
 #include "crypto/fetched.h"
 #include "crypto/pk.h"
+#include "crypto/provider.h"
 #include "crypto/random.h"
 
 static struct fetched state;
-static bool ready;
+static bool looked_up, warm;
 
 #define X(id, name) name,
 static const char *const md_names[] = {FETCHED_MDS(X)};
@@ -74,7 +74,7 @@ static bool fetch_hmac(void) {
 
 static bool fetch_all(void) {
     for (size_t i = 0; i < FETCHED_MD_COUNT; i++) {
-        state.md[i] = EVP_MD_fetch(NULL, md_names[i], NULL);
+        state.md[i] = EVP_MD_fetch(provider_wide(), md_names[i], NULL);
         if (state.md[i] == NULL)
             return false;
     }
@@ -87,13 +87,10 @@ static bool fetch_all(void) {
     return state.poly1305 != NULL && fetch_hmac();
 }
 
-// libcrypto loads its tables of key types at their first use, and its generator opens its
-// source: a sandboxed process may do neither. One key of each kind warms them up.
+// libcrypto loads its tables of key types at their first use: once for all that are
+// forked. One key of each kind warms them up.
 static bool warm_up(void) {
     uint8_t unused[16];
-    if (RAND_bytes(unused, sizeof unused) != 1 ||
-        RAND_priv_bytes(unused, sizeof unused) != 1)
-        return false;
     EVP_PKEY *x = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
     EVP_PKEY *e = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     bool good = x != NULL && e != NULL;
@@ -123,15 +120,25 @@ static bool ml_kem_works(void) {
     return works;
 }
 
-enum err crypto_init(void) {
-    if (ready)
-        return OK;
-    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || !fetch_all())
+static enum err look_up(void) {
+    if (provider_narrow() != OK || !fetch_all())
         return fetched_failed(ERR_CRYPTO);
     state.ml_kem = ml_kem_works();
     state.aes_in_hardware = aes_in_hardware();
+    looked_up = true;
+    return fetched_failed(OK);
+}
+
+enum err crypto_init_short(void) {
+    return looked_up ? OK : look_up();
+}
+
+enum err crypto_init(void) {
+    if (warm)
+        return OK;
+    TRY(crypto_init_short());
     if (!warm_up() || pk_init() != OK)
         return fetched_failed(ERR_CRYPTO);
-    ready = true;
+    warm = true;
     return fetched_failed(OK);
 }

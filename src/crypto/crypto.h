@@ -8,3 +8,7 @@
 // too). Afterwards everything here works in forks and in sandboxes that may open nothing.
 // Loads no configuration file of libcrypto's.
 must_check enum err crypto_init(void);
+
+// The same for a process that forks nothing and is not confined: what is not needed is not
+// warmed up.
+must_check enum err crypto_init_short(void);

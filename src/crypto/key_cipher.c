@@ -4,6 +4,7 @@
 
 #include "base/secret.h"
 #include "crypto/fetched.h"
+#include "crypto/provider.h"
 
 // ChaCha20 here takes two keys, of which only the first is used for data (the second
 // enciphers packet lengths on the wire), the nonce 0, and Poly1305 under the key stream's
@@ -54,6 +55,8 @@ static bool run(EVP_CIPHER_CTX *ctx, struct view in, uint8_t *out) {
 
 static bool start(EVP_CIPHER_CTX *ctx, const struct job *j, const uint8_t *iv) {
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, j->cipher->fetch, NULL);
+    if (cipher == NULL && provider_widen() == OK)
+        cipher = EVP_CIPHER_fetch(NULL, j->cipher->fetch, NULL);
     bool ok = cipher != NULL &&
               EVP_CipherInit_ex2(ctx, cipher, j->material, iv, j->seal, NULL) == 1 &&
               EVP_CIPHER_CTX_set_padding(ctx, 0) == 1;

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "crypto/pk_internal.h"
+#include "crypto/provider.h"
 
 // Room for the numbers of the largest RSA key.
 #define PARTS_ROOM (LIMIT_RSA_MAX / 8 * 6)
@@ -90,6 +91,7 @@ static enum err check_rounds(struct view text) {
 enum err pk_from_pem(struct pk **out, struct view text, struct view passphrase) {
     if (text.n > LIMIT_KEY_FILE)
         return ERR_LIMIT;
+    TRY(provider_widen());
     TRY(check_rounds(text));
     BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
     if (bio == NULL)
@@ -144,6 +146,7 @@ enum err pk_to_pem(const struct pk *k, enum pk_pem form, struct view passphrase,
         return ERR_KEY;
     if (passphrase.n > INT16_MAX)
         return ERR_LIMIT;
+    TRY(provider_widen());
     BIO *bio = BIO_new(BIO_s_secmem());
     if (bio == NULL)
         return ERR_MEMORY;

@@ -100,8 +100,6 @@ static void write_syslog(void *arg, enum log_level level, const char *line) {
 
 static void fill(struct log_sink *sink, struct log *log, const char *program, int fd,
                  enum log_level level) {
-    // Now, for a confined process cannot read the time zone any more.
-    tzset();
     *sink = (struct log_sink){.fd = fd};
     snprintf(sink->program, sizeof sink->program, "%s", program);
     *log = (struct log){.level = level, .write = write_line, .sink = sink};
@@ -120,6 +118,7 @@ enum err log_sink_file(struct log_sink *sink, struct log *log, const char *progr
         log->write = NULL;
         return fault_errno(f, "log file %s", path);
     }
+    tzset();
     sink->owned = sink->with_time = sink->with_pid = true;
     return OK;
 }
@@ -132,6 +131,7 @@ void log_sink_fd(struct log_sink *sink, struct log *log, const char *program, in
 void log_sink_syslog(struct log_sink *sink, struct log *log, const char *program,
                      int facility, enum log_level level) {
     fill(sink, log, program, connect_syslog(), level);
+    tzset();  // now, for a confined process cannot read the time zone any more
     sink->facility = facility;
     sink->syslog = sink->owned = true;
     log->write = write_syslog;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "crypto/crypto.h"
+#include "crypto/provider.h"
 #include "crypto/pq/mlkem768.h"
 #include "crypto/pq/mlkem_poly.h"
 
@@ -138,7 +139,7 @@ static void ntt_and_back_is_identity(void **state) {
 }
 
 int main(void) {
-    if (crypto_init() != OK)
+    if (crypto_init() != OK || provider_widen() != OK)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compression_rounds_as_specified),
