@@ -1,13 +1,13 @@
-// Other forms of public keys: RFC 4716, PKCS#8 and PEM out (-e), RFC 4716 in (-i).
+// Other forms of public keys, out (-e) and in (-i): RFC 4716, PKCS#8 and PEM.
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/limits.h"
 #include "base/text.h"
-#include "io/file.h"
 #include "io/hostname.h"
 #include "key/base64.h"
+#include "key/public_pem.h"
 #include "tools/keygen.h"
 
 #define RFC4716_BEGIN "---- BEGIN SSH2 PUBLIC KEY ----"
@@ -100,13 +100,16 @@ int keygen_import(struct keygen *k) {
     struct fault f = {0};
     struct key *key;
     buf_init(&line, LIMIT_KEY_FILE);
-    if (k->format != NULL && strcasecmp(k->format, "RFC4716") != 0)
-        return keygen_fail("-i reads the format RFC4716 only, not \"%s\"", k->format);
+    bool pem = k->format != NULL &&
+               (strcasecmp(k->format, "PKCS8") == 0 || strcasecmp(k->format, "PEM") == 0);
+    if (k->format != NULL && !pem && strcasecmp(k->format, "RFC4716") != 0)
+        return keygen_fail("Unsupported conversion format \"%s\"", k->format);
     if (!keygen_ask_file(k, "Enter file in which the key is", "id_ed25519"))
         return KEYGEN_FAILED;
-    enum err e = file_read(k->file, 0, LIMIT_KEY_FILE, &text, &f);
-    if (e == OK)
-        e = parse_rfc4716(buf_view(&text), &key, &f);
+    if (!keygen_read_file(k->file, LIMIT_KEY_FILE, &text))
+        return KEYGEN_FAILED;
+    enum err e = pem ? public_pem_parse(&key, buf_view(&text), &f)
+                     : parse_rfc4716(buf_view(&text), &key, &f);
     if (e != OK)
         return keygen_fail("%s: %s", k->file, fault_text(&f));
     e = key_public_text(key, &line);

@@ -307,3 +307,28 @@ def test_output_that_can_not_be_written_is_an_error(tmp_path):
         p = subprocess.run([OURS, "-l", "-f", str(path)], stdout=full, stderr=subprocess.PIPE, text=True,
                            timeout=60)
     assert p.returncode == 255 and "can not be written" in p.stderr
+
+
+@pytest.mark.parametrize("form", ["PEM", "PKCS8"])
+@pytest.mark.parametrize("kind,bits", TYPES, ids=IDS)
+def test_public_pem_forms_both_ways(tmp_path, theirs, form, kind, bits):
+    if (form == "PEM" and kind != "rsa") or kind == "ed25519":
+        pytest.skip("there is no such form")
+    path = tmp_path / "k"
+    make(theirs, path, kind, bits)
+    with open(f"{path}.pub") as f:
+        public = f.read().split()[:2]
+    for maker in (OURS, theirs):
+        (tmp_path / "pem").write_text(run(maker, "-e", "-m", form, "-f", f"{path}.pub").stdout)
+        for reader in (OURS, theirs):
+            assert run(reader, "-i", "-m", form, "-f", str(tmp_path / "pem")).stdout.split() == public
+
+
+def test_ed25519_from_pkcs8(tmp_path):
+    path = tmp_path / "k"
+    make(OURS, path)
+    (tmp_path / "pem").write_text(run(OURS, "-e", "-m", "PKCS8", "-f", f"{path}.pub").stdout)
+    with open(f"{path}.pub") as f:
+        assert run(OURS, "-i", "-m", "PKCS8", "-f", str(tmp_path / "pem")).stdout.split() == f.read().split()[:2]
+    p = run(OURS, "-i", "-m", "PKCS8", "-f", f"{path}.pub", ok=False)
+    assert p.returncode == 255 and "no public key in PEM" in p.stderr
