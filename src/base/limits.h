@@ -48,8 +48,16 @@
 // Windows: opened at the first, grown up to the second while the reader keeps up.
 #define LIMIT_WINDOW_START (2u * 1024u * 1024u)
 #define LIMIT_WINDOW_MAX (64u * 1024u * 1024u)
+// With other peers: OpenSSH buffers as much of its input as our window takes, in a buffer that it
+// copies whole for every few bytes of growth; at 64 MiB that costs it 10 s of CPU for each GB.
+#define LIMIT_WINDOW_MAX_STOCK (8u * 1024u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024
+// Listeners of one connection (forwarded ports and paths, X11 displays, the agent), and
+// helpers that look names up at a time: each is a descriptor or process that a peer gets
+// for one small message. Further look-ups wait.
+#define LIMIT_LISTENERS 128
+#define LIMIT_LOOKUPS 16
 // Requests of one channel, and global ones, that wait for an answer: a peer that asks
 // faster than it is answered would make us remember without end.
 #define LIMIT_REQUESTS_PENDING 1024

@@ -78,11 +78,13 @@ static const struct request_type types[] = {
     ROW(OPEN, "forwarded-streamlocal@openssh.com", BY_S, open_forwarded_streamlocal,
         open_forwarded_streamlocal),
     ROW(OPEN, "auth-agent@openssh.com", BY_S, request_empty, empty),
+    ROW(OPEN, "agent-connect", BY_S, request_empty, empty),  // RFC 9987
 
     ROW(CHANNEL, "pty-req", BY_C, request_pty, pty),
     ROW(CHANNEL, "window-change", BY_C, request_window_change, window_change),
     ROW(CHANNEL, "x11-req", BY_C, request_x11, x11),
     ROW(CHANNEL, "auth-agent-req@openssh.com", BY_C, request_empty, empty),
+    ROW(CHANNEL, "agent-req", BY_C, request_empty, empty),  // RFC 9987
     ROW(CHANNEL, "env", BY_C, request_env, env),
     ROW(CHANNEL, "shell", BY_C, request_empty, empty),
     ROW(CHANNEL, "exec", BY_C, request_exec, exec),

@@ -171,19 +171,31 @@ enum err unix_listen(const char *path, int type, mode_t mode, bool replace, int 
     return OK;
 }
 
-enum err unix_connect(const char *path, int type, int *out, struct fault *f) {
+static enum err connect_path(const char *path, int type, int flags, int *out,
+                             struct fault *f) {
     struct sockaddr_un un;
     *out = -1;
     TRY(fill_address(&un, path, f));
-    scoped_fd fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    scoped_fd fd = socket(AF_UNIX, type | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         return fault_errno(f, "socket");
-    if (connect(fd, (struct sockaddr *)&un, sizeof un) != 0)
+    if (connect(fd, (struct sockaddr *)&un, sizeof un) != 0) {
+        if (errno == EAGAIN)  // its backlog is full
+            return ERR_TIMEOUT;
         return fault_errno(f, "connect to %s", path);
+    }
     TRY(fd_set_nonblock(fd, true));
     *out = fd;
     fd = -1;
     return OK;
+}
+
+enum err unix_connect(const char *path, int type, int *out, struct fault *f) {
+    return connect_path(path, type, 0, out, f);
+}
+
+enum err unix_connect_now(const char *path, int type, int *out, struct fault *f) {
+    return connect_path(path, type, SOCK_NONBLOCK, out, f);
 }
 
 enum err unix_accept(int listener, int *fd) {

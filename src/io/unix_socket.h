@@ -52,5 +52,8 @@ must_check enum err unix_listen(const char *path, int type, mode_t mode, bool re
                                 int *fd, struct fault *f);
 // Non-blocking afterwards. Waits only if the backlog is full.
 must_check enum err unix_connect(const char *path, int type, int *fd, struct fault *f);
+// The same without waiting: ERR_TIMEOUT if it would have to.
+must_check enum err unix_connect_now(const char *path, int type, int *fd,
+                                     struct fault *f);
 // OK with *fd = -1: nobody there.
 must_check enum err unix_accept(int listener, int *fd);

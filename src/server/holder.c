@@ -11,6 +11,8 @@
 #include "io/fd.h"
 #include "io/privilege.h"
 #include "io/sandbox.h"
+#include "server/forward.h"
+#include "server/holder_status.h"
 #include "server/settings.h"
 #include "server/template.h"
 #include "wire/messages.h"
@@ -24,13 +26,6 @@ void holder_end(struct holder *h, uint32_t reason, const char *text) {
         return;
     h->ending = true;
     seam_end(&h->seam, reason, text);
-}
-
-void holder_status(struct holder *h, const char *tty) {
-    struct ipc_status status = {session_count(h), view_text(tty)};
-    bool sent;
-    enum err e = ipc_try_send(h->start->keeper, IPC_STATUS, &status, -1, &sent);
-    (void)e;  // who is on is told again with the next change
 }
 
 static void connection_failed(struct holder *h, enum err e) {
@@ -61,43 +56,40 @@ static void flush_control(struct holder *h) {
 
 // ---- in ----
 
-static void opened(struct holder *h, const struct connection_event *event) {
-    struct connection *c = h->connection;
-    const struct request_type *type =
-        request_find(REQUEST_OPEN, REQUEST_BY_CLIENT, event->name);
-    bool session = view_is(event->name, "session");
-    enum err e = OK;
-    if (session && !h->no_more_sessions && session_count(h) < h->config.max_sessions)
-        session_open(h, event->channel);
-    else if (session)
-        e = connection_refuse(c, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED,
-                              "open failed: no more sessions");
-    else if (type != NULL)
-        e = connection_refuse(c, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED,
-                              "open failed: not allowed here");
-    else
-        e = connection_refuse(c, event->channel, OPEN_UNKNOWN_CHANNEL_TYPE,
-                              "unknown channel type");
-    if (e != OK)
-        connection_failed(h, e);
+static const char *refused(const struct holder *h, const struct connection_event *e,
+                           enum open_failure *reason) {
+    *reason = OPEN_ADMINISTRATIVELY_PROHIBITED;
+    if (e->type == NULL) {
+        *reason = OPEN_UNKNOWN_CHANNEL_TYPE;
+        return "unknown channel type";
+    }
+    if (view_is(e->name, "session"))
+        return h->no_more_sessions || session_count(h) >= h->config.max_sessions
+                   ? "open failed: no more sessions"
+                   : NULL;
+    return view_is(e->name, "tun@openssh.com") ? "open failed: not allowed here" : NULL;
 }
 
-static void global_request(struct holder *h, const struct connection_event *event) {
-    enum err e = OK;
-    bool known = view_is(event->name, "no-more-sessions@openssh.com");
-    if (known)
-        h->no_more_sessions = true;
-    if (event->want_reply)
-        e = connection_global_reply(h->connection, known, view_of(NULL, 0));
-    if (e != OK)
-        connection_failed(h, e);
+static void opened(struct holder *h, const struct connection_event *event) {
+    enum open_failure reason;
+    const char *why = refused(h, event, &reason);
+    if (why != NULL) {
+        enum err e = connection_refuse(h->connection, event->channel, reason, why);
+        if (e != OK)
+            connection_failed(h, e);
+    } else if (view_is(event->name, "session")) {
+        session_open(h, event->channel);
+    } else {
+        forward_open(h, event);
+    }
 }
 
 static void channel_request(struct holder *h, const struct connection_event *event) {
-    struct session *s = event->user;
+    struct carrier *c = event->user;
     uint32_t channel = event->channel;
     bool want_reply = event->want_reply;
-    bool done = s != NULL && session_request(s, event->name, event->fields);
+    bool done = c != NULL && c->ops->request != NULL &&
+                c->ops->request(c, event->name, event->fields);
     enum err e = want_reply ? connection_reply(h->connection, channel, done) : OK;
     if (e != OK)
         connection_failed(h, e);
@@ -112,24 +104,29 @@ static void stray_data(struct holder *h, const struct connection_event *event) {
 }
 
 static void take_event(struct holder *h, const struct connection_event *event) {
-    struct session *s = event->user;
+    struct carrier *c = event->user;
     switch (event->kind) {
     case CONNECTION_OPEN:
         opened(h, event);
         break;
+    case CONNECTION_OPENED:
+    case CONNECTION_OPEN_REFUSED:
+        if (c != NULL && c->ops->opened != NULL)
+            c->ops->opened(c, event->kind == CONNECTION_OPENED);
+        break;
     case CONNECTION_DATA:
-        if (s != NULL && event->extended == 0)
-            session_input(s, event->data);
+        if (c != NULL && event->extended == 0)
+            carrier_input(c, event->data);
         else
             stray_data(h, event);
         break;
     case CONNECTION_EOF:
-        if (s != NULL)
-            session_input_eof(s);
+        if (c != NULL)
+            carrier_input_eof(c);
         break;
     case CONNECTION_PEER_CLOSE:
-        if (s != NULL)
-            session_hang_up(s);
+        if (c != NULL)
+            c->ops->hang_up(c);
         else if (connection_close(h->connection, event->channel) != OK)
             h->ending = true;
         break;
@@ -173,14 +170,17 @@ static void take_hello(struct holder *h, struct view ident) {
         .max_channels = LIMIT_CHANNELS,
         .max_packet = packet,
         .max_packet_out = packet,
+        .window_max = bowline ? LIMIT_WINDOW_MAX : LIMIT_WINDOW_MAX_STOCK,
     };
     if (connection_new(&h->connection, &config) != OK)
         h->ending = true;
+    else
+        global_announce_keys(h);
 }
 
 // May the peer be read? Not while our answers to it do not go out.
 static bool may_take(const struct holder *h) {
-    return !h->ending && !h->blocked &&
+    return !h->ending && !h->blocked && !h->proving &&
            (h->connection == NULL || connection_in_ready(h->connection));
 }
 
@@ -239,14 +239,19 @@ static void on_keeper(void *arg, uint32_t ready) {
                           (struct span){bytes, sizeof bytes}, &m, &got, &fault);
     if (e != OK) {  // the session goes on without it
         loop_unwatch(&h->loop, &h->keeper_watch);
+        global_proved(h, view_of(NULL, 0));
         return;
     }
     if (!got)
         return;
     fd_close(&m.fd);
-    if (m.row->number == IPC_TELL)
+    if (m.row->number == IPC_TELL && m.body.tell.action == TELL_STATUS)
+        holder_status_tell(h);
+    else if (m.row->number == IPC_TELL)
         holder_end(h, DISCONNECT_BY_APPLICATION,
                    text_clean(text, sizeof text, m.body.tell.text));
+    else if (m.row->number == IPC_PROVED)
+        global_proved(h, m.body.proved.signatures);
 }
 
 // ---- time ----
@@ -278,7 +283,8 @@ static uint64_t next_deadline(const struct holder *h) {
     uint64_t d = interval > 0 ? since + interval : CLOCK_NEVER;
     if (!h->idle_done && h->busy_at + IDLE_MS < d)
         d = h->busy_at + IDLE_MS;
-    return d;
+    uint64_t timeout = holder_timeout_deadline(h);
+    return timeout < d ? timeout : d;
 }
 
 static void check_idle(struct holder *h) {
@@ -296,14 +302,23 @@ static void check_idle(struct holder *h) {
 
 // ---- the loop ----
 
+static void update(struct holder *h) {
+    for (struct session *s = h->sessions; s != NULL; s = s->next)
+        for (size_t i = 0; i < STREAM_COUNT; i++)
+            stream_update(&s->streams[i]);
+    forwards_update(h);
+}
+
 static void turn(struct holder *h) {
     h->now = clock_ms();
     bool more = pull_seam(h);
     if (h->connection != NULL && !h->ending) {
         check_alive(h);
         pull_events(h);
-        streams_update(h);
+        holder_check_timeouts(h);
+        update(h);
         session_sweep(h);
+        forwards_sweep(h);
         flush_control(h);
         pull_events(h);
     }
@@ -360,10 +375,8 @@ static bool become_user(struct holder *h, struct fault *fault) {
     struct reader r = reader_of(v->groups);
     while (reader_left(&r) > 0 && to.groups_n < ACCOUNT_GROUPS_MAX)
         groups[to.groups_n++] = read_u32(&r);
-    if (h->config.chroot_directory != NULL) {
-        fault_set(fault, ERR_UNSUPPORTED, 0, "ChrootDirectory is not there yet");
+    if (holder_chroot(h, fault) != OK)
         return false;
-    }
     if (h->start->as_root && privilege_drop(&to, fault) != OK)
         return false;
     if (!h->start->as_root && getuid() != v->uid) {
@@ -372,6 +385,23 @@ static bool become_user(struct holder *h, struct fault *fault) {
     }
     sandbox_undumpable();
     return true;
+}
+
+// Strings of a message as a list that outlives it.
+static void list_of(struct view strings, struct conf_list *out) {
+    struct reader r = reader_of(strings);
+    size_t n = 0;
+    *out = (struct conf_list){0};
+    for (struct reader count = r; reader_left(&count) > 0; n++)
+        read_string(&count);
+    if (n == 0)
+        return;
+    out->v = calloc(n, sizeof out->v[0]);
+    while (out->v != NULL && reader_left(&r) > 0) {
+        struct view v = read_string(&r);
+        char *text = strndup((const char *)v.p, v.n);
+        out->v[out->n++] = text != NULL ? text : "none";
+    }
 }
 
 static char *text_of(struct view v) {
@@ -390,6 +420,8 @@ static bool set_up(struct holder *h, struct fault *fault) {
         h->forced_command = h->config.force_command;
     else if (v->has_command)
         h->forced_command = text_of(v->command);
+    list_of(v->permit_open, &h->key_open);
+    list_of(v->permit_listen, &h->key_listen);
     process_title("sshd: %s", h->user);
     buf_init(&h->unsent, LIMIT_PACKET);
     return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
@@ -410,10 +442,13 @@ _Noreturn void holder_run(const struct holder_start *start) {
         log_error(&h.log, "no session: %s", fault_text(&fault));
         _exit(1);
     }
-    h.now = h.heard_at = h.busy_at = clock_ms();
+    h.now = h.heard_at = h.busy_at = h.unused_at = h.used_at = clock_ms();
     while (!h.ending)
         turn(&h);
     for (struct session *s = h.sessions; s != NULL; s = s->next)
         session_hang_up(s);
+    forwards_end(&h);
+    listeners_end(&h);
+    agent_end(&h);
     _exit(0);
 }

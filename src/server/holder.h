@@ -18,23 +18,50 @@ struct holder_start {
     const struct ipc_verdict *verdict;
     const char *peer, *local;
     uint16_t peer_port, local_port;
-    bool as_root;  // the keeper is root: become the user
+    struct view host_keys;  // public blobs, strings
+    bool as_root;           // the keeper is root: become the user
 };
 
 _Noreturn void holder_run(const struct holder_start *start);
 
 // ---- inside the holder ----
 
-struct session;
+struct carrier;
 
-// One direction of output of a session's program: stdout, stderr, or the terminal.
+// One direction of output towards the peer: stdout, stderr, the terminal, or a socket.
 struct stream {
-    struct session *session;
+    struct carrier *carrier;
     struct loop_watch watch;
     int fd;             // -1: none, or at its end
     uint32_t extended;  // 0, or SSH_EXTENDED_DATA_STDERR
     bool bulk;          // goes by the ring
     uint8_t small_reads;
+};
+
+// What becomes of a channel's events. `request` may be NULL: none is known.
+struct carrier_ops {
+    bool (*request)(struct carrier *c, struct view name, struct view fields);
+    void (*opened)(struct carrier *c, bool confirmed);  // a channel that we opened
+    void (*output_ended)(struct carrier *c);            // one of its streams
+    void (*input_ended)(struct carrier *c);  // the peer's EOF, behind all that it sent
+    void (*hang_up)(struct carrier *c);      // the channel ends, also by the peer
+};
+
+// A channel as the holder sees it: what sessions and forwarded sockets have in common;
+// their first member.
+struct carrier {
+    const struct carrier_ops *ops;
+    struct holder *holder;
+    uint32_t channel;
+    bool open;         // false: not yet, or not any more, a channel that takes data
+    bool input_ready;  // else the window holds what comes
+    bool input_eof;
+    bool at_end;            // what cannot be read at once is not waited for
+    int input;              // for what the peer sends; -1: none
+    struct stream *duplex;  // its descriptor takes the input instead; or NULL
+    struct loop_watch input_watch;
+    struct buf waiting;         // for the input, bounded by the window
+    uint64_t used_at, timeout;  // ChannelTimeout: ms, 0 none
 };
 
 enum {
@@ -43,13 +70,32 @@ enum {
     STREAM_COUNT
 };
 
+// A program's own ends of its pipes, and ours.
+struct program_ends {
+    int in, out, err;
+    int our_in, our_out, our_err;
+};
+
+// A program that waits for what runs before it (~/.ssh/rc, xauth).
+struct program_launch {
+    struct env env;
+    struct program_ends ends;
+    char *command;  // owned; NULL: a login shell
+    struct loop_child before;
+};
+
+struct session_x11 {
+    struct forward_listener *listener;  // NULL: none
+    bool single;
+    uint32_t screen, display;
+    char protocol[64], cookie[256];
+};
+
 struct session {
+    struct carrier c;
     struct session *next;
-    struct holder *holder;
-    uint32_t channel;
-    bool channel_open;  // false: the peer is gone, only the program is waited for
-    bool started, exited, eof_sent, input_eof, dropped;
-    bool with_pty;
+    bool started, exited, eof_sent, dropped;
+    bool with_pty, subsystem;
     struct pty pty;
     char term[64];
     struct env accepted;  // by AcceptEnv
@@ -57,9 +103,8 @@ struct session {
     struct loop_child exit;
     int status;
     struct stream streams[STREAM_COUNT];
-    int input;  // the pipe to stdin; -1: none (a terminal is streams[STREAM_OUT].fd)
-    struct loop_watch input_watch;
-    struct buf waiting;  // for stdin, bounded by the window
+    struct program_launch *launch;  // NULL: started, or nothing asked for
+    struct session_x11 x11;
 };
 
 struct holder {
@@ -75,8 +120,16 @@ struct holder {
     struct seam seam;
     struct connection *connection;
     bool no_more_sessions, blocked, ring_wait, ending;
+    bool proving;  // the keeper signs for the peer's oldest global request
     struct session *sessions;
-    struct buf unsent;  // one message that the seam had no room for
+    struct forward *forwards;
+    struct forward_listener *listeners;
+    size_t lookups;                         // helpers that run
+    struct conf_list key_open, key_listen;  // permitopen=, permitlisten=; empty: any
+    char *agent_folder;                     // NULL: no agent is forwarded
+    char agent_path[108];
+    uint64_t unused_at, used_at;  // no channel since; data last went
+    struct buf unsent;            // one message that the seam had no room for
     uint64_t now, heard_at, probe_at, busy_at;
     bool idle_done;
     uint32_t probes;  // unanswered
@@ -86,16 +139,32 @@ struct holder {
 void holder_end(struct holder *h, uint32_t reason, const char *text);
 void holder_status(struct holder *h, const char *tty);
 
+// holder_input.c: what the peer sends on a channel
+void carrier_init(struct carrier *c, struct holder *h, uint32_t channel,
+                  const struct carrier_ops *ops);
+void carrier_drop(struct carrier *c);  // closes and frees what is in it, not the channel
+void carrier_input(struct carrier *c, struct view data);
+void carrier_input_eof(struct carrier *c);
+void carrier_flush_input(struct carrier *c);
+void carrier_close_input(struct carrier *c);
+must_check bool carrier_watch_input(struct carrier *c, int fd);
+void carrier_eof(struct carrier *c);    // our EOF
+void carrier_close(struct carrier *c);  // ours; the peer's is waited for by nobody
+
+// holder_timeout.c: ChannelTimeout, UnusedConnectionTimeout
+void carrier_set_timeout(struct carrier *c, const char *type);
+void carrier_used(struct carrier *c);
+void holder_check_timeouts(struct holder *h);
+uint64_t holder_timeout_deadline(const struct holder *h);
+
+// holder_chroot.c: ChrootDirectory, as root. ERR_REFUSED: somebody else could change it.
+must_check enum err holder_chroot(struct holder *h, struct fault *fault);
+
 // holder_session.c: one "session" channel (RFC 4254 s.6)
 void session_open(struct holder *h, uint32_t channel);
-// One request; true: success.
-bool session_request(struct session *s, struct view name, struct view fields);
-void session_input(struct session *s, struct view data);
-void session_input_eof(struct session *s);
-void session_flush_input(struct session *s);
-void session_hang_up(struct session *s);  // the peer closed the channel
 // Ends the channel once the program has ended and its output is sent.
 void session_try_end(struct session *s);
+void session_hang_up(struct session *s);
 // Those that are open, or whose program runs on although the peer has closed:
 // MaxSessions.
 uint32_t session_count(const struct holder *h);
@@ -109,6 +178,14 @@ enum program_kind {
     PROGRAM_SUBSYSTEM
 };
 bool session_start(struct session *s, enum program_kind kind, struct view command);
+void program_ends_close(struct program_ends *e);
+// Starts what waits in s->launch, and drops that.
+void session_launch(struct session *s);
+void session_launch_drop(struct session *s);
+
+// holder_rc.c: ~/.ssh/rc, /etc/ssh/sshrc, xauth. True: one runs, and session_launch()
+// follows.
+bool session_prelude(struct session *s);
 
 // holder_stream.c: program's output to the peer
 void stream_open(struct stream *t, int fd);
@@ -116,8 +193,8 @@ void stream_close(struct stream *t);
 // Reads while there is something and the peer has room: to be called after the program's
 // end.
 void stream_drain(struct stream *t);
-// What each stream and stdin wait for now; before each wait of the loop.
-void streams_update(struct holder *h);
+// What the stream and the input wait for now; before each wait of the loop.
+void stream_update(struct stream *t);
 bool holder_send_unsent(struct holder *h);
 
 // holder_environment.c: pure
@@ -130,6 +207,9 @@ struct program_facts {
     uint16_t peer_port, local_port;
     const struct env *accepted;
     struct view key_environment;  // strings NAME=value, where permitted
+    const char *user_names;       // PermitUserEnvironment's patterns; NULL: all
+    const char *display;          // X11; NULL: none
+    const char *agent_socket;     // NULL: none
     const struct conf_list *set_env;
 };
 must_check enum err program_environment(struct env *e, const struct program_facts *f);

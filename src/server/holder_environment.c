@@ -17,6 +17,29 @@ static enum err set_pair(struct env *e, struct view pair) {
     return env_set_view(e, view_of(pair.p, n), view_of(equals + 1, pair.n - n - 1));
 }
 
+// One of the user's own, if PermitUserEnvironment has its name.
+static enum err set_user_pair(struct env *e, struct view pair, const char *names) {
+    char name[256];
+    const uint8_t *equals = memchr(pair.p, '=', pair.n);
+    if (names != NULL &&
+        (equals == NULL ||
+         !text_copy(name, sizeof name, view_of(pair.p, (size_t)(equals - pair.p))) ||
+         text_match_list(names, name, false) != 1))
+        return OK;
+    return set_pair(e, pair);
+}
+
+static enum err set_user_lines(struct env *e, const struct program_facts *f) {
+    scoped_env lines;
+    env_init(&lines);
+    if (f->user_text == NULL)
+        return OK;
+    TRY(env_read_lines(&lines, f->user_text));
+    for (size_t i = 0; i < lines.n; i++)
+        TRY(set_user_pair(e, view_text(lines.list[i]), f->user_names));
+    return OK;
+}
+
 static enum err copy_accepted(struct env *e, const struct env *accepted) {
     for (size_t i = 0; accepted != NULL && i < accepted->n; i++)
         TRY(set_pair(e, view_text(accepted->list[i])));
@@ -49,6 +72,10 @@ static enum err set_connection(struct env *e, const struct program_facts *f) {
         TRY(env_set(e, "SSH_TTY", f->tty));
     if (f->term != NULL && f->term[0] != '\0')
         TRY(env_set(e, "TERM", f->term));
+    if (f->display != NULL)
+        TRY(env_set(e, "DISPLAY", f->display));
+    if (f->agent_socket != NULL)
+        TRY(env_set(e, "SSH_AUTH_SOCK", f->agent_socket));
     if (f->original_command != NULL)
         TRY(env_set(e, "SSH_ORIGINAL_COMMAND", f->original_command));
     return OK;
@@ -63,9 +90,8 @@ enum err program_environment(struct env *e, const struct program_facts *f) {
     TRY(set_account(e, f));
     struct reader r = reader_of(f->key_environment);
     while (reader_left(&r) > 0)
-        TRY(set_pair(e, read_string(&r)));
-    if (f->user_text != NULL)
-        TRY(env_read_lines(e, f->user_text));
+        TRY(set_user_pair(e, read_string(&r), f->user_names));
+    TRY(set_user_lines(e, f));
     TRY(set_connection(e, f));
     for (size_t i = 0; f->set_env != NULL && i < f->set_env->n; i++)
         TRY(set_pair(e, view_text(f->set_env->v[i])));

@@ -8,22 +8,20 @@
 #include "base/text.h"
 #include "io/fd.h"
 #include "io/file.h"
-#include "server/holder.h"
+#include "server/forward.h"
+#include "server/holder_status.h"
 
 #define ENVIRONMENT_FILE_MAX 65536u
 #define MOTD_MAX 65536u
 #define COMMAND_MAX (LIMIT_PACKET)
-
-static void on_input_ready(void *arg, uint32_t ready) {
-    (void)ready;
-    session_flush_input(arg);
-}
+#define NO_PROGRAM (255 << 8)  // the status of one that could not be started
 
 static void program_ended(void *arg, int status) {
     struct session *s = arg;
     s->exited = true;
     s->status = status;
     fd_close(&s->process.pidfd);
+    s->c.at_end = s->with_pty;
     if (s->with_pty && s->streams[STREAM_OUT].fd >= 0)
         stream_drain(&s->streams[STREAM_OUT]);
     session_try_end(s);
@@ -47,9 +45,10 @@ static const char *user_text(const struct holder *h, struct buf *text) {
 
 static enum err make_environment(struct session *s, const char *original,
                                  struct env *env) {
-    struct holder *h = s->holder;
+    struct holder *h = s->c.holder;
     const struct ipc_verdict *v = h->start->verdict;
     struct buf system = {0}, user = {0};
+    char display[160];
     struct program_facts f = {
         .user = h->user,
         .home = h->home,
@@ -66,6 +65,9 @@ static enum err make_environment(struct session *s, const char *original,
         .user_text = user_text(h, &user),
         .uid = v->uid,
         .accepted = &s->accepted,
+        .display = x11_display(s, display, sizeof display),
+        .agent_socket = h->agent_path[0] != '\0' ? h->agent_path : NULL,
+        .user_names = h->config.permit_user_environment_names,
         .set_env = &h->config.set_env,
     };
     if (h->config.permit_user_environment)
@@ -81,8 +83,8 @@ static enum err make_environment(struct session *s, const char *original,
 static void say_motd(struct session *s) {
     char path[4096];
     struct buf text = {0};
-    snprintf(path, sizeof path, "%s/.hushlogin", s->holder->home);
-    if (!s->holder->config.print_motd || file_exists(path) ||
+    snprintf(path, sizeof path, "%s/.hushlogin", s->c.holder->home);
+    if (!s->c.holder->config.print_motd || file_exists(path) ||
         file_read("/etc/motd", 0, MOTD_MAX, &text, NULL) != OK)
         return;
     (void)!write(s->pty.slave, text.p + text.start, buf_len(&text));
@@ -91,12 +93,7 @@ static void say_motd(struct session *s) {
 
 // ---- descriptors ----
 
-struct ends {
-    int in, out, err;  // the program's
-    int our_in, our_out, our_err;
-};
-
-static void close_ends(struct ends *e) {
+void program_ends_close(struct program_ends *e) {
     int *all[] = {&e->in, &e->out, &e->err, &e->our_in, &e->our_out, &e->our_err};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         fd_close(all[i]);
@@ -111,66 +108,82 @@ static bool open_pipe(int *read_end, int *write_end, int *ours) {
     return fd_set_nonblock(*ours, true) == OK;
 }
 
-static bool open_pipes(struct ends *e) {
-    *e = (struct ends){-1, -1, -1, -1, -1, -1};
+static bool open_pipes(struct program_ends *e) {
     if (open_pipe(&e->in, &e->our_in, &e->our_in) &&
         open_pipe(&e->our_out, &e->out, &e->our_out) &&
         open_pipe(&e->our_err, &e->err, &e->our_err))
         return true;
-    close_ends(e);
+    program_ends_close(e);
     return false;
 }
 
-static void adopt_pipes(struct session *s, struct ends *e) {
-    stream_open(&s->streams[STREAM_OUT], e->our_out);
-    stream_open(&s->streams[STREAM_ERR], e->our_err);
-    s->input = e->our_in;
-    e->our_in = e->our_out = e->our_err = -1;
-    if (loop_watch(&s->holder->loop, &s->input_watch, s->input, 0, on_input_ready, s) !=
-        OK)
-        fd_close(&s->input);
+// Our ends of the pipes or terminal, before anything runs on the others.
+static bool adopt(struct session *s, struct program_ends *e) {
+    if (s->with_pty) {
+        stream_open(&s->streams[STREAM_OUT], s->pty.master);
+        s->pty.master = -1;
+        s->c.duplex = &s->streams[STREAM_OUT];
+    } else {
+        if (!open_pipes(e))
+            return false;
+        stream_open(&s->streams[STREAM_OUT], e->our_out);
+        stream_open(&s->streams[STREAM_ERR], e->our_err);
+        int in = e->our_in;
+        e->our_in = e->our_out = e->our_err = -1;
+        if (!carrier_watch_input(&s->c, in))
+            return false;
+    }
+    s->c.input_ready = true;
+    return true;
 }
 
-static void adopt_terminal(struct session *s) {
-    stream_open(&s->streams[STREAM_OUT], s->pty.master);
-    s->pty.master = -1;
-    fd_close(&s->pty.slave);  // so that the last program's end shows
-}
-
-static bool spawn(struct session *s, const struct program_argv *argv,
-                  const struct env *env) {
-    struct holder *h = s->holder;
+static bool spawn(struct session *s) {
+    struct holder *h = s->c.holder;
+    struct program_launch *l = s->launch;
     struct fault fault = {0};
-    struct ends ends = {-1, -1, -1, -1, -1, -1};
-    if (!s->with_pty && !open_pipes(&ends))
-        return false;
+    struct program_argv argv;
+    program_argv(&argv, h->shell, l->command);
     struct process_spec spec = {
         .path = h->shell,
-        .argv = argv->v,
-        .envp = env->list,
+        .argv = argv.v,
+        .envp = l->env.list,
         .cwd = h->home,
         .cwd_fallback = "/",
-        .fd_in = s->with_pty ? s->pty.slave : ends.in,
-        .fd_out = s->with_pty ? s->pty.slave : ends.out,
-        .fd_err = s->with_pty ? s->pty.slave : ends.err,
+        .fd_in = s->with_pty ? s->pty.slave : l->ends.in,
+        .fd_out = s->with_pty ? s->pty.slave : l->ends.out,
+        .fd_err = s->with_pty ? s->pty.slave : l->ends.err,
         .tty = s->with_pty ? s->pty.slave : -1,
         .new_session = true,
         .keep_nice_fds = true,
     };
     if (process_spawn(&spec, &s->process, &fault) != OK) {
         log_error(&h->log, "%s for %s", fault_text(&fault), h->user);
-        close_ends(&ends);
         return false;
     }
-    s->started = true;
-    if (s->with_pty)
-        adopt_terminal(s);
-    else
-        adopt_pipes(s, &ends);
-    close_ends(&ends);
     int pidfd = s->process.pidfd;
     s->process.pidfd = -1;
     return loop_child(&h->loop, &s->exit, s->process.pid, pidfd, program_ended, s) == OK;
+}
+
+void session_launch_drop(struct session *s) {
+    struct program_launch *l = s->launch;
+    if (l == NULL)
+        return;
+    loop_unchild(&s->c.holder->loop, &l->before);
+    program_ends_close(&l->ends);
+    env_free(&l->env);
+    free(l->command);
+    free(l);
+    s->launch = NULL;
+}
+
+void session_launch(struct session *s) {
+    bool good = s->c.open && spawn(s);
+    session_launch_drop(s);
+    if (s->with_pty)
+        fd_close(&s->pty.slave);  // so that the last program's end shows
+    if (!good)
+        program_ended(s, NO_PROGRAM);
 }
 
 // ---- what is to be run ----
@@ -192,7 +205,7 @@ static bool is_internal(const char *command) {
 // What the peer asked for, as text; NULL: a login shell. False: refused.
 static bool asked_command(struct session *s, enum program_kind kind, char *text,
                           const char **asked) {
-    struct holder *h = s->holder;
+    struct holder *h = s->c.holder;
     char clean[256];
     *asked = NULL;
     if (kind == PROGRAM_SHELL)
@@ -210,28 +223,50 @@ static bool asked_command(struct session *s, enum program_kind kind, char *text,
     return *asked != NULL;
 }
 
+static bool prepare(struct session *s, const char *command, const char *original) {
+    struct program_launch *l = calloc(1, sizeof *l);
+    s->launch = l;
+    if (l == NULL)
+        return false;
+    l->ends = (struct program_ends){-1, -1, -1, -1, -1, -1};
+    env_init(&l->env);
+    if (command != NULL && (l->command = strdup(command)) == NULL)
+        return false;
+    return make_environment(s, original, &l->env) == OK && adopt(s, &l->ends);
+}
+
 static bool run(struct session *s, const char *asked) {
-    struct holder *h = s->holder;
+    struct holder *h = s->c.holder;
     const char *command = h->forced_command != NULL ? h->forced_command : asked;
     if (command != NULL && is_internal(command)) {
         log_error(&h->log, "internal-sftp is not there yet: use the sftp-server program");
         return false;
     }
-    scoped_env env;
-    env_init(&env);
-    struct program_argv argv;
-    program_argv(&argv, h->shell, command);
-    if (make_environment(s, h->forced_command != NULL ? asked : NULL, &env) != OK)
-        return false;
     if (s->with_pty && command == NULL)
         say_motd(s);
-    if (!spawn(s, &argv, &env))
+    if (!prepare(s, command, h->forced_command != NULL ? asked : NULL)) {
+        session_launch_drop(s);
         return false;
+    }
+    s->started = true;
+    if (!session_prelude(s))
+        session_launch(s);
     holder_status(h, s->with_pty ? s->pty.name : "");
     if (s->with_pty)
         process_title("sshd: %s@%s", h->user, s->pty.name + 5);
-    session_flush_input(s);
+    carrier_flush_input(&s->c);
     return true;
+}
+
+// "session:shell", "session:command:…", "session:subsystem:sftp" of ChannelTimeout.
+static void set_timeout(struct session *s, enum program_kind kind, const char *text) {
+    static const char *const names[] = {[PROGRAM_SHELL] = "shell",
+                                        [PROGRAM_EXEC] = "command",
+                                        [PROGRAM_SUBSYSTEM] = "subsystem"};
+    char type[512];
+    snprintf(type, sizeof type, "session:%s%s%s", names[kind],
+             kind == PROGRAM_SHELL ? "" : ":", kind == PROGRAM_SHELL ? "" : text);
+    carrier_set_timeout(&s->c, type);
 }
 
 bool session_start(struct session *s, enum program_kind kind, struct view command) {
@@ -244,6 +279,9 @@ bool session_start(struct session *s, enum program_kind kind, struct view comman
         memcpy(text, command.p, command.n);
     text[command.n] = '\0';
     const char *asked;
+    s->subsystem = kind == PROGRAM_SUBSYSTEM;
+    set_timeout(s, kind, text);
+    holder_status_command(kind == PROGRAM_SHELL ? NULL : text);
     bool good = memchr(text, '\0', command.n) == NULL &&
                 asked_command(s, kind, text, &asked) && run(s, asked);
     free(text);

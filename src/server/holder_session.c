@@ -9,113 +9,10 @@
 #include "connection/requests.h"
 #include "io/fd.h"
 #include "io/terminal_modes.h"
+#include "server/forward.h"
 #include "server/holder.h"
 
 #define BREAK_MAX_MS 3000
-
-void session_open(struct holder *h, uint32_t channel) {
-    struct session *s = calloc(1, sizeof *s);
-    enum err e = s == NULL ? connection_refuse(h->connection, channel,
-                                               OPEN_RESOURCE_SHORTAGE, "out of memory")
-                           : connection_accept(h->connection, channel, view_of(NULL, 0));
-    if (e != OK)
-        holder_end(h, err_disconnect_reason(e),
-                   fault_text(connection_fault(h->connection)));
-    if (s == NULL)
-        return;
-    s->holder = h;
-    s->channel = channel;
-    s->channel_open = true;
-    s->input = s->pty.master = s->pty.slave = -1;
-    for (size_t i = 0; i < STREAM_COUNT; i++)
-        s->streams[i] =
-            (struct stream){.session = s, .fd = -1, .extended = i == STREAM_ERR};
-    env_init(&s->accepted);
-    buf_init(&s->waiting, LIMIT_WINDOW_MAX);
-    s->next = h->sessions;
-    h->sessions = s;
-    connection_set_user(h->connection, channel, s);
-}
-
-// ---- input ----
-
-static int input_fd(const struct session *s) {
-    return s->with_pty ? s->streams[STREAM_OUT].fd : s->input;
-}
-
-static void consumed(struct session *s, size_t n) {
-    struct holder *h = s->holder;
-    if (n > 0 && s->channel_open &&
-        connection_consumed(h->connection, s->channel, n, h->now) != OK)
-        holder_end(h, DISCONNECT_PROTOCOL_ERROR,
-                   fault_text(connection_fault(h->connection)));
-}
-
-static void close_input(struct session *s) {
-    loop_unwatch(&s->holder->loop, &s->input_watch);
-    fd_close(&s->input);
-}
-
-// Bytes that went, thrown away ones included: nobody reads them any more.
-static size_t write_input(struct session *s, struct view v) {
-    int fd = input_fd(s);
-    size_t n = 0;
-    if (fd < 0)
-        return v.n;
-    if (fd_write_some(fd, v, &n) == OK)
-        return n;
-    if (!s->with_pty)
-        close_input(s);
-    return v.n;
-}
-
-static void want_output(struct session *s) {
-    enum err e = OK;
-    if (s->input >= 0)
-        e = loop_change(&s->holder->loop, &s->input_watch,
-                        buf_len(&s->waiting) > 0 ? LOOP_OUT : 0);
-    (void)e;  // a terminal's watch is updated before each wait
-}
-
-void session_flush_input(struct session *s) {
-    while (buf_len(&s->waiting) > 0) {
-        size_t n = write_input(s, buf_view(&s->waiting));
-        if (n == 0)
-            break;
-        buf_taken(&s->waiting, n);
-        consumed(s, n);
-    }
-    if (buf_len(&s->waiting) == 0) {
-        buf_release_if_empty(&s->waiting);
-        if (s->input_eof)
-            close_input(s);
-    }
-    want_output(s);
-}
-
-void session_input(struct session *s, struct view data) {
-    size_t n = 0;
-    // Before the program is started the window holds what comes.
-    if (s->started && buf_len(&s->waiting) == 0) {
-        size_t one;
-        while (n < data.n && (one = write_input(s, view_of(data.p + n, data.n - n))) > 0)
-            n += one;
-        consumed(s, n);
-    }
-    if (n == data.n)
-        return;
-    if (buf_append(&s->waiting, view_of(data.p + n, data.n - n)) != OK) {
-        holder_end(s->holder, DISCONNECT_BY_APPLICATION, "out of memory");
-        return;
-    }
-    want_output(s);
-}
-
-void session_input_eof(struct session *s) {
-    s->input_eof = true;
-    if (s->started && buf_len(&s->waiting) == 0)
-        close_input(s);
-}
 
 // ---- requests ----
 
@@ -127,6 +24,7 @@ union request {
     struct request_subsystem subsystem;
     struct request_signal signal;
     struct request_break pause;
+    struct request_x11 x11;
 };
 
 static void set_modes(int fd, struct view modes) {
@@ -139,7 +37,7 @@ static void set_modes(int fd, struct view modes) {
 }
 
 static bool request_pty(struct session *s, const union request *r) {
-    struct holder *h = s->holder;
+    struct holder *h = s->c.holder;
     struct fault fault = {0};
     struct pty_size size = {r->pty.columns, r->pty.rows, r->pty.width, r->pty.height};
     if (s->started || s->with_pty || !h->config.permit_tty ||
@@ -167,7 +65,7 @@ static bool request_window(struct session *s, const union request *r) {
 static bool request_env(struct session *s, const union request *r) {
     char name[256];
     if (s->started || !text_copy(name, sizeof name, r->env.name) ||
-        !program_env_accepted(&s->holder->config.accept_env, name))
+        !program_env_accepted(&s->c.holder->config.accept_env, name))
         return false;
     return env_set_view(&s->accepted, r->env.name, r->env.value) == OK;
 }
@@ -188,7 +86,8 @@ static bool request_subsystem(struct session *s, const union request *r) {
 static bool request_signal(struct session *s, const union request *r) {
     int number = process_signal_number(r->signal.name);
     // Who may only run one command may not steer it otherwise.
-    if (!s->started || s->exited || number == 0 || s->holder->forced_command != NULL)
+    if (!s->started || s->exited || number == 0 || s->process.pid <= 0 ||
+        s->c.holder->forced_command != NULL)
         return false;
     return process_signal_group(s->process.pid, number) == OK;
 }
@@ -202,17 +101,50 @@ static bool request_break(struct session *s, const union request *r) {
     return true;
 }
 
+// The reader of the output is gone: the program shall notice, as by SIGPIPE.
+static bool request_eow(struct session *s, const union request *r) {
+    (void)r;
+    if (!s->with_pty && s->started) {
+        stream_close(&s->streams[STREAM_OUT]);
+        session_try_end(s);
+    }
+    return true;
+}
+
+static bool request_agent(struct session *s, const union request *r) {
+    (void)r;
+    return !s->started && agent_listen(s->c.holder, "auth-agent@openssh.com");
+}
+
+// The names of RFC 9987.
+static bool request_agent_standard(struct session *s, const union request *r) {
+    (void)r;
+    return !s->started && agent_listen(s->c.holder, "agent-connect");
+}
+
+static bool request_x11(struct session *s, const union request *r) {
+    return !s->started && x11_request(s, &r->x11);
+}
+
 static const struct {
     const char *name;
     bool (*act)(struct session *s, const union request *r);
 } requests[] = {
-    {"pty-req", request_pty},   {"window-change", request_window},
-    {"env", request_env},       {"shell", request_shell},
-    {"exec", request_exec},     {"subsystem", request_subsystem},
-    {"signal", request_signal}, {"break", request_break},
+    {"pty-req", request_pty},
+    {"window-change", request_window},
+    {"env", request_env},
+    {"shell", request_shell},
+    {"exec", request_exec},
+    {"subsystem", request_subsystem},
+    {"signal", request_signal},
+    {"break", request_break},
+    {"x11-req", request_x11},
+    {"eow@openssh.com", request_eow},
+    {"auth-agent-req@openssh.com", request_agent},
+    {"agent-req", request_agent_standard},
 };
 
-bool session_request(struct session *s, struct view name, struct view fields) {
+static bool session_request(struct session *s, struct view name, struct view fields) {
     union request r;
     struct fault fault = {0};
     const struct request_type *type =
@@ -221,7 +153,7 @@ bool session_request(struct session *s, struct view name, struct view fields) {
         if (strcmp(requests[i].name, type->name) != 0)
             continue;
         if (type->size > sizeof r || request_decode(type, fields, &r, &fault) != OK) {
-            log_info(&s->holder->log, "request refused: %s", fault_text(&fault));
+            log_info(&s->c.holder->log, "request refused: %s", fault_text(&fault));
             return false;
         }
         return requests[i].act(s, &r);
@@ -232,7 +164,7 @@ bool session_request(struct session *s, struct view name, struct view fields) {
 // ---- the end ----
 
 static void send_exit(struct session *s) {
-    struct connection *c = s->holder->connection;
+    struct connection *c = s->c.holder->connection;
     uint8_t room[256];
     struct writer w = writer_to_span((struct span){room, sizeof room});
     bool signalled = WIFSIGNALED(s->status);
@@ -246,7 +178,7 @@ static void send_exit(struct session *s) {
         write_u32(&w, (uint32_t)WEXITSTATUS(s->status));
     }
     enum err e =
-        connection_request(c, s->channel, signalled ? "exit-signal" : "exit-status",
+        connection_request(c, s->c.channel, signalled ? "exit-signal" : "exit-status",
                            false, view_of(room, w.n));
     (void)e;  // the channel is closed already: nobody asks
 }
@@ -255,59 +187,95 @@ static bool output_done(const struct session *s) {
     return s->streams[STREAM_OUT].fd < 0 && s->streams[STREAM_ERR].fd < 0;
 }
 
-static void close_channel(struct session *s) {
-    struct connection *c = s->holder->connection;
-    if (!s->channel_open)
-        return;
-    s->channel_open = false;
-    connection_set_user(c, s->channel, NULL);
-    enum err e = connection_close(c, s->channel);
-    (void)e;
-}
-
 void session_try_end(struct session *s) {
-    struct connection *c = s->holder->connection;
-    if (!s->started || !s->channel_open || !output_done(s))
+    if (!s->started || !s->c.open || !output_done(s))
         return;
     if (!s->eof_sent && !s->exited) {
-        enum err e = connection_eof(c, s->channel);
-        (void)e;
+        carrier_eof(&s->c);
         s->eof_sent = true;
     }
     if (!s->exited)
         return;
     send_exit(s);
-    if (!s->eof_sent) {
-        enum err e = connection_eof(c, s->channel);
-        (void)e;
-        s->eof_sent = true;
-    }
-    close_input(s);
-    close_channel(s);
+    if (!s->eof_sent)
+        carrier_eof(&s->c);
+    s->eof_sent = true;
+    carrier_close_input(&s->c);
+    carrier_close(&s->c);
 }
 
 void session_hang_up(struct session *s) {
-    close_input(s);
+    carrier_close_input(&s->c);
     for (size_t i = 0; i < STREAM_COUNT; i++)
         stream_close(&s->streams[i]);
     pty_close(&s->pty);  // the programs on it get SIGHUP
-    buf_clear(&s->waiting);
-    close_channel(s);
+    buf_clear(&s->c.waiting);
+    carrier_close(&s->c);
+}
+
+// ---- as a carrier ----
+
+static void output_ended(struct carrier *c) {
+    session_try_end((struct session *)c);
+}
+
+static void input_ended(struct carrier *c) {
+    if (c->duplex == NULL)
+        carrier_close_input(c);
+}
+
+static void hang_up(struct carrier *c) {
+    session_hang_up((struct session *)c);
+}
+
+static bool request(struct carrier *c, struct view name, struct view fields) {
+    return session_request((struct session *)c, name, fields);
+}
+
+static const struct carrier_ops session_ops = {
+    .request = request,
+    .output_ended = output_ended,
+    .input_ended = input_ended,
+    .hang_up = hang_up,
+};
+
+void session_open(struct holder *h, uint32_t channel) {
+    struct session *s = calloc(1, sizeof *s);
+    enum err e = s == NULL ? connection_refuse(h->connection, channel,
+                                               OPEN_RESOURCE_SHORTAGE, "out of memory")
+                           : connection_accept(h->connection, channel, view_of(NULL, 0));
+    if (e != OK)
+        holder_end(h, err_disconnect_reason(e),
+                   fault_text(connection_fault(h->connection)));
+    if (s == NULL)
+        return;
+    carrier_init(&s->c, h, channel, &session_ops);
+    s->c.open = true;
+    carrier_set_timeout(&s->c, "session");
+    s->pty.master = s->pty.slave = -1;
+    for (size_t i = 0; i < STREAM_COUNT; i++)
+        s->streams[i] =
+            (struct stream){.carrier = &s->c, .fd = -1, .extended = i == STREAM_ERR};
+    env_init(&s->accepted);
+    s->next = h->sessions;
+    h->sessions = s;
+    connection_set_user(h->connection, channel, &s->c);
 }
 
 static void free_session(struct session *s) {
-    close_input(s);
+    session_launch_drop(s);
+    x11_session_end(s);
+    carrier_drop(&s->c);
     for (size_t i = 0; i < STREAM_COUNT; i++)
         stream_close(&s->streams[i]);
-    loop_unchild(&s->holder->loop, &s->exit);
+    loop_unchild(&s->c.holder->loop, &s->exit);
     pty_close(&s->pty);
     env_free(&s->accepted);
-    buf_free(&s->waiting);
     free(s);
 }
 
 static bool is_alive(const struct session *s) {
-    return s->channel_open || (s->started && !s->exited);
+    return s->c.open || (s->started && !s->exited);
 }
 
 uint32_t session_count(const struct holder *h) {

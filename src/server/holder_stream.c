@@ -1,5 +1,6 @@
-// Output of programs to the peer. Small pieces go by the seam's socket; a burst turns a
-// stream to the ring, where read(2) puts the bytes straight behind their header.
+// Output of programs and sockets to the peer. Small pieces go by the seam's socket; a
+// burst turns a stream to the ring, where read(2) puts the bytes straight behind their
+// header.
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@
 static void on_ready(void *arg, uint32_t ready) {
     struct stream *t = arg;
     if (ready & LOOP_OUT)
-        session_flush_input(t->session);
+        carrier_flush_input(t->carrier);
     if (t->fd >= 0 && (ready & (LOOP_IN | LOOP_HUP | LOOP_ERR)))
         stream_drain(t);
 }
@@ -24,12 +25,12 @@ static void on_ready(void *arg, uint32_t ready) {
 void stream_open(struct stream *t, int fd) {
     t->fd = fd;
     t->bulk = false;
-    if (loop_watch(&t->session->holder->loop, &t->watch, fd, 0, on_ready, t) != OK)
+    if (loop_watch(&t->carrier->holder->loop, &t->watch, fd, 0, on_ready, t) != OK)
         stream_close(t);
 }
 
 void stream_close(struct stream *t) {
-    loop_unwatch(&t->session->holder->loop, &t->watch);
+    loop_unwatch(&t->carrier->holder->loop, &t->watch);
     fd_close(&t->fd);
 }
 
@@ -48,15 +49,14 @@ bool holder_send_unsent(struct holder *h) {
 static void burst(struct stream *t) {
     t->bulk = true;
     t->small_reads = 0;
-    if (!t->session->with_pty)
-        (void)fcntl(t->fd, F_SETPIPE_SZ, PIPE_SIZE);
+    (void)fcntl(t->fd, F_SETPIPE_SZ, PIPE_SIZE);  // of those that are pipes
 }
 
 // Data read by the socket way: header and data in one message.
 static void send_small(struct stream *t, uint8_t *message, size_t head, size_t n) {
-    struct holder *h = t->session->holder;
+    struct holder *h = t->carrier->holder;
     bool sent = false;
-    connection_data_header(h->connection, t->session->channel, t->extended, n, message);
+    connection_data_header(h->connection, t->carrier->channel, t->extended, n, message);
     struct view v = view_of(message, head + n);
     if (seam_send(&h->seam, v, &sent) == OK && !sent) {
         h->blocked = true;
@@ -94,7 +94,7 @@ static enum step read_small(struct stream *t, size_t max, size_t *got) {
 
 // *taken false: there is no ring yet.
 static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *taken) {
-    struct holder *h = t->session->holder;
+    struct holder *h = t->carrier->holder;
     struct span room;
     size_t want = max + CONNECTION_DATA_HEADER;
     size_t least = want < RING_LEAST ? want : RING_LEAST;
@@ -114,7 +114,7 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     if (step != STEP_MORE)
         return step;
     *got = (size_t)n;
-    connection_data_header(h->connection, t->session->channel, 0, *got, room.p);
+    connection_data_header(h->connection, t->carrier->channel, 0, *got, room.p);
     if (seam_publish(&h->seam, *got + CONNECTION_DATA_HEADER) == ERR_PROTOCOL)
         holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
     t->small_reads = *got >= SEAM_BULK / 8 ? 0 : (uint8_t)(t->small_reads + 1);
@@ -124,19 +124,18 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
 }
 
 static bool may_read(const struct stream *t) {
-    const struct session *s = t->session;
-    struct holder *h = s->holder;
-    if (t->fd < 0 || !s->channel_open || h->ending || buf_len(&h->unsent) > 0 ||
-        h->blocked)
+    const struct carrier *c = t->carrier;
+    struct holder *h = c->holder;
+    if (t->fd < 0 || !c->open || h->ending || buf_len(&h->unsent) > 0 || h->blocked)
         return false;
     if (t->bulk && h->ring_wait)
         return false;
-    return !connection_out_pending(h->connection, s->channel) &&
-           connection_data_max(h->connection, s->channel) > 0;
+    return !connection_out_pending(h->connection, c->channel) &&
+           connection_data_max(h->connection, c->channel) > 0;
 }
 
 static enum step read_once(struct stream *t, size_t *got) {
-    size_t max = connection_data_max(t->session->holder->connection, t->session->channel);
+    size_t max = connection_data_max(t->carrier->holder->connection, t->carrier->channel);
     bool taken = false;
     enum step step = STEP_WAIT;
     if (t->bulk)
@@ -145,9 +144,10 @@ static enum step read_once(struct stream *t, size_t *got) {
 }
 
 void stream_drain(struct stream *t) {
-    struct session *s = t->session;
+    struct carrier *c = t->carrier;
     enum step step = STEP_MORE;
-    s->holder->busy_at = s->holder->now;
+    c->holder->busy_at = c->holder->now;
+    carrier_used(c);
     for (size_t total = 0, got = 0; total < TURN_BYTES && may_read(t); total += got) {
         got = 0;
         step = read_once(t, &got);
@@ -155,29 +155,22 @@ void stream_drain(struct stream *t) {
             break;
     }
     // A terminal whose program has ended: what others still hold of it does not count.
-    if (step == STEP_END ||
-        (step == STEP_WAIT && s->exited && s->with_pty && !s->holder->ring_wait))
+    if (step == STEP_END || (step == STEP_WAIT && c->at_end && !c->holder->ring_wait))
         stream_close(t);
     if (t->fd < 0)
-        session_try_end(s);
+        c->ops->output_ended(c);
 }
 
-static void update_stream(struct stream *t) {
-    struct session *s = t->session;
+void stream_update(struct stream *t) {
+    struct carrier *c = t->carrier;
     if (t->fd < 0)
         return;
     uint32_t events = may_read(t) ? LOOP_IN : 0;
-    if (s->with_pty && buf_len(&s->waiting) > 0)
+    if (c->duplex == t && buf_len(&c->waiting) > 0)
         events |= LOOP_OUT;
-    enum err e = loop_change(&s->holder->loop, &t->watch, events);
+    enum err e = loop_change(&c->holder->loop, &t->watch, events);
     (void)e;
     // The end of a program may find its terminal's last words waiting for window.
-    if (s->exited && s->with_pty && may_read(t))
+    if (c->at_end && may_read(t))
         stream_drain(t);
-}
-
-void streams_update(struct holder *h) {
-    for (struct session *s = h->sessions; s != NULL; s = s->next)
-        for (size_t i = 0; i < STREAM_COUNT; i++)
-            update_stream(&s->streams[i]);
 }

@@ -55,8 +55,10 @@ static const struct message_field f_answer[] = {F(U32, ticket), F(U32, verdict),
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_verdict
 static const struct message_field f_verdict[] = {F(U32, ticket), F(TEXT, user), F(TEXT, home),
-    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, key), F(U32, permits),
-    F(BOOL, has_command), F(TEXT, command), F(STRING, environment), F(BOOL, expires),
+    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, key), F(TEXT, comment),
+    F(U32, permits),
+    F(BOOL, has_command), F(TEXT, command), F(STRING, environment),
+    F(STRING, permit_open), F(STRING, permit_listen), F(BOOL, expires),
     F(U64, expires_at), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_holder_ready
@@ -73,7 +75,14 @@ static const struct message_field f_log[] = {F(U32, level), F(STRING, text), FIE
 static const struct message_field f_tell[] = {F(U32, action), F(TEXT, text), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_status
-static const struct message_field f_status[] = {F(U32, sessions), F(TEXT, tty), FIELDS_END};
+static const struct message_field f_status[] = {F(U32, sessions), F(U32, channels),
+    F(U64, bytes_in), F(U64, bytes_out), F(U32, idle), F(TEXT, tty), F(TEXT, command), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_prove
+static const struct message_field f_prove[] = {F(STRING, blobs), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_proved
+static const struct message_field f_proved[] = {F(STRING, signatures), FIELDS_END};
 #undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
@@ -107,6 +116,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
         LINK_ANY, IPC_LIMITED),
     ROW(TELL,         tell,         IPC_KEEPER, IPC_GATE | IPC_HOLDER, LINK_NONE, 0),
     ROW(STATUS,       status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW(PROVE,        prove,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW(PROVED,       proved,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
 };
 // clang-format on
 

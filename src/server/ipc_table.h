@@ -61,6 +61,8 @@ enum ipc_number {
     IPC_LOG,
     IPC_TELL,
     IPC_STATUS,
+    IPC_PROVE,
+    IPC_PROVED,
     IPC_NUMBERS
 };
 
@@ -123,12 +125,13 @@ struct ipc_verdict {
     uint32_t ticket;
     struct view user, home, shell;
     uint32_t uid, gid;
-    struct view groups;  // u32 each
-    struct view key;
-    uint32_t permits;  // enum verdict_permit
+    struct view groups;        // u32 each
+    struct view key, comment;  // the comment of the line that let them in
+    uint32_t permits;          // enum verdict_permit
     bool has_command;
     struct view command;
-    struct view environment;  // strings NAME=value
+    struct view environment;                 // strings NAME=value
+    struct view permit_open, permit_listen;  // strings host:port; none: no limit
     bool expires;
     uint64_t expires_at;  // seconds since 1970
 };
@@ -148,9 +151,19 @@ struct ipc_tell {
     uint32_t action;  // enum tell_action
     struct view text;
 };
+// What a holder does, when it changes and when the keeper asks (TELL_STATUS).
 struct ipc_status {
-    uint32_t sessions;
-    struct view tty;
+    uint32_t sessions, channels;
+    uint64_t bytes_in, bytes_out;
+    uint32_t idle;             // seconds
+    struct view tty, command;  // of the session that was started last
+};
+
+struct ipc_prove {
+    struct view blobs;  // of host keys, strings: hostkeys-prove-00@openssh.com
+};
+struct ipc_proved {
+    struct view signatures;  // strings; none: refused
 };
 
 enum gate_cause {
@@ -164,7 +177,8 @@ enum gate_cause {
 };
 
 enum tell_action {
-    TELL_END,  // disconnect, with the text
+    TELL_END,     // disconnect, with the text
+    TELL_STATUS,  // answer with STATUS
     TELL_ACTIONS
 };
 
@@ -196,6 +210,8 @@ union ipc_body {
     struct ipc_log log;
     struct ipc_tell tell;
     struct ipc_status status;
+    struct ipc_prove prove;
+    struct ipc_proved proved;
 };
 
 struct ipc_row {

@@ -178,11 +178,28 @@ static uint32_t permits(const struct authkey_line *line) {
            (p->user_rc ? PERMIT_USER_RC : 0);
 }
 
+static enum err write_addresses(struct buf *out, const struct authkey_address *v,
+                                size_t n) {
+    struct writer w = writer_to_buf(out);
+    for (size_t i = 0; i < n; i++) {
+        char text[300];
+        const char *host = v[i].host[0] != '\0' ? v[i].host : "*";
+        if (v[i].port == AUTHKEY_PORT_ANY)
+            snprintf(text, sizeof text, "%s:*", host);
+        else
+            snprintf(text, sizeof text, "%s:%u", host, v[i].port);
+        write_text(&w, text);
+    }
+    return writer_end(&w);
+}
+
 static void grant(struct judge *j, uint32_t ticket, const struct authkey_line *line,
                   struct view blob) {
     const struct account *a = &j->account;
     char key[KEY_FINGERPRINT_SIZE + 32];
-    scoped_buf groups, environment;
+    scoped_buf groups, environment, open, listen;
+    buf_init(&open, LIMIT_TEXT_LINE / 4);
+    buf_init(&listen, LIMIT_TEXT_LINE / 4);
     buf_init(&groups, 4 * ACCOUNT_GROUPS_MAX);
     buf_init(&environment, LIMIT_TEXT_LINE);
     struct writer wg = writer_to_buf(&groups), we = writer_to_buf(&environment);
@@ -190,7 +207,9 @@ static void grant(struct judge *j, uint32_t ticket, const struct authkey_line *l
         write_u32(&wg, a->groups[i]);
     for (size_t i = 0; i < line->environment_count; i++)
         write_text(&we, line->environment[i]);
-    if (writer_end(&wg) != OK || writer_end(&we) != OK)
+    if (writer_end(&wg) != OK || writer_end(&we) != OK ||
+        write_addresses(&open, line->open, line->open_count) != OK ||
+        write_addresses(&listen, line->listen, line->listen_count) != OK)
         give_up(j, "options of the key are too long");
     key_text(blob, key, sizeof key);
     struct ipc_verdict v = {
@@ -202,10 +221,13 @@ static void grant(struct judge *j, uint32_t ticket, const struct authkey_line *l
         .gid = a->gid,
         .groups = buf_view(&groups),
         .key = view_text(key),
+        .comment = view_text(line->key->comment != NULL ? line->key->comment : ""),
         .permits = permits(line),
         .has_command = line->command != NULL,
         .command = view_text(line->command != NULL ? line->command : ""),
         .environment = buf_view(&environment),
+        .permit_open = buf_view(&open),
+        .permit_listen = buf_view(&listen),
     };
     v.expires = judge_line_expiry(line, &v.expires_at);
     tell(j, IPC_VERDICT, &v);

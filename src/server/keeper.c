@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "io/sandbox.h"
 #include "server/algorithms.h"
+#include "server/keeper_control.h"
 #include "server/template.h"
 
 // ---- configuration ----
@@ -98,6 +99,7 @@ static void on_hang_up(void *arg, int number) {
     k->host_keys = keys;
     if (open_log(k, &fault) != OK)
         log_sink_stderr(&k->sink, &k->log, "sshd", level_of(k));
+    keeper_control_open(k);
     keeper_spawn_listener(k);
 }
 
@@ -164,6 +166,7 @@ static enum err start(struct keeper *k, struct fault *fault) {
         TRY(daemonize(fault));
     write_pid(k);
     TRY(set_up_loop(k));
+    keeper_control_open(k);
     keeper_spawn_listener(k);
     template_settle();
     return k->listeners != NULL ? OK : fault_set(fault, ERR_IO, 0, "no listener");
@@ -187,6 +190,7 @@ int keeper_main(const struct keeper_options *options) {
         return e == ERR_CONFIG && fault.text[0] == '\0' ? 255 : 1;
     }
     e = loop_run(&k.loop);
+    keeper_control_close(&k);
     remove_pid(&k);
     return e == OK ? 0 : 255;
 }

@@ -68,7 +68,9 @@ struct link {
     char user[LIMIT_USER_NAME + 1];
     bool valid_user, authenticated, said_end, pending;
     struct host_keys *host_keys;
-    uint32_t host_key;  // index, of the first exchange
+    uint32_t host_key;        // index, of the first exchange
+    char host_algorithm[64];  // that it signed with
+    uint32_t proofs;          // of host keys, asked for
     uint8_t session_id[KEEPER_SESSION_ID_MAX];
     size_t session_id_n;
     enum ipc_number question;  // that the judge has not answered; 0: none
@@ -77,7 +79,14 @@ struct link {
     uint64_t sign_at, line_at;  // token buckets
     uint32_t sign_tokens;
     struct keeper_child judge, holder;
-    char tty[32];
+    // For `bowline sessions`: from the verdict, and from the holder's STATUS.
+    uint64_t serial, since;  // since: seconds since 1970
+    uint32_t uid;
+    char key[128], comment[96];
+    uint64_t status_at, bytes_in, bytes_out;
+    uint32_t sessions, channels, idle;
+    bool status_asked;
+    char tty[32], command[128];
 };
 
 struct keeper_options {
@@ -106,8 +115,10 @@ struct keeper {
     struct keeper_listener *listeners;  // the first one accepts
     uint64_t listener_serial, respawn_at;
     struct loop_timer respawn;
-    struct link *links;
+    struct link *links;  // the newest first
     size_t links_n;
+    uint64_t link_serial;
+    struct keeper_control *control;  // NULL: none
     bool stopping;
 };
 
@@ -128,6 +139,13 @@ void host_keys_forget(struct host_keys *k);  // in a child: whoever else refers 
 must_check enum err host_keys_sign(const struct host_keys *k, uint32_t index,
                                    struct view algorithm, struct view hash,
                                    struct buf *out);
+// The public blobs as strings.
+must_check enum err host_keys_blobs(const struct host_keys *k, struct buf *out);
+// hostkeys-prove-00@openssh.com: a signature for each blob, as strings. RSA signs by
+// `algorithm` if that is one of RSA's. ERR_REFUSED: not ours.
+must_check enum err host_keys_prove(const struct host_keys *k, struct view session_id,
+                                    const char *algorithm, struct view blobs,
+                                    struct buf *out);
 
 // keeper_listener.c
 must_check enum err keeper_bind(struct keeper *k, const struct server_config *config,

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "auth/server.h"
@@ -10,8 +11,10 @@
 #include "io/sandbox.h"
 #include "server/holder.h"
 #include "server/judge.h"
-#include "server/keeper.h"
+#include "server/keeper_control.h"
 #include "server/seam.h"
+
+#define PROOFS_MAX 64  // of host keys, for one link
 
 static void close_child(struct keeper_child *c) {
     loop_unwatch(&c->link->keeper->loop, &c->watch);
@@ -132,6 +135,10 @@ static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
     struct event_link e = link_event(l);
     event_accepted(&l->keeper->log, &e, "publickey", m->key);
     l->authenticated = true;
+    l->since = (uint64_t)time(NULL);
+    l->uid = m->uid;
+    text_copy(l->key, sizeof l->key, m->key);
+    text_copy(l->comment, sizeof l->comment, m->comment);
     if (!link_spawn_holder(l, m))
         return "no holder can be started";
     loop_timer_unset(&l->keeper->loop, &l->grace);
@@ -218,11 +225,26 @@ bool link_spawn_judge(struct link *l) {
 
 // ---- the holder ----
 
+// hostkeys-prove-00@openssh.com: a client asks when a host key is new to it, so rarely.
+static void on_prove(struct link *l, const struct ipc_prove *m) {
+    scoped_buf signatures;
+    buf_init(&signatures, LIMIT_IPC_MESSAGE / 2);
+    struct ipc_proved answer = {view_of(NULL, 0)};
+    if (l->proofs++ < PROOFS_MAX &&
+        host_keys_prove(l->host_keys, view_of(l->session_id, l->session_id_n),
+                        l->host_algorithm, m->blobs, &signatures) == OK)
+        answer.signatures = buf_view(&signatures);
+    enum err e = ipc_send(l->holder.fd, IPC_PROVED, &answer, -1);
+    (void)e;  // a holder that does not listen waits for nothing
+}
+
 static void take_holder(struct link *l, const struct ipc_message *m) {
+    if (m->row->number == IPC_PROVE)
+        on_prove(l, &m->body.prove);
     if (m->row->number == IPC_LOG)
         link_log(l, IPC_HOLDER, &m->body.log);
     else if (m->row->number == IPC_STATUS)
-        text_copy(l->tty, sizeof l->tty, m->body.status.tty);
+        keeper_control_status(l, &m->body.status);
 }
 
 static void on_holder(void *arg, uint32_t ready) {
@@ -256,6 +278,10 @@ bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
         return false;
     pid_t pid = fork_child(&l->holder, &theirs);
     if (pid == 0) {
+        struct buf blobs;
+        buf_init(&blobs, LIMIT_IPC_MESSAGE);
+        if (host_keys_blobs(l->host_keys, &blobs) != OK)
+            buf_clear(&blobs);
         forget(k, (int[]){0, 1, 2, theirs, pair[1]}, 5);
         struct holder_start start = {
             .keeper = theirs,
@@ -266,6 +292,7 @@ bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
             .local = l->local,
             .peer_port = l->peer_port,
             .local_port = l->local_port,
+            .host_keys = buf_view(&blobs),
             .as_root = getuid() == 0,
         };
         holder_run(&start);

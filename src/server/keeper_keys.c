@@ -127,3 +127,58 @@ enum err host_keys_sign(const struct host_keys *k, uint32_t index, struct view a
         return ERR_REFUSED;
     return key_sign(k->keys[index], alg->signature, hash, out);
 }
+
+enum err host_keys_blobs(const struct host_keys *k, struct buf *out) {
+    struct writer w = writer_to_buf(out);
+    for (size_t i = 0; i < k->n; i++)
+        write_string(&w, key_blob(k->keys[i]));
+    return writer_end(&w);
+}
+
+// By which algorithm: the link's own where that fits (what the peer expects of RSA), else
+// the first.
+static struct view prove_algorithm(const struct host_keys *k, uint32_t index,
+                                   const char *own) {
+    struct view list = view_text(k->algorithms[index]), name, first = {NULL, 0};
+    while (name_list_next(&list, &name)) {
+        if (view_is(name, own))
+            return name;
+        bool certificate = memmem(name.p, name.n, "-cert-", 6) != NULL;
+        if (first.n == 0 && !certificate)
+            first = name;
+    }
+    return first;
+}
+
+static enum err prove_one(const struct host_keys *k, uint32_t index,
+                          struct view session_id, const char *own, struct writer *w) {
+    scoped_buf data, signature;
+    buf_init(&data, LIMIT_PACKET_DEFAULT);
+    buf_init(&signature, KEY_SIGNATURE_MAX);
+    struct writer d = writer_to_buf(&data);
+    write_text(&d, "hostkeys-prove-00@openssh.com");
+    write_string(&d, session_id);
+    write_string(&d, key_blob(k->keys[index]));
+    TRY(writer_end(&d));
+    TRY(host_keys_sign(k, index, prove_algorithm(k, index, own), buf_view(&data),
+                       &signature));
+    write_string(w, buf_view(&signature));
+    return OK;
+}
+
+enum err host_keys_prove(const struct host_keys *k, struct view session_id,
+                         const char *algorithm, struct view blobs, struct buf *out) {
+    struct reader r = reader_of(blobs);
+    struct writer w = writer_to_buf(out);
+    for (size_t n = 0; reader_left(&r) > 0; n++) {
+        struct view blob = read_string(&r);
+        uint32_t index = 0;
+        while (index < k->n && !view_equal(key_blob(k->keys[index]), blob))
+            index++;
+        if (index == k->n || n == k->n)  // none twice without end
+            return ERR_REFUSED;
+        TRY(prove_one(k, index, session_id, algorithm, &w));
+    }
+    TRY(reader_end(&r));
+    return writer_end(&w);
+}

@@ -5,7 +5,7 @@
 #include "auth/server.h"
 #include "base/text.h"
 #include "io/fd.h"
-#include "server/keeper.h"
+#include "server/keeper_control.h"
 
 #define QUESTIONS_MAX 128u  // to one judge
 #define SIGN_RATE 1000u     // rekeys in a second, and in a burst
@@ -30,6 +30,7 @@ void link_sweep(struct link *l) {
     if (l->next != NULL)
         l->next->prev = l->prev;
     k->links_n--;
+    keeper_control_forget(l);
     loop_timer_unset(&k->loop, &l->grace);
     host_keys_drop(l->host_keys);
     free(l);
@@ -103,6 +104,7 @@ static const char *on_sign(struct link *l, const struct ipc_sign *m) {
         memcpy(l->session_id, m->hash.p, m->hash.n);
         l->session_id_n = m->hash.n;
         l->host_key = m->key;
+        text_copy(l->host_algorithm, sizeof l->host_algorithm, m->algorithm);
         l->state = LINK_KEYED;
     }
     return NULL;
@@ -223,6 +225,7 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
     l->keeper = k;
     l->listener = from->serial;
     l->id = m->id;
+    l->serial = ++k->link_serial;
     l->fd = fd;
     l->judge.fd = l->holder.fd = -1;
     l->judge.link = l->holder.link = l;

@@ -100,8 +100,10 @@ enum err seam_send(struct seam *s, struct view message, bool *sent) {
     if (message.n >= 5 && in_lane(message.p[0]))
         after = s->lane[lane_of(message.p)];
     TRY(send_kind(s, KIND_MESSAGE, after, message, -1, sent));
-    if (*sent)
+    if (*sent) {
         s->counts.socket_out++;
+        s->counts.bytes_out += message.n;
+    }
     return OK;
 }
 
@@ -169,6 +171,7 @@ enum err seam_publish(struct seam *s, size_t n) {
     ring_publish(&s->out, n, 0);
     s->lane[lane] = ring_head(&s->out);
     s->counts.ring_out++;
+    s->counts.bytes_out += n;
     return ring_wake(&s->out) ? wake(s) : OK;
 }
 
@@ -209,6 +212,7 @@ static enum err deliver(struct seam *s, enum kind kind, struct view body,
             return fault_set(fault, ERR_PROTOCOL, 0, "seam: message out of place");
         *event = (struct seam_event){.kind = SEAM_MESSAGE, .message = body};
         s->counts.socket_in++;
+        s->counts.bytes_in += body.n;
         return OK;
     }
     if (body.n < 4 || (kind == KIND_HELLO && s->hello_seen))
@@ -352,6 +356,7 @@ static enum err take_record(struct seam *s, struct seam_event *event,
     *event = (struct seam_event){
         .kind = SEAM_SLOT, .message = view_of(payload.p, payload.n), .slot = payload.p};
     s->counts.ring_in++;
+    s->counts.bytes_in += payload.n;
     return OK;
 }
 

@@ -48,6 +48,7 @@ struct seam_event {
 
 struct seam_counts {
     uint64_t socket_out, ring_out, socket_in, ring_in, wakes;
+    uint64_t bytes_in, bytes_out;  // of SSH messages
 };
 
 struct seam {

@@ -152,9 +152,7 @@ static void malformed(void **state) {
         {"StreamLocalBindMask 999", "octal"},
         {"SetEnv A", "NAME=value"},
         {"IPQoS zz", "DSCP"},
-        {"ChrootDirectory /x", "doesn't support it yet"},
         {"RevokedKeys /x", "doesn't support it yet"},
-        {"PermitUserEnvironment LANG", "doesn't support it yet"},
         {"AuthenticationMethods publickey,password", "doesn't support it yet"},
         {"AuthenticationMethods foo", "unknown method"},
         {"PerSourcePenalties crash:x", "authfail:5s"},
@@ -209,10 +207,12 @@ static void later_keywords(void **state) {
     assert_int_equal(p.n, 0);
     server_config_free(&c);
     assert_int_equal(
-        load(&c, "UsePAM yes\nX11Forwarding yes\nUseLogin yes\nProtocol 2\n", &p), OK);
+        load(&c, "UsePAM yes\nHostbasedAuthentication yes\nUseLogin yes\nProtocol 2\n",
+             &p),
+        OK);
     assert_int_equal(p.n, 3);
     assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UsePAM is OpenSSH's"));
-    assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword X11Forwarding"));
+    assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword HostbasedAuthentication"));
     assert_true(has_problem(&p, CONF_WARNING, "/f:3: keyword UseLogin is deprecated"));
 }
 

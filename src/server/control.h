@@ -1,0 +1,77 @@
+// What `bowline` and the keeper say to each other over the control socket: one table
+// {number, from, fields}, in the codec of SSH, one message a packet (SOCK_SEQPACKET).
+//
+// The keeper takes from a tool HELLO first, then LIST and END, each answered by DONE at
+// its end. Who asks is known from the kernel (SO_PEERCRED): root and the keeper's own
+// user see all, others their own sessions.
+#pragma once
+
+#include "server/ipc_table.h"
+
+#define CONTROL_VERSION 1u
+#define CONTROL_PATH_SIZE 108  // what a Unix socket's address holds, with NUL
+#define CONTROL_TEXT_MAX 512   // bytes of a message to a session's user
+
+enum control_number {
+    CONTROL_HELLO = 1,  // both ways
+    CONTROL_LIST,
+    CONTROL_SESSION,
+    CONTROL_END,
+    CONTROL_DONE,
+    CONTROL_NUMBERS
+};
+
+struct control_hello {
+    uint32_t version;
+    uint32_t pid;  // of the keeper; 0 from a tool
+};
+struct control_list {
+    uint32_t flags;  // 0
+};
+struct control_session {
+    struct view id, user, key, comment, peer;
+    uint32_t peer_port;
+    struct view local;
+    uint32_t local_port, uid;
+    uint64_t since;  // seconds since 1970
+    uint64_t idle;   // seconds
+    uint64_t bytes_in, bytes_out;
+    uint32_t sessions, channels;
+    struct view tty, command;
+};
+struct control_end {
+    struct view what;  // id, user, key's fingerprint or comment
+    struct view text;  // for the peer; empty: ours
+};
+struct control_done {
+    uint32_t count;
+    struct view text;  // why not; empty: well
+};
+
+union control_body {
+    struct control_hello hello;
+    struct control_list list;
+    struct control_session session;
+    struct control_end end;
+    struct control_done done;
+};
+
+struct control_message {
+    enum control_number number;
+    union control_body body;  // views into the bytes
+};
+
+// Decodes one message; those of the other direction, and what is no row, are
+// ERR_UNEXPECTED.
+must_check enum err control_decode(struct view bytes, bool from_tool,
+                                   struct control_message *out, struct fault *fault);
+must_check enum err control_encode(enum control_number number, const void *body,
+                                   struct span room, size_t *used);
+
+// Folder of the sockets: /run/bowline for root, else $XDG_RUNTIME_DIR/bowline, else that
+// of the configuration file. False: there is none.
+bool control_folder(bool root, const char *runtime, const char *config_file, char *out,
+                    size_t size);
+// "FOLDER/sshd.PORT.sock", with "@ADDRESS" where it does not listen on all of them.
+bool control_path(const char *folder, const char *address, uint16_t port, char *out,
+                  size_t size);

@@ -1,0 +1,33 @@
+#include "server/holder_status.h"
+
+#include "base/text.h"
+
+// One holder is one process.
+static struct { char tty[64], command[128]; } last;
+
+void holder_status_command(const char *command) {
+    text_clean(last.command, sizeof last.command,
+               view_text(command != NULL ? command : ""));
+}
+
+void holder_status_tell(struct holder *h) {
+    uint64_t now = clock_ms();
+    struct ipc_status status = {
+        .sessions = session_count(h),
+        .idle = (uint32_t)((now - h->busy_at) / 1000),
+        .bytes_in = h->seam.counts.bytes_in,
+        .bytes_out = h->seam.counts.bytes_out,
+        .tty = view_text(last.tty),
+        .command = view_text(last.command),
+    };
+    if (h->connection != NULL)
+        status.channels = (uint32_t)connection_count(h->connection);
+    bool sent;
+    enum err e = ipc_try_send(h->start->keeper, IPC_STATUS, &status, -1, &sent);
+    (void)e;  // the keeper asks again
+}
+
+void holder_status(struct holder *h, const char *tty) {
+    (void)text_copy(last.tty, sizeof last.tty, view_text(tty));
+    holder_status_tell(h);
+}
