@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "tools/commands.h"
 #include "tools/try.h"
 
 static int help(int argc, char **argv);
@@ -14,6 +15,10 @@ static const struct command {
 } commands[] = {
     {"try", try_run, "[--port N] [--keep] [command ...]",
      "start a private server and open a session in it"},
+    {"config", config_run, "explain [sshd|ssh] [[user@]host] [-f FILE] [--json]",
+     "each value with the line that set it; what hides what, never holds or is risky"},
+    {"sessions", sessions_run, "[--json] [--port N] [end ID|USER|KEY [--message TEXT]]",
+     "who is on; end a session"},
     {"version", help, "", "print the version"},
     {"help", help, "", "print this"},
 };

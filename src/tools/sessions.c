@@ -1,0 +1,315 @@
+// bowline sessions: who is on, asked of the keepers on this machine through their control
+// sockets; and ending sessions.
+#include <dirent.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "io/clock.h"
+#include "io/fd.h"
+#include "io/unix_socket.h"
+#include "server/control.h"
+#include "tools/commands.h"
+
+#define WAIT_MS 10000
+#define SERVERS_MAX 64
+#define OUT_MAX (64u * 1024 * 1024)
+
+struct request {
+    bool json, end;
+    const char *what, *message, *socket, *config;
+    uint16_t port;  // 0: any
+};
+
+struct answer {
+    const struct request *request;
+    struct buf out;
+    struct json json;
+    uint32_t servers, sessions, ended;
+    char why[256];
+};
+
+static int usage(void) {
+    fprintf(stderr, "usage: bowline sessions [--json] [--port N] [--socket PATH] "
+                    "[-f CONFIG]\n"
+                    "       bowline sessions end ID|USER|KEY [--message TEXT] "
+                    "[--port N] [--socket PATH] [-f CONFIG]\n");
+    return 2;
+}
+
+static bool take_value(struct request *r, const char *name, const char *value) {
+    uint64_t port;
+    if (strcmp(name, "--message") == 0)
+        r->message = value;
+    else if (strcmp(name, "--socket") == 0)
+        r->socket = value;
+    else if (strcmp(name, "-f") == 0)
+        r->config = value;
+    else if (strcmp(name, "--port") == 0 && text_number(value, 1, 65535, &port))
+        r->port = (uint16_t)port;
+    else
+        return false;
+    return true;
+}
+
+static bool parse(struct request *r, int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--json") == 0)
+            r->json = true;
+        else if (*word == '-' && i + 1 < argc && take_value(r, word, argv[i + 1]))
+            i++;
+        else if (*word == '-')
+            return false;
+        else if (!r->end && strcmp(word, "end") == 0)
+            r->end = true;
+        else if (r->end && r->what == NULL)
+            r->what = word;
+        else
+            return false;
+    }
+    return r->end == (r->what != NULL) && (r->end || r->message == NULL);
+}
+
+// ---- one server ----
+
+static bool send_message(int fd, enum control_number number, const void *body) {
+    uint8_t bytes[8192];
+    size_t n = 0;
+    bool sent = false;
+    if (control_encode(number, body, (struct span){bytes, sizeof bytes}, &n) != OK)
+        return false;
+    struct view part = view_of(bytes, n);
+    return unix_send(fd, &part, 1, NULL, 0, &sent) == OK && sent;
+}
+
+static bool receive(int fd, struct span room, struct control_message *m) {
+    uint64_t until = clock_ms() + WAIT_MS;
+    for (;;) {
+        struct unix_message got;
+        struct fault fault = {0};
+        if (unix_recv(fd, room, 0, &got) != OK)
+            return false;
+        if (got.ready)
+            return control_decode(view_of(room.p, got.n), false, m, &fault) == OK;
+        struct pollfd p = {fd, POLLIN, 0};
+        uint64_t now = clock_ms();
+        if (now >= until || poll(&p, 1, (int)(until - now)) < 0)
+            return false;
+    }
+}
+
+static void print_json(struct json *j, const struct control_session *s) {
+    json_object(j);
+    json_member_string(j, "id", s->id);
+    json_member_string(j, "user", s->user);
+    json_member_u64(j, "uid", s->uid);
+    json_member_string(j, "key", s->key);
+    json_member_string(j, "comment", s->comment);
+    json_member_string(j, "address", s->peer);
+    json_member_u64(j, "port", s->peer_port);
+    json_member_string(j, "server_address", s->local);
+    json_member_u64(j, "server_port", s->local_port);
+    json_member_u64(j, "since", s->since);
+    json_member_u64(j, "idle", s->idle);
+    json_member_u64(j, "bytes_in", s->bytes_in);
+    json_member_u64(j, "bytes_out", s->bytes_out);
+    json_member_u64(j, "sessions", s->sessions);
+    json_member_u64(j, "channels", s->channels);
+    json_member_string(j, "tty", s->tty);
+    json_member_string(j, "command", s->command);
+    json_object_end(j);
+}
+
+static const char *span_text(uint64_t seconds, char *out, size_t size) {
+    static const struct {
+        uint64_t unit;
+        char letter;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (seconds >= units[i].unit) {
+            snprintf(out, size, "%llu%c", (unsigned long long)(seconds / units[i].unit),
+                     units[i].letter);
+            return out;
+        }
+    }
+    snprintf(out, size, "%llus", (unsigned long long)seconds);
+    return out;
+}
+
+static const char *size_text(uint64_t bytes, char *out, size_t size) {
+    const char *units = "BKMGTPE";
+    double v = (double)bytes;
+    while (v >= 1024 && units[1] != '\0') {
+        v /= 1024;
+        units++;
+    }
+    snprintf(out, size, *units == 'B' || v >= 10 ? "%.0f%c" : "%.1f%c", v, *units);
+    return out;
+}
+
+static void put(struct answer *a, const char *line) {
+    if (buf_append(&a->out, view_text(line)) != OK)
+        snprintf(a->why, sizeof a->why, "too many sessions");
+}
+
+static void print_line(struct answer *a, const struct control_session *s) {
+    char id[64], user[64], peer[80], since[32], idle[32], tty[32], in[16], out[16],
+        key[96], comment[64], command[96], line[700];
+    time_t at = (time_t)s->since;
+    struct tm tm;
+    localtime_r(&at, &tm);
+    strftime(since, sizeof since, "%m-%d %H:%M", &tm);
+    text_clean(id, sizeof id, s->id);
+    text_clean(user, sizeof user, s->user);
+    text_clean(peer, sizeof peer, s->peer);
+    text_clean(tty, sizeof tty, s->tty);
+    text_clean(key, sizeof key, s->key);
+    text_clean(comment, sizeof comment, s->comment);
+    text_clean(command, sizeof command, s->command);
+    snprintf(
+        line, sizeof line, "%-10s %-12s %-21s %-11s %5s %-10s %4u %6s %6s %s%s%s  %s\n",
+        id, user, peer, since, span_text(s->idle, idle, sizeof idle),
+        tty[0] != '\0' ? tty + (strncmp(tty, "/dev/", 5) == 0 ? 5 : 0) : "-", s->channels,
+        size_text(s->bytes_in, in, sizeof in), size_text(s->bytes_out, out, sizeof out),
+        key, comment[0] != '\0' ? " " : "", comment, command);
+    put(a, line);
+}
+
+static void take_session(struct answer *a, const struct control_session *s) {
+    if (a->sessions++ == 0 && !a->request->json)
+        put(a,
+            "ID         USER         FROM                  SINCE        IDLE TTY       "
+            " CHAN     IN    OUT KEY  COMMAND\n");
+    if (a->request->json)
+        print_json(&a->json, s);
+    else
+        print_line(a, s);
+}
+
+static bool ask(struct answer *a, int fd) {
+    const struct request *r = a->request;
+    struct control_hello hello = {CONTROL_VERSION, 0};
+    struct control_list list = {0};
+    struct control_end end = {view_text(r->end ? r->what : ""),
+                              view_text(r->message != NULL ? r->message : "")};
+    struct control_message m;
+    uint8_t bytes[16384];
+    struct span room = {bytes, sizeof bytes};
+    if (!send_message(fd, CONTROL_HELLO, &hello) || !receive(fd, room, &m))
+        return false;
+    if (m.number == CONTROL_HELLO &&
+        !send_message(fd, r->end ? CONTROL_END : CONTROL_LIST,
+                      r->end ? (void *)&end : (void *)&list))
+        return false;
+    while (m.number != CONTROL_DONE) {
+        if (!receive(fd, room, &m))
+            return false;
+        if (m.number == CONTROL_SESSION)
+            take_session(a, &m.body.session);
+    }
+    if (r->end)
+        a->ended += m.body.done.count;
+    if (m.body.done.text.n > 0)
+        text_clean(a->why, sizeof a->why, m.body.done.text);
+    return true;
+}
+
+static void ask_path(struct answer *a, const char *path) {
+    struct fault fault = {0};
+    scoped_fd fd = -1;
+    int got = -1;
+    if (unix_connect(path, SOCK_SEQPACKET, &got, &fault) != OK) {
+        if (a->request->socket != NULL)
+            snprintf(a->why, sizeof a->why, "%.200s", fault_text(&fault));
+        return;  // what a dead server has left
+    }
+    fd = got;
+    if (ask(a, fd))
+        a->servers++;
+    else
+        snprintf(a->why, sizeof a->why, "%.200s: no answer", path);
+}
+
+// ---- all of them ----
+
+static bool is_ours(const struct request *r, const char *name) {
+    unsigned port;
+    size_t n = strlen(name);
+    return n > 5 && strcmp(name + n - 5, ".sock") == 0 &&
+           sscanf(name, "sshd.%5u", &port) == 1 && (r->port == 0 || r->port == port);
+}
+
+static void ask_folder(struct answer *a, const char *folder) {
+    struct dirent **names = NULL;
+    int n = scandir(folder, &names, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX];
+        if (i < SERVERS_MAX && is_ours(a->request, names[i]->d_name) &&
+            snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name) <
+                (int)sizeof path)
+            ask_path(a, path);
+        free(names[i]);
+    }
+    free(names);
+}
+
+static void ask_all(struct answer *a) {
+    const struct request *r = a->request;
+    char folder[PATH_MAX], config[PATH_MAX];
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (r->socket != NULL) {
+        ask_path(a, r->socket);
+        return;
+    }
+    if (r->config != NULL) {
+        if (realpath(r->config, config) != NULL &&
+            control_folder(false, NULL, config, folder, sizeof folder))
+            ask_folder(a, folder);
+        return;
+    }
+    if (control_folder(true, NULL, NULL, folder, sizeof folder))
+        ask_folder(a, folder);
+    if (geteuid() != 0 && runtime != NULL &&
+        control_folder(false, runtime, NULL, folder, sizeof folder))
+        ask_folder(a, folder);
+}
+
+static int report(struct answer *a) {
+    const struct request *r = a->request;
+    if (a->servers == 0)
+        fprintf(stderr, "bowline: %s\n",
+                a->why[0] != '\0' ? a->why : "no server of Bowline answers here");
+    else if (r->end && a->ended == 0)
+        fprintf(stderr, "bowline: %s\n", a->why);
+    else if (r->end)
+        printf("%u session%s ended\n", a->ended, a->ended == 1 ? "" : "s");
+    return a->servers > 0 && (!r->end || a->ended > 0) ? 0 : 1;
+}
+
+int sessions_run(int argc, char **argv) {
+    struct request r = {0};
+    if (!parse(&r, argc, argv))
+        return usage();
+    struct answer a = {.request = &r};
+    buf_init(&a.out, OUT_MAX);
+    a.json = json_to_buf(&a.out);
+    if (r.json)
+        json_array(&a.json);
+    ask_all(&a);
+    if (r.json && !r.end) {
+        json_array_end(&a.json);
+        if (json_end(&a.json) == OK)
+            put(&a, "\n");
+    }
+    bool shown = r.end || fd_write_full(STDOUT_FILENO, buf_view(&a.out)) == OK;
+    buf_free(&a.out);
+    int status = report(&a);
+    return shown ? status : 1;
+}
