@@ -2,8 +2,11 @@
 
 #include <assert.h>
 
-// Shorter waits are noise of the clock and the scheduler.
-#define WAIT_MIN_MS 2
+// Shorter waits are noise of the clock and the scheduler; and a path this short needs no more.
+#define WAIT_MIN_MS 5
+// So many waits in a row make a path; fewer are a busy machine. A window grown for nothing costs
+// peers that buffer as much as it takes.
+#define WAITS_IN_A_ROW 4
 // Longer than any path's round trip: then the peer had nothing to send.
 #define WAIT_MAX_MS 1500
 // A wait of less than this part of the time between two grants is not worth a larger
@@ -27,14 +30,19 @@ static uint32_t grant_credit(struct window *w, uint64_t now) {
 }
 
 // How many times larger the window should be, now that the peer uses the last grant.
-static unsigned growth(const struct window *w, uint64_t now) {
+static unsigned growth(struct window *w, uint64_t now) {
     uint64_t since = w->last > w->granted ? w->last : w->granted;
     uint64_t waited = now > since ? now - since : 0;
     uint64_t cycle = now > w->granted ? now - w->granted : 0;
     bool reader_idle = w->unread <= w->size / 8;
     if (!reader_idle || waited < WAIT_MIN_MS || waited > WAIT_MAX_MS ||
-        waited * WAIT_SHARE < cycle)
+        waited * WAIT_SHARE < cycle) {
+        w->waits = 0;
         return 1;
+    }
+    if (++w->waits < WAITS_IN_A_ROW)
+        return 1;
+    w->waits = WAITS_IN_A_ROW;
     return waited * 2 >= cycle ? 4 : 2;
 }
 

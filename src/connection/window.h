@@ -20,6 +20,7 @@ struct window {
     uint32_t fresh;    // of left: what the peer was not yet seen to know of
     uint64_t last;     // when data came last, ms
     uint64_t granted;  // when the oldest part of fresh was granted, ms
+    unsigned waits;    // of the peer, one after another
 };
 
 void window_init(struct window *w, uint32_t start, uint32_t max);
