@@ -293,7 +293,11 @@ static enum err begin(struct session *s) {
     struct client *c = s->c;
     uint32_t packet =
         c->bowline_peer ? LIMIT_CHANNEL_PACKET_BOWLINE : LIMIT_CHANNEL_PACKET;
-    struct connection_config config = {.max_packet = packet, .max_packet_out = packet};
+    struct connection_config config = {
+        .max_packet = packet,
+        .max_packet_out = packet,
+        .window_max = c->bowline_peer ? LIMIT_WINDOW_MAX : LIMIT_WINDOW_MAX_STOCK,
+    };
     TRY(connection_new(&s->connection, &config));
     if (c->config.fork_after_authentication)
         TRY(fork_away(s));
