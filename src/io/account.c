@@ -55,15 +55,20 @@ static void judge_shadow(struct account *a, const struct spwd *s) {
     a->password = strdup(s->sp_pwdp);
 }
 
+// An entry is short, and wiping costs a page fault for each page of the room.
 static void look_at_shadow(struct account *a) {
-    struct spwd s, *found = NULL;
-    char *text = malloc(TEXT_MAX / 16);
-    if (text == NULL)
-        return;
-    if (getspnam_r(a->name, &s, text, TEXT_MAX / 16, &found) == 0 && found != NULL)
-        judge_shadow(a, &s);
-    secret_wipe(text, TEXT_MAX / 16);
-    free(text);
+    int bad = ERANGE;
+    for (size_t size = TEXT_START; bad == ERANGE && size <= TEXT_MAX / 16; size *= 4) {
+        struct spwd s, *found = NULL;
+        char *text = malloc(size);
+        if (text == NULL)
+            return;
+        bad = getspnam_r(a->name, &s, text, size, &found);
+        if (bad == 0 && found != NULL)
+            judge_shadow(a, &s);
+        secret_wipe(text, size);
+        free(text);
+    }
 }
 
 static enum err copy_passwd(const struct passwd *pw, struct account *a) {
@@ -115,18 +120,20 @@ enum err account_by_uid(uid_t uid, struct account *a, struct fault *f) {
 }
 
 bool account_group_name(gid_t gid, char *out, size_t size) {
-    struct group group, *found = NULL;
     bool good = false;
-    char *text = malloc(TEXT_MAX / 4);
-    if (text == NULL)
-        return false;
-    if (getgrgid_r(gid, &group, text, TEXT_MAX / 4, &found) == 0 && found != NULL) {
-        size_t n = strlen(group.gr_name);
+    int bad = ERANGE;
+    for (size_t room = TEXT_START; bad == ERANGE && room <= TEXT_MAX; room *= 4) {
+        struct group group, *found = NULL;
+        char *text = malloc(room);
+        if (text == NULL)
+            return false;
+        bad = getgrgid_r(gid, &group, text, room, &found);
+        size_t n = bad == 0 && found != NULL ? strlen(group.gr_name) : size;
         good = n < size;
         if (good)
             memcpy(out, group.gr_name, n + 1);
+        free(text);
     }
-    free(text);
     return good;
 }
 

@@ -38,6 +38,8 @@ struct stream {
     uint8_t small_reads;
 };
 
+#define HOLDER_PIPE_SIZE (1024 * 1024)  // of a program's pipe while it carries bulk
+
 // What becomes of a channel's events. `request` may be NULL: none is known.
 struct carrier_ops {
     bool (*request)(struct carrier *c, struct view name, struct view fields);
@@ -56,6 +58,7 @@ struct carrier {
     bool open;         // false: not yet, or not any more, a channel that takes data
     bool input_ready;  // else the window holds what comes
     bool input_eof;
+    bool input_wide;        // its pipe was made larger
     bool at_end;            // what cannot be read at once is not waited for
     int input;              // for what the peer sends; -1: none
     struct stream *duplex;  // its descriptor takes the input instead; or NULL

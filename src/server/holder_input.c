@@ -1,8 +1,14 @@
 // What the peer sends on a channel, written to a program, a terminal or a socket. What
 // does not go at once waits here, bounded by the window: it is given back as bytes go.
+#include <fcntl.h>
+
 #include "base/limits.h"
 #include "io/fd.h"
 #include "server/holder.h"
+
+// Kept from burst to burst: fresh pages cost more than the copy. The next keystroke gives
+// it back.
+#define WAITING_KEPT (4u * 1024u * 1024u)
 
 void carrier_init(struct carrier *c, struct holder *h, uint32_t channel,
                   const struct carrier_ops *ops) {
@@ -49,13 +55,19 @@ static void consumed(struct carrier *c, size_t n) {
                    fault_text(connection_fault(h->connection)));
 }
 
-// Bytes that went, thrown away ones included: nobody reads them any more.
+// Bytes that went, thrown away ones included: nobody reads them any more. A pipe that a
+// burst fills is made larger: what does not fit has to be copied.
 static size_t write_input(struct carrier *c, struct view v) {
     int fd = input_fd(c);
     size_t n = 0;
     if (fd < 0)
         return v.n;
-    if (fd_write_some(fd, v, &n) == OK)
+    enum err e = fd_write_some(fd, v, &n);
+    if (e == OK && n < v.n && v.n >= SEAM_BULK && !c->input_wide) {
+        c->input_wide = true;
+        (void)fcntl(fd, F_SETPIPE_SZ, HOLDER_PIPE_SIZE);
+    }
+    if (e == OK)
         return n;
     if (c->duplex == NULL)
         carrier_close_input(c);
@@ -81,7 +93,8 @@ void carrier_flush_input(struct carrier *c) {
     }
     want_output(c);
     if (buf_len(&c->waiting) == 0) {
-        buf_release_if_empty(&c->waiting);
+        if (c->waiting.room > WAITING_KEPT)
+            buf_release_if_empty(&c->waiting);
         if (c->input_eof)
             c->ops->input_ended(c);
     }
@@ -90,6 +103,8 @@ void carrier_flush_input(struct carrier *c) {
 void carrier_input(struct carrier *c, struct view data) {
     size_t n = 0;
     carrier_used(c);
+    if (data.n < SEAM_BULK / 8)
+        buf_release_if_empty(&c->waiting);
     if (c->input_ready && buf_len(&c->waiting) == 0) {
         size_t one;
         while (n < data.n && (one = write_input(c, view_of(data.p + n, data.n - n))) > 0)
