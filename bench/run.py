@@ -7,6 +7,7 @@ Needs root (accounts, control groups). Noise on a shared machine is large: compa
 one run; the ratio column is what counts.
 """
 import argparse
+import contextlib
 import json
 import os
 import pty
@@ -167,11 +168,50 @@ class Bench:
         self.row("keystroke echo, idle: median", "us", took["openssh"][0], took["bowline"][0], 1.0)
         self.row("keystroke echo, idle: p99", "us", took["openssh"][1], took["bowline"][1])
 
+    # A terminal and bulk data as two channels of one connection: the stock client's, which can
+    # share one, for both servers.
+    def beside(self):
+        count = 200 if self.args.quick else 1000
+        client = self.theirs.ssh
+        for way, bulk in (("down", "cat /dev/zero"), ("up", "cat >/dev/null")):
+            took = {}
+            for label, server in (("openssh", self.theirs), ("bowline", self.ours)):
+                control = os.path.join(server.folder, f"mux-{way}-{label}")
+                shared = ["-S", control]
+                with contextlib.ExitStack() as stack:
+                    running = [subprocess.Popen(server.command(client, options=["-M", "-N", *shared]), stdin=NULL, stderr=NULL)]
+                    stack.callback(lambda: [(p.kill(), p.wait()) for p in reversed(running)])
+                    wait_for(lambda: os.path.exists(control))
+                    zero = stack.enter_context(open("/dev/zero", "rb"))
+                    running.append(subprocess.Popen(server.command(client, bulk, options=shared),
+                                                    stdin=zero if way == "up" else NULL, stdout=NULL, stderr=NULL))
+                    time.sleep(0.5)
+                    took[label] = self.echo(client, server, count, shared)
+            for i, what in enumerate(("median", "p99")):
+                self.row(f"keystroke echo beside bulk {way}: {what}", "us", took["openssh"][i], took["bowline"][i],
+                         2000 / took["openssh"][i] if what == "p99" else None)
+
+    # The server's CPU for a key exchange with somebody who then goes away.
+    def handshake(self):
+        count = 20 if self.args.quick else 100
+        took = {}
+        for label, server in (("openssh", self.theirs), ("bowline", self.ours)):
+            per = []
+            for _ in range(count):
+                before = server.group.cpu()
+                subprocess.run(["ssh-keyscan", "-t", "ed25519", "-p", str(server.port), "127.0.0.1"], stdout=NULL, stderr=NULL,
+                               check=True)
+                time.sleep(0.05)
+                per.append((server.group.cpu() - before) * 1000)
+            took[label] = median(per)
+        self.row("key exchange without a login: server CPU", "ms", took["openssh"], took["bowline"])
+
     @staticmethod
-    def echo(client, server, count):
+    def echo(client, server, count, options=()):
         pid, fd = pty.fork()
         if pid == 0:
-            os.execvp(client, server.command(client, "stty raw -echo; echo ready; exec cat", options=["-tt", "-e", "none"]))
+            os.execvp(client, server.command(client, "stty raw -echo; echo ready; exec cat",
+                                             options=["-tt", "-e", "none", *options]))
         attributes = termios.tcgetattr(fd)
         attributes[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(fd, termios.TCSANOW, attributes)
@@ -218,7 +258,15 @@ class Bench:
         self.row("size of ssh, sshd, ssh-keygen (stripped)", "kB", size_theirs / 1000, stripped / 1000, 1.0)
 
 
-NAMES = ["programs", "login", "trips", "keystrokes", "far", "memory", "bulk"]
+def wait_for(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError("bench: waited in vain")
+        time.sleep(0.02)
+
+
+NAMES = ["programs", "login", "handshake", "trips", "keystrokes", "beside", "far", "memory", "bulk"]
 
 
 def main():
