@@ -32,6 +32,7 @@ class Targets:
 
     def __init__(self, folder):
         socketserver.ThreadingTCPServer.daemon_threads = socketserver.ThreadingUnixStreamServer.daemon_threads = True
+        socketserver.ThreadingTCPServer.request_queue_size = 128  # no connection is lost by the target
         self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo)
         self.port = self.tcp.server_address[1]
         self.path = os.path.join(folder, "echo.sock")
