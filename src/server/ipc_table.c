@@ -85,6 +85,10 @@ static const struct message_field f_prove[] = {F(STRING, blobs), FIELDS_END};
 static const struct message_field f_proved[] = {F(STRING, signatures), FIELDS_END};
 #undef ROW_STRUCT
 
+#define ROW_STRUCT ipc_penalty
+static const struct message_field f_penalty[] = {F(TEXT, peer), F(U32, reason), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}}
@@ -118,6 +122,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(STATUS,       status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(PROVE,        prove,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(PROVED,       proved,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
+    ROW(PENALTY,      penalty,      IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_LISTENER,
+        LINK_NONE, 0),
 };
 // clang-format on
 

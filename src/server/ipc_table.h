@@ -63,6 +63,7 @@ enum ipc_number {
     IPC_STATUS,
     IPC_PROVE,
     IPC_PROVED,
+    IPC_PENALTY,
     IPC_NUMBERS
 };
 
@@ -166,6 +167,12 @@ struct ipc_proved {
     struct view signatures;  // strings; none: refused
 };
 
+// A source's misdeed: who saw it tells the other.
+struct ipc_penalty {
+    struct view peer;
+    uint32_t reason;  // enum penalty_reason
+};
+
 enum gate_cause {
     GATE_CLOSED,        // the peer closed the stream
     GATE_DISCONNECTED,  // the peer sent DISCONNECT
@@ -210,6 +217,7 @@ union ipc_body {
     struct ipc_log log;
     struct ipc_tell tell;
     struct ipc_status status;
+    struct ipc_penalty penalty;
     struct ipc_prove prove;
     struct ipc_proved proved;
 };

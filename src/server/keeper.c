@@ -100,6 +100,8 @@ static void on_hang_up(void *arg, int number) {
     if (open_log(k, &fault) != OK)
         log_sink_stderr(&k->sink, &k->log, "sshd", level_of(k));
     keeper_control_open(k);
+    if (keeper_penalties_load(k) != OK)
+        log_error(&k->log, "PerSourcePenalties: out of memory; none are in force");
     keeper_spawn_listener(k);
 }
 
@@ -160,6 +162,7 @@ static enum err start(struct keeper *k, struct fault *fault) {
     TRY(keeper_load_keys(o, k->config, &k->log, &k->host_keys, fault));
     sandbox_undumpable();
     (void)fd_limit(true);
+    TRY(keeper_penalties_load(k));
     if (!o->inetd)
         TRY(keeper_bind(k, k->config, fault));
     if (!o->foreground && !o->debug && !o->inetd)

@@ -12,6 +12,7 @@
 #include "key/key.h"
 #include "server/events.h"
 #include "server/ipc.h"
+#include "server/penalties.h"
 #include "server/settings.h"
 
 #define KEEPER_SESSION_ID_MAX 64
@@ -66,7 +67,7 @@ struct link {
     char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     uint16_t peer_port, local_port;
     char user[LIMIT_USER_NAME + 1];
-    bool valid_user, authenticated, said_end, pending;
+    bool valid_user, authenticated, said_end, pending, grace_over;
     struct host_keys *host_keys;
     uint32_t host_key;        // index, of the first exchange
     char host_algorithm[64];  // that it signed with
@@ -119,6 +120,7 @@ struct keeper {
     size_t links_n;
     uint64_t link_serial;
     struct keeper_control *control;  // NULL: none
+    struct penalties penalties;      // the listener has a copy of what is in force
     bool stopping;
 };
 
@@ -157,6 +159,13 @@ struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial);
 void keeper_listener_link_authed(struct link *l);
 void keeper_listener_link_done(
     struct link *l);  // authenticated, or ended: its slot is free
+
+// keeper_defence.c
+must_check enum err keeper_penalties_load(struct keeper *k);  // of the configuration
+void keeper_penalise(struct keeper *k, const char *peer, enum penalty_reason reason);
+// What the end of a link that let nobody in means for its source.
+void keeper_penalise_link(struct link *l);
+void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m);
 
 // keeper_link.c
 void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd);

@@ -43,6 +43,7 @@ void link_end(struct link *l, const char *why) {
     if (why != NULL)
         log_error(&k->log, "link from %s port %u ended: %s", l->peer, l->peer_port, why);
     l->state = LINK_CLOSING;
+    keeper_penalise_link(l);
     keeper_listener_link_done(l);
     loop_unwatch(&k->loop, &l->watch);
     loop_timer_unset(&k->loop, &l->grace);
@@ -143,6 +144,7 @@ static const char *on_user(struct link *l, const struct ipc_user *m) {
 static void on_end(struct link *l, const struct ipc_gate_end *m) {
     struct event_link e = link_event(l);
     l->said_end = true;
+    l->grace_over = m->cause == GATE_TIMEOUT;
     event_end(&l->keeper->log, &e, m);
     l->state = LINK_CLOSING;
 }
@@ -211,6 +213,7 @@ static void on_grace(void *arg) {
     struct link *l = arg;
     struct ipc_gate_end m = {GATE_TIMEOUT, 0, view_text("")};
     struct event_link e = link_event(l);
+    l->grace_over = true;
     event_end(&l->keeper->log, &e, &m);
     link_end(l, NULL);
 }

@@ -131,7 +131,12 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
     const struct server_config *c = k->config;
     char ident[LIMIT_IDENT_LINE];
     struct buf banner = {0}, moduli = {0};
-    scoped_buf keys;
+    scoped_buf keys = {0}, penalties = {0};
+    buf_init(&penalties, SETTINGS_MAX);
+    struct writer wp = writer_to_buf(&penalties);
+    penalty_rules_write(&k->penalties.rules, &wp);
+    penalties_write(&k->penalties, clock_ms(), &wp);
+    TRY(writer_end(&wp));
     buf_init(&keys, 65536);
     TRY(write_keys(k, &keys));
     read_banner(k, &banner);
@@ -149,6 +154,8 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
         .user_algorithms = settings_view(c->pubkey_accepted_algorithms),
         .methods = settings_view("publickey"),
         .banner = buf_view(&banner),
+        .per_source_max = c->per_source_max_startups,
+        .penalties = buf_view(&penalties),
         .max_tries = c->max_auth_tries,
         .grace_s =
             k->options->grace_s != UINT32_MAX ? k->options->grace_s : c->login_grace_time,
@@ -196,6 +203,11 @@ struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
 static void tell(struct keeper_listener *l, enum ipc_number number, const void *body) {
     if (l->fd >= 0 && ipc_send(l->fd, number, body, -1) != OK)
         log_error(&l->keeper->log, "listener does not listen");
+}
+
+void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m) {
+    if (k->listeners != NULL)
+        tell(k->listeners, IPC_PENALTY, m);
 }
 
 // Each listener is told what the others have accepted and not yet authenticated.
@@ -256,6 +268,13 @@ static void take(struct keeper_listener *l, struct ipc_message *m) {
         if (l->forks >= FORKS_MAX && !l->draining && !k->options->inetd)
             keeper_spawn_listener(k);
         break;
+    case IPC_PENALTY: {
+        char peer[ENDPOINT_TEXT_SIZE];
+        text_copy(peer, sizeof peer, m->body.penalty.peer);
+        if (m->body.penalty.reason < PENALTY_REASON_COUNT)
+            keeper_penalise(k, peer, m->body.penalty.reason);
+        break;
+    }
     case IPC_LINK_END:
         gate_ended(l, &m->body.link_end);
         break;

@@ -20,6 +20,7 @@
 #include "io/tcp.h"
 #include "server/gate.h"
 #include "server/ipc.h"
+#include "server/penalties.h"
 #include "server/startups.h"
 #include "server/template.h"
 
@@ -35,6 +36,9 @@ struct child {
     pid_t pid;
     uint64_t id, deadline;
     bool pending;  // not authenticated
+    bool killed;   // by us: no crash
+    struct penalty_source source;
+    char peer[46];  // without zone
 };
 
 struct accepting {
@@ -58,6 +62,7 @@ struct listener {
     struct child *children;
     size_t children_n, children_room;
     uint32_t pending, elsewhere;
+    struct penalties penalties;
     uint64_t next_id;
     bool stopping;
 };
@@ -88,6 +93,15 @@ static void child_done(struct listener *l, struct child *c) {
     *c = l->children[--l->children_n];
 }
 
+// A gate that died of what its peer sent it.
+static void crashed(struct listener *l, const struct child *c) {
+    uint64_t left;
+    struct ipc_penalty m = {view_text(c->peer), PENALTY_CRASH};
+    penalties_add(&l->penalties, c->peer, PENALTY_CRASH, clock_ms(), &left);
+    if (ipc_send(l->keeper, IPC_PENALTY, &m, -1) != OK)
+        l->stopping = true;
+}
+
 static void reap(void *arg, int number) {
     struct listener *l = arg;
     int status;
@@ -99,6 +113,8 @@ static void reap(void *arg, int number) {
                 continue;
             struct ipc_link_end end = {
                 c->id, !WIFEXITED(status) || WEXITSTATUS(status) != 0, (uint32_t)status};
+            if (end.abnormal && !c->killed)
+                crashed(l, c);
             child_done(l, c);
             if (ipc_send(l->keeper, IPC_LINK_END, &end, -1) != OK)
                 l->stopping = true;
@@ -127,8 +143,10 @@ static void tick(void *arg) {
     struct listener *l = arg;
     uint64_t now = clock_ms();
     for (size_t i = 0; i < l->children_n; i++)
-        if (l->children[i].pending && l->children[i].deadline <= now)
+        if (l->children[i].pending && l->children[i].deadline <= now) {
+            l->children[i].killed = true;
             end_child(l->children[i].pid);
+        }
     if (l->pending > 0)
         arm_tick(l);
 }
@@ -186,14 +204,19 @@ static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
         return false;
     }
     uint64_t grace = l->settings.grace_s;
-    *c = (struct child){
-        pid, ++l->next_id,
-        grace == 0 ? CLOCK_NEVER : clock_ms() + grace * 1000 + GRACE_SLACK_MS, true};
+    *c = (struct child){pid, ++l->next_id,
+                        grace == 0 ? CLOCK_NEVER
+                                   : clock_ms() + grace * 1000 + GRACE_SLACK_MS,
+                        .pending = true};
+    (void)penalty_source_of(&l->penalties.rules, peer->text, &c->source);
+    (void)text_copy(c->peer, sizeof c->peer, view_text(peer->text));
     struct ipc_link_new m = {c->id, view_text(peer->text), peer->port,
                              view_text(local->text), local->port};
     l->pending++;
-    if (!loop_watches(&l->keeper_watch) || !tell_keeper(l, &m, ours))
+    if (!loop_watches(&l->keeper_watch) || !tell_keeper(l, &m, ours)) {
+        c->killed = true;
         end_child(pid);
+    }
     if (l->tick.place == 0)
         arm_tick(l);
     return true;
@@ -217,12 +240,44 @@ static void resume(void *arg) {
     accepting_on(arg, true);
 }
 
-static void turn_away(struct listener *l, int fd, const struct endpoint *peer) {
+static void say_not_now(int fd) {
     static const char text[] = "Not allowed at this time\r\n";
+    (void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void turn_away(struct listener *l, int fd, const struct endpoint *peer) {
     // Level error as OpenSSH has it would let an attacker fill the log.
     log_verbose(&l->log, "drop connection #%u from [%s]:%u past MaxStartups", l->pending,
                 peer->text, peer->port);
-    (void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    say_not_now(fd);
+}
+
+// Links of the source that are not authenticated yet.
+static uint32_t pending_of(const struct listener *l, const char *address) {
+    struct penalty_source s;
+    uint32_t n = 0;
+    if (!penalty_source_of(&l->penalties.rules, address, &s))
+        return 0;
+    for (size_t i = 0; i < l->children_n; i++)
+        n += l->children[i].pending && memcmp(&l->children[i].source, &s, sizeof s) == 0;
+    return n;
+}
+
+// The source itself is the reason; in OpenSSH's words.
+static bool drop_source(struct listener *l, const struct endpoint *peer,
+                        const struct endpoint *local) {
+    const char *why = penalties_refuse(&l->penalties, peer->text, clock_ms());
+    uint32_t most = l->settings.per_source_max;
+    if (why != NULL)
+        log_info(&l->log, "drop connection #%u from [%s]:%u on [%s]:%u penalty: %s",
+                 l->pending, peer->text, peer->port, local->text, local->port, why);
+    else if (most != UINT32_MAX && pending_of(l, peer->text) >= most)
+        log_info(&l->log,
+                 "drop connection #%u from [%s]:%u on [%s]:%u PerSourceMaxStartups",
+                 l->pending, peer->text, peer->port, local->text, local->port);
+    else
+        return false;
+    return true;
 }
 
 static void accepted(struct listener *l, int fd, const struct endpoint *peer) {
@@ -231,11 +286,15 @@ static void accepted(struct listener *l, int fd, const struct endpoint *peer) {
     const struct settings *s = &l->settings;
     struct startups limit = {s->startups_begin, s->startups_rate, s->startups_full};
     random_bytes(&random, sizeof random);
+    endpoint_local(&local, fd);
+    if (drop_source(l, peer, &local)) {
+        say_not_now(fd);
+        return;
+    }
     if (startups_refuse(&limit, l->pending + l->elsewhere, random)) {
         turn_away(l, fd, peer);
         return;
     }
-    endpoint_local(&local, fd);
     if (!fork_gate(l, fd, peer, &local)) {
         log_error(&l->log, "no gate for [%s]:%u: %m", peer->text, peer->port);
         accepting_on(l, false);
@@ -283,6 +342,13 @@ static void authenticated(struct listener *l, uint64_t id) {
     stop_if_done(l);
 }
 
+static void penalised(struct listener *l, const struct ipc_penalty *m) {
+    char peer[ENDPOINT_TEXT_SIZE];
+    uint64_t left;
+    if (text_copy(peer, sizeof peer, m->peer) && m->reason < PENALTY_REASON_COUNT)
+        penalties_add(&l->penalties, peer, m->reason, clock_ms(), &left);
+}
+
 static void on_keeper(void *arg, uint32_t ready) {
     struct listener *l = arg;
     uint8_t bytes[LIMIT_IPC_MESSAGE];
@@ -306,6 +372,8 @@ static void on_keeper(void *arg, uint32_t ready) {
             l->elsewhere = m.body.startups.elsewhere;
         else if (m.row->number == IPC_LINK_AUTHED)
             authenticated(l, m.body.link_authed.id);
+        else if (m.row->number == IPC_PENALTY)
+            penalised(l, &m.body.penalty);
     }
 }
 
@@ -348,10 +416,23 @@ static enum err load_settings(struct listener *l, int fd, struct fault *fault) {
     return settings_decode(&l->settings, view_of(p, n), fault);
 }
 
+static enum err load_penalties(struct listener *l) {
+    struct reader r = reader_of(l->settings.penalties);
+    struct penalty_rules rules = {0};
+    uint64_t seed = 0;
+    penalty_rules_read(&rules, &r);
+    if (r.err != OK)
+        return r.err;
+    random_bytes(&seed, sizeof seed);
+    penalties_init(&l->penalties, &rules, seed);
+    return penalties_read(&l->penalties, read_rest(&r));
+}
+
 static enum err set_up(struct listener *l, struct fault *fault) {
     const struct settings *s = &l->settings;
     struct sandbox_identity as = {s->uid, s->gid};
     TRY(crypto_init());
+    TRY(load_penalties(l));
     TRY(loop_init(&l->loop));
     TRY(loop_watch(&l->loop, &l->keeper_watch, l->keeper, LOOP_IN, on_keeper, l));
     TRY(loop_signal(&l->loop, &l->child_signal, SIGCHLD, reap, l));

@@ -12,6 +12,8 @@ static const struct message_field fields[] = {
     FIELD(STRING, settings, user_algorithms),
     FIELD(STRING, settings, methods),
     FIELD(STRING, settings, banner),
+    FIELD(U32, settings, per_source_max),
+    FIELD(STRING, settings, penalties),
     FIELD(U32, settings, max_tries),
     FIELD(U32, settings, grace_s),
     FIELD(U32, settings, startups_begin),

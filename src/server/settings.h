@@ -8,7 +8,7 @@
 #include "transport/transport.h"
 #include "wire/writer.h"
 
-#define SETTINGS_MAX (1024u * 1024u)
+#define SETTINGS_MAX (4u * 1024u * 1024u)
 #define SETTINGS_HOST_KEYS_MAX 16
 #define SETTINGS_IDENT "SSH-2.0-Bowline_" BOWLINE_VERSION " like " BOWLINE_LIKE
 // An identification that starts so takes packets of LIMIT_CHANNEL_PACKET_BOWLINE.
@@ -19,6 +19,8 @@ struct settings {
     uint32_t version;
     struct view ident, kex, host_key_algorithms, ciphers, macs, user_algorithms, methods;
     struct view banner;
+    uint32_t per_source_max;  // PerSourceMaxStartups; UINT32_MAX: none
+    struct view penalties;    // penalty_rules_write(), then what is in force
     uint32_t max_tries, grace_s, startups_begin, startups_rate, startups_full, log_level;
     uint64_t rekey_bytes;
     uint32_t rekey_s;

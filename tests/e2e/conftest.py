@@ -163,6 +163,9 @@ class Lab:
     def sshd(self, lines="", args=(), port=None, wait=True, **kw):
         """Our sshd."""
         port = port or free_port()
+        if "PerSourcePenalties" not in lines:
+            # Tests that fail on purpose, one after another, must not lock out the next one.
+            lines = "PerSourcePenalties no\n" + lines
         return self._start("sshd", [tool("sshd"), "-D", "-e", "-f", self.config(port, lines, **kw), *args],
                            port, wait=wait)
 
