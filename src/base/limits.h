@@ -48,8 +48,9 @@
 // Windows: opened at the first, grown up to the second while the reader keeps up.
 #define LIMIT_WINDOW_START (2u * 1024u * 1024u)
 #define LIMIT_WINDOW_MAX (64u * 1024u * 1024u)
-// With other peers: OpenSSH buffers as much of its input as our window takes, in a buffer that it
-// copies whole for every few bytes of growth; at 64 MiB that costs it 10 s of CPU for each GB.
+// With other peers: OpenSSH buffers as much of its input as our window takes, in a buffer
+// that it copies whole for every few bytes of growth; at 64 MiB that costs it 10 s of CPU
+// for each GB.
 #define LIMIT_WINDOW_MAX_STOCK (8u * 1024u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024

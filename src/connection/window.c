@@ -2,10 +2,11 @@
 
 #include <assert.h>
 
-// Shorter waits are noise of the clock and the scheduler; and a path this short needs no more.
+// Shorter waits are noise of the clock and the scheduler; and a path this short needs no
+// more.
 #define WAIT_MIN_MS 5
-// So many waits in a row make a path; fewer are a busy machine. A window grown for nothing costs
-// peers that buffer as much as it takes.
+// So many waits in a row make a path; fewer are a busy machine. A window grown for
+// nothing costs peers that buffer as much as it takes.
 #define WAITS_IN_A_ROW 4
 // Longer than any path's round trip: then the peer had nothing to send.
 #define WAIT_MAX_MS 1500

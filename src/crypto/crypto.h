@@ -9,6 +9,6 @@
 // Loads no configuration file of libcrypto's.
 must_check enum err crypto_init(void);
 
-// The same for a process that forks nothing and is not confined: what is not needed is not
-// warmed up.
+// The same for a process that forks nothing and is not confined: what is not needed is
+// not warmed up.
 must_check enum err crypto_init_short(void);

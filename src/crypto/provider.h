@@ -1,10 +1,11 @@
 // A narrow provider: of libcrypto's default provider only what SSH uses.
 //
-// At the first fetch of a kind (ciphers, say) libcrypto builds objects for everything that
-// a provider has of this kind: 130 ciphers, a quarter of a client's start and a third of the
-// heap that every process of a server copies. So fetches with a NULL library context go
-// to a context whose only provider hands on a short list. Digests are fetched where
-// the default provider lives, which looks them up there itself (Ed25519, RSA, HMAC).
+// At the first fetch of a kind (ciphers, say) libcrypto builds objects for everything
+// that a provider has of this kind: 130 ciphers, a quarter of a client's start and a
+// third of the heap that every process of a server copies. So fetches with a NULL library
+// context go to a context whose only provider hands on a short list. Digests are fetched
+// where the default provider lives, which looks them up there itself (Ed25519, RSA,
+// HMAC).
 #pragma once
 
 #include <openssl/crypto.h>

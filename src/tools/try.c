@@ -30,12 +30,15 @@
 #include "io/tcp_connect.h"
 #include "key/private_key.h"
 
+// A folder below TMPDIR, and a file in it.
+#define FOLDER_SIZE 256
+#define FILE_SIZE (FOLDER_SIZE + 32)
 #define START_MS 10000  // until the server listens
 #define STOP_MS 3000    // until what was started has ended by itself
 
 // What of a server's sshd_config and a client's command line differs from the defaults.
 struct try {
-    char folder[64];
+    char folder[FOLDER_SIZE];
     char programs[PATH_MAX];  // where ssh and sshd are
     char user[LIMIT_USER_NAME + 1];
     uint16_t port;
@@ -98,7 +101,7 @@ static enum err programs_find(struct try *t) {
 }
 
 static enum err file_put(struct try *t, const char *name, struct view v) {
-    char path[128];
+    char path[FILE_SIZE];
     snprintf(path, sizeof path, "%s/%s", t->folder, name);
     return file_create(path, v, 0600, &t->fault);
 }
@@ -149,7 +152,7 @@ static enum err files_write(struct try *t) {
     TRY(buf_append(&known, view_text("\n")));
     TRY(file_put(t, "authorized_keys", buf_view(&user)));
     TRY(file_put(t, "known_hosts", buf_view(&known)));
-    char config[1024];
+    char config[2048];
     int n =
         snprintf(config, sizeof config,
                  "Port %u\nListenAddress 127.0.0.1\nHostKey %s/host_key\n"
@@ -185,7 +188,7 @@ static void on_signal(void *arg, int number) {
 }
 
 static enum err server_start(struct try *t) {
-    char program[PATH_MAX + 16], config[128], log[128];
+    char program[PATH_MAX + 16], config[FILE_SIZE], log[FILE_SIZE];
     snprintf(program, sizeof program, "%s/sshd", t->programs);
     snprintf(config, sizeof config, "%s/sshd_config", t->folder);
     snprintf(log, sizeof log, "%s/log", t->folder);
@@ -214,7 +217,7 @@ static bool server_listens(struct try *t) {
 }
 
 static void log_print(struct try *t) {
-    char path[128];
+    char path[FILE_SIZE];
     snprintf(path, sizeof path, "%s/log", t->folder);
     scoped_buf text = {0};
     struct fault ignored = {0};
@@ -371,7 +374,7 @@ static enum err try_sessions(struct try *t) {
 }
 
 int try_run(int argc, char **argv) {
-    struct try t = {.folder = "/tmp/bowline-try-XXXXXX"};
+    struct try t = {0};
     if (!flags_parse(&t, argc, argv))
         return usage();
     const struct passwd *me = getpwuid(geteuid());
@@ -379,10 +382,15 @@ int try_run(int argc, char **argv) {
         fprintf(stderr, "bowline: this user has no account name\n");
         return 1;
     }
-    if (programs_find(&t) != OK || mkdtemp(t.folder) == NULL) {
+    const char *tmp = getenv("TMPDIR");
+    int n = snprintf(t.folder, sizeof t.folder, "%s/bowline-try-XXXXXX",
+                     tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
+    if (programs_find(&t) != OK || n >= (int)sizeof t.folder ||
+        mkdtemp(t.folder) == NULL) {
         fprintf(stderr, "bowline: %s\n",
-                t.fault.code != OK ? fault_text(&t.fault)
-                                   : "no temporary folder in /tmp");
+                t.fault.code != OK
+                    ? fault_text(&t.fault)
+                    : "no temporary folder can be made (TMPDIR, else /tmp)");
         return 1;
     }
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -5,6 +5,7 @@ import pwd
 import re
 import signal
 import subprocess
+import tempfile
 import time
 
 import pexpect
@@ -14,8 +15,17 @@ from conftest import IS_ROOT, SLOW, tool, wait_until
 STEPS = ["link", "secured", "host", "you", "session"]
 
 
+@pytest.fixture(autouse=True)
+def temporary(monkeypatch):
+    """A folder of the test's own: others may be trying at the same time."""
+    with tempfile.TemporaryDirectory(prefix="bwl-") as folder:
+        os.chmod(folder, 0o1777)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield folder
+
+
 def folders():
-    return set(glob.glob("/tmp/bowline-try-*"))
+    return set(glob.glob(os.environ["TMPDIR"] + "/bowline-try-*"))
 
 
 def children_of(marker):
@@ -87,7 +97,8 @@ def test_shell_at_a_terminal():
 def test_interrupted(number):
     """Ctrl-C in the middle: server, session, what the session started and the folder are gone."""
     before = folders()
-    process = subprocess.Popen([tool("bowline"), "try", "echo started; sleep 987 & sleep 986"], stdin=subprocess.DEVNULL,
+    long = str(100000 + os.getpid() * 10 + number % 10)  # ours, among other tests' sleeps
+    process = subprocess.Popen([tool("bowline"), "try", f"echo started; sleep {long} & sleep {long}"], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     assert process.stdout.readline() == "started\n"
     made = folders() - before
@@ -97,7 +108,7 @@ def test_interrupted(number):
     assert not any(os.path.exists(f) for f in made)
     for folder in made:
         assert not children_of(folder)
-    assert wait_until(lambda: not children_of("sleep\0987") and not children_of("sleep\0986"), 5)
+    assert wait_until(lambda: not children_of(f"sleep\0{long}\0"), 5)
 
 
 def test_keep_serves_others_until_interrupted():

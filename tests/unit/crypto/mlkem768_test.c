@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "crypto/crypto.h"
-#include "crypto/provider.h"
 #include "crypto/pq/mlkem768.h"
 #include "crypto/pq/mlkem_poly.h"
+#include "crypto/provider.h"
 
 #define ROUNDS 10000
 #define ROUND_BYTES (2 * MLKEM768_SEED + MLKEM768_SEED + MLKEM768_CIPHERTEXT)

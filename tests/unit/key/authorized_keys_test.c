@@ -159,9 +159,8 @@ static void empty_lines_and_foreign_types(void **state) {
     assert_int_equal(authkey_parse(&l, view_text("\r"), "k", 1, NULL), ERR_NOT_FOUND);
     assert_int_equal(authkey_parse(&l, view_text("ssh-dss AAAA x"), "k", 1, NULL),
                      ERR_UNSUPPORTED);
-    assert_int_equal(
-        authkey_parse(&l, view_text("ssh-dss AAAA"), "k", 1, NULL),
-        ERR_UNSUPPORTED);
+    assert_int_equal(authkey_parse(&l, view_text("ssh-dss AAAA"), "k", 1, NULL),
+                     ERR_UNSUPPORTED);
     assert_int_equal(authkey_parse(&l, view_of("pty\0 x", 6), "k", 1, NULL), ERR_CONFIG);
 }
 
