@@ -12,6 +12,7 @@
 #include "client/link.h"
 #include "conf/client_config.h"
 #include "io/log_sink.h"
+#include "io/process.h"
 #include "key/key.h"
 
 #define CLIENT_EXIT_FAILURE 255
@@ -25,6 +26,8 @@ struct client {
     char home[PATH_MAX], local_user[256], local_host[256];
 
     struct link link;
+    bool proxied;                  // proxy runs, and the link goes through it
+    struct process proxy;          // see proxy.h
     char host[1025];               // what is connected to
     char known_name[1025 + 16];    // for known_hosts: "host" or "[host]:port"
     char address[80];              // numeric, of the peer

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/proxy.h"
 #include "io/clock.h"
 #include "io/tcp.h"
 #include "io/tcp_connect.h"
@@ -34,28 +35,45 @@ static enum err name_host(struct client *c) {
     return known_hosts_name(c->known_name, sizeof c->known_name, name, port);
 }
 
-enum err client_connect(struct client *c) {
-    TRY(name_host(c));
-    uint64_t start = clock_us();
+static enum err connect_directly(struct client *c) {
     struct tcp_target target = {
         .host = c->host,
         .port = c->config.port,
         .family = family(c),
         .bind_address = c->config.bind_address,
         .bind_interface = c->config.bind_interface,
+        .deadline = c->deadline,
         .keepalive = c->config.tcp_keep_alive,
         .dscp = -1,
     };
+    return tcp_connect(&target, &c->link.fd, note, c, &c->fault);
+}
+
+static enum err attempt(struct client *c, bool proxy) {
+    c->deadline = c->config.connect_timeout == 0
+                      ? CLOCK_NEVER
+                      : clock_after(clock_ms(), c->config.connect_timeout * 1000ull);
+    fault_clear(&c->fault);
+    return proxy ? proxy_connect(c) : connect_directly(c);
+}
+
+// What a peer behind a program has for an address, nobody knows.
+static void name_peer(struct client *c, bool proxy) {
+    struct endpoint peer;
+    if (!proxy)
+        endpoint_peer(&peer, c->link.fd);
+    snprintf(c->address, sizeof c->address, "%.79s", proxy ? c->host : peer.text);
+}
+
+enum err client_connect(struct client *c) {
+    TRY(name_host(c));
+    uint64_t start = clock_us();
+    bool proxy = proxy_wanted(c);
     enum err e = ERR_TIMEOUT;
     for (uint32_t i = 0; i < c->config.connection_attempts && e != OK; i++) {
         if (i > 0)
             sleep(1);
-        c->deadline = c->config.connect_timeout == 0
-                          ? CLOCK_NEVER
-                          : clock_after(clock_ms(), c->config.connect_timeout * 1000ull);
-        target.deadline = c->deadline;
-        fault_clear(&c->fault);
-        e = tcp_connect(&target, &c->link.fd, note, c, &c->fault);
+        e = attempt(c, proxy);
     }
     if (e != OK) {
         struct fault found = c->fault;
@@ -63,10 +81,11 @@ enum err client_connect(struct client *c) {
         return fault_set(&c->fault, e, 0, "ssh: %s", fault_text(&found));
     }
     c->link.heard = clock_ms();
-    struct endpoint peer;
-    endpoint_peer(&peer, c->link.fd);
-    snprintf(c->address, sizeof c->address, "%s", peer.text);
-    client_step(c, "link", "%s port %u, connected in %.1f ms", peer.text, c->config.port,
-                (double)(clock_us() - start) / 1000);
+    name_peer(c, proxy);
+    if (proxy)
+        client_step(c, "link", "%s port %u, through a proxy", c->host, c->config.port);
+    else
+        client_step(c, "link", "%s port %u, connected in %.1f ms", c->address,
+                    c->config.port, (double)(clock_us() - start) / 1000);
     return OK;
 }

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "client/forward_spec.h"
 
 enum kind {
     LINE,     // `text` and the argument
@@ -26,25 +27,25 @@ struct flag {
 static const struct flag table[] = {
     {'4', NULL, FIXED, "AddressFamily inet"},
     {'6', NULL, FIXED, "AddressFamily inet6"},
-    {'A', NULL, LATER, "agent forwarding"},
-    {'a', NULL, IGNORED, NULL},
+    {'A', NULL, FIXED, "ForwardAgent yes"},
+    {'a', NULL, FIXED, "ForwardAgent no"},
     {'B', "interface", LINE, "BindInterface"},
     {'b', "address", LINE, "BindAddress"},
     {'C', NULL, FIXED, "Compression yes"},
     {'c', "ciphers", LINE, "Ciphers"},
-    {'D', "[address:]port", LATER, "dynamic forwarding"},
+    {'D', "[address:]port", SPECIAL, NULL},
     {'E', "log_file", SPECIAL, NULL},
     {'e', "escape_char", LINE, "EscapeChar"},
     {'F', "config_file", SPECIAL, NULL},
     {'f', NULL, SPECIAL, NULL},
     {'G', NULL, SPECIAL, NULL},
-    {'g', NULL, LATER, "gateway ports"},
+    {'g', NULL, FIXED, "GatewayPorts yes"},
     {'I', "pkcs11", LATER, "PKCS#11 keys"},
     {'i', "identity_file", LINE, "IdentityFile"},
-    {'J', "destination", LATER, "jump hosts"},
+    {'J', "destination", LINE, "ProxyJump"},
     {'K', NULL, LATER, "GSSAPI"},
     {'k', NULL, IGNORED, NULL},
-    {'L', "address", LATER, "local forwarding"},
+    {'L', "address", SPECIAL, NULL},
     {'l', "login_name", SPECIAL, NULL},
     {'M', NULL, LATER, "connection sharing"},
     {'m', "macs", LINE, "MACs"},
@@ -56,14 +57,14 @@ static const struct flag table[] = {
     {'p', "port", SPECIAL, NULL},
     {'Q', "query", SPECIAL, NULL},
     {'q', NULL, SPECIAL, NULL},
-    {'R', "address", LATER, "remote forwarding"},
+    {'R', "address", SPECIAL, NULL},
     {'S', "path", SPECIAL, NULL},
     {'s', NULL, FIXED, "SessionType subsystem"},
     {'T', NULL, FIXED, "RequestTTY no"},
     {'t', NULL, SPECIAL, NULL},
     {'V', NULL, SPECIAL, NULL},
     {'v', NULL, SPECIAL, NULL},
-    {'W', "host:port", LATER, "standard input and output forwarding"},
+    {'W', "host:port", SPECIAL, NULL},
     {'w', "tunnels", LATER, "tunnel devices"},
     {'X', NULL, LATER, "X11 forwarding"},
     {'x', NULL, IGNORED, NULL},
@@ -153,8 +154,45 @@ static bool set_option(struct flags *f, const char *option, char *why) {
     return true;
 }
 
+// -W: no session of its own, and nothing else that the files ask for.
+static bool set_stdio_forward(struct flags *f, const char *value, char *why) {
+    struct forward_end end;
+    if (!forward_end_parse(&end, value))
+        return WHY("-W takes host:port or a path, not '%.100s'", value);
+    f->stdio_forward = value;
+    return add_line(f, strdup("SessionType none"), why) &&
+           add_line(f, strdup("RequestTTY no"), why) &&
+           add_line(f, strdup("ExitOnForwardFailure yes"), why) &&
+           add_line(f, strdup("ClearAllForwardings yes"), why);
+}
+
+// -L, -R, -D as a line: where to listen, a blank, what to connect to.
+static bool set_forward(struct flags *f, enum forward_kind kind, const char *value,
+                        char *why) {
+    static const char *const keywords[] = {[FORWARD_LOCAL] = "LocalForward",
+                                           [FORWARD_REMOTE] = "RemoteForward",
+                                           [FORWARD_DYNAMIC] = "DynamicForward"};
+    struct forward_spec spec;
+    char line[2 * FORWARD_TEXT + 32];
+    if (!forward_spec_parse(&spec, kind, value))
+        return WHY("bad forwarding '%.100s'", value);
+    int n = snprintf(line, sizeof line, "%s %s", keywords[kind], value);
+    if (n >= (int)sizeof line)
+        return WHY("forwarding is too long");
+    size_t second = forward_spec_second(value);
+    if (second > 0)
+        line[strlen(keywords[kind]) + second] = ' ';
+    return add_line(f, strdup(line), why);
+}
+
 static bool set_special(struct flags *f, char letter, const char *value, char *why) {
     switch (letter) {
+    case 'D':
+        return set_forward(f, FORWARD_DYNAMIC, value, why);
+    case 'L':
+        return set_forward(f, FORWARD_LOCAL, value, why);
+    case 'R':
+        return set_forward(f, FORWARD_REMOTE, value, why);
     case 'E':
         f->log_file = value;
         return true;
@@ -193,6 +231,8 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'v':
         f->verbose++;
         return true;
+    case 'W':
+        return set_stdio_forward(f, value, why);
     default:  // 'y'
         f->syslog = true;
         return true;

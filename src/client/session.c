@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -128,12 +129,23 @@ static enum err on_reply(struct session *s, const struct connection_event *event
 
 static enum err on_open_refused(struct session *s, const struct connection_event *event) {
     char text[256];
+    if (s->stdio)
+        return fault_set(
+            &s->c->fault, ERR_REFUSED, 0,
+            "channel %u: open failed: %s: %s; stdio forwarding failed", event->channel,
+            event->reason == OPEN_CONNECT_FAILED ? "connect failed"
+                                                 : "administratively prohibited",
+            text_clean(text, sizeof text, event->text));
     return fault_set(&s->c->fault, ERR_REFUSED, 0,
                      "the server refuses a session (%u): %s", event->reason,
                      text_clean(text, sizeof text, event->text));
 }
 
 static enum err on_event(struct session *s, const struct connection_event *event) {
+    bool mine = false;
+    TRY(forwards_event(&s->forwards, event, &mine));
+    if (mine)
+        return OK;
     switch (event->kind) {
     case CONNECTION_OPENED:
         s->opened = true;
@@ -145,23 +157,20 @@ static enum err on_event(struct session *s, const struct connection_event *event
     case CONNECTION_PEER_CLOSE:
         return connection_close(s->connection, event->channel);
     case CONNECTION_CLOSED:
-        s->closed = s->done = true;
+        s->closed = true;
         return OK;
     case CONNECTION_REQUEST:
         return on_request(s, event);
     case CONNECTION_REPLY:
         return on_reply(s, event);
-    case CONNECTION_OPEN:
-        // Nothing was asked for that a server could open.
-        return connection_refuse(s->connection, event->channel,
-                                 event->type == NULL ? OPEN_UNKNOWN_CHANNEL_TYPE
-                                                     : OPEN_ADMINISTRATIVELY_PROHIBITED,
-                                 "not asked for");
     case CONNECTION_GLOBAL_REQUEST:
         return event->want_reply
                    ? connection_global_reply(s->connection, false, (struct view){0})
                    : OK;
     case CONNECTION_EOF:
+        s->out_ended = true;
+        return OK;
+    case CONNECTION_OPEN:
     case CONNECTION_WINDOW:
     case CONNECTION_GLOBAL_REPLY:
     case CONNECTION_NONE:
@@ -203,24 +212,39 @@ enum err session_take_in(struct session *s) {
 
 // ---- the loop ----
 
-struct waiting {
-    struct pollfd p[4];
-};
+#define OWN_POLLS 4
 
-static void add(struct waiting *w, int i, int fd, short events) {
-    w->p[i] = (struct pollfd){.fd = events != 0 ? fd : -1, .events = events};
+static void add(struct session *s, int i, int fd, short events) {
+    s->polls[i] = (struct pollfd){.fd = events != 0 ? fd : -1, .events = events};
 }
 
-static enum err wait_for_all(struct session *s, struct waiting *w) {
+static enum err make_room(struct session *s) {
+    size_t room = OWN_POLLS + forwards_poll_room(&s->forwards);
+    if (room <= s->polls_room)
+        return OK;
+    struct pollfd *p = realloc(s->polls, 2 * room * sizeof *p);
+    if (p == NULL)
+        return ERR_MEMORY;
+    s->polls = p;
+    s->polls_room = 2 * room;
+    return OK;
+}
+
+static enum err wait_for_all(struct session *s) {
     struct link *l = &s->c->link;
+    TRY(make_room(s));
     short socket = (short)((transport_in(l->transport).n > 0 ? POLLIN : 0) |
                            (l->blocked ? POLLOUT : 0));
-    add(w, 0, l->fd, socket);
-    add(w, 1, s->in.fd, session_wants_input(s) ? POLLIN : 0);
-    add(w, 2, s->out.fd, buf_len(&s->out.left) > 0 ? POLLOUT : 0);
-    add(w, 3, s->err.fd, buf_len(&s->err.left) > 0 ? POLLOUT : 0);
+    add(s, 0, l->fd, socket);
+    add(s, 1, s->in.fd, session_wants_input(s) ? POLLIN : 0);
+    add(s, 2, s->out.fd, buf_len(&s->out.left) > 0 ? POLLOUT : 0);
+    add(s, 3, s->err.fd, buf_len(&s->err.left) > 0 ? POLLOUT : 0);
+    size_t n = OWN_POLLS + forwards_poll(&s->forwards, s->polls + OWN_POLLS);
     uint64_t deadline = transport_deadline(l->transport),
-             alive = session_alive_deadline(s);
+             alive = session_alive_deadline(s),
+             forwards = forwards_deadline(&s->forwards);
+    if (forwards < deadline)
+        deadline = forwards;
     int ms = -1;
     if (alive < deadline)
         deadline = alive;
@@ -229,10 +253,10 @@ static enum err wait_for_all(struct session *s, struct waiting *w) {
     else if (deadline != CLOCK_NEVER)
         ms = clock_poll_ms(clock_ms(), deadline);
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-    if (ppoll(w->p, 4, ms < 0 ? NULL : &t, &waiting_mask) >= 0)
+    if (ppoll(s->polls, n, ms < 0 ? NULL : &t, &waiting_mask) >= 0)
         return OK;
-    for (int i = 0; i < 4; i++)
-        w->p[i].revents = 0;
+    for (size_t i = 0; i < n; i++)
+        s->polls[i].revents = 0;
     return errno == EINTR ? OK : ERR_IO;
 }
 
@@ -258,26 +282,6 @@ static enum err on_times(struct session *s) {
     return now >= alive ? session_alive_tick(s, now) : OK;
 }
 
-static enum err turn(struct session *s) {
-    struct waiting w;
-    TRY(session_send_control(s));
-    TRY(link_flush(&s->c->link));
-    TRY(wait_for_all(s, &w));
-    TRY(on_signals(s));
-    if (w.p[2].revents != 0)
-        TRY(session_pump_output(s, &s->out));
-    if (w.p[3].revents != 0)
-        TRY(session_pump_output(s, &s->err));
-    if ((w.p[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
-        TRY(link_fill(&s->c->link));
-    TRY(session_take_in(s));
-    if (w.p[1].revents != 0 && session_wants_input(s))
-        TRY(session_pump_input(s));
-    return on_times(s);
-}
-
-// ---- beginning and end ----
-
 static enum err fork_away(struct session *s) {
     (void)!link_flush(&s->c->link);
     pid_t pid = fork();
@@ -289,6 +293,58 @@ static enum err fork_away(struct session *s) {
     return OK;
 }
 
+// -W: an end of the channel's data is one of our output's, and with both ends it is over.
+static enum err settle_stdio(struct session *s) {
+    if (!s->stdio || s->closed)
+        return OK;
+    if (s->out_ended && !s->out_shut && buf_len(&s->out.left) == 0) {
+        s->out_shut = true;
+        if (s->out.socket)
+            (void)shutdown(STDOUT_FILENO, SHUT_WR);
+        stream_close(&s->out);
+        (void)!fd_to_null(STDOUT_FILENO);
+        s->out.fd = -1;
+    }
+    return s->out_shut && s->input_ended ? connection_close(s->connection, s->channel)
+                                         : OK;
+}
+
+static enum err check_ends(struct session *s) {
+    TRY(settle_stdio(s));
+    if (s->fork_due && s->forwards.waiting == 0) {
+        s->fork_due = false;
+        TRY(fork_away(s));
+    }
+    // What is forwarded still keeps the rest alive.
+    if (s->closed && !forwards_busy(&s->forwards))
+        s->done = true;
+    return OK;
+}
+
+static enum err turn(struct session *s) {
+    TRY(session_send_control(s));
+    TRY(link_flush(&s->c->link));
+    TRY(wait_for_all(s));
+    // The array stays as it is until the next waiting.
+    const struct pollfd *p = s->polls;
+    TRY(on_signals(s));
+    if (p[2].revents != 0)
+        TRY(session_pump_output(s, &s->out));
+    if (p[3].revents != 0)
+        TRY(session_pump_output(s, &s->err));
+    if ((p[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+        TRY(link_fill(&s->c->link));
+    TRY(session_take_in(s));
+    if (p[1].revents != 0 && session_wants_input(s))
+        TRY(session_pump_input(s));
+    TRY(session_send_control(s));
+    TRY(forwards_ready(&s->forwards, p + OWN_POLLS));
+    TRY(check_ends(s));
+    return on_times(s);
+}
+
+// ---- beginning and end ----
+
 static enum err begin(struct session *s) {
     struct client *c = s->c;
     uint32_t packet =
@@ -299,7 +355,10 @@ static enum err begin(struct session *s) {
         .window_max = c->bowline_peer ? LIMIT_WINDOW_MAX : LIMIT_WINDOW_MAX_STOCK,
     };
     TRY(connection_new(&s->connection, &config));
-    if (c->config.fork_after_authentication)
+    TRY(forwards_open(&s->forwards, c, s->connection));
+    s->fork_due = c->config.fork_after_authentication &&
+                  c->config.exit_on_forward_failure && s->forwards.waiting > 0;
+    if (c->config.fork_after_authentication && !s->fork_due)
         TRY(fork_away(s));
     if (c->config.stdin_null)
         TRY(fd_to_null(STDIN_FILENO));
@@ -320,16 +379,20 @@ static void leave(struct session *s) {
         session_finish_output(s);
     bool terminal = s->raw;
     session_leave_raw(s);
+    forwards_close(&s->forwards);
     if (s->connection != NULL)
         (void)!session_send_control(s);
     (void)!transport_disconnect(c->link.transport, DISCONNECT_BY_APPLICATION,
                                 "disconnected by user");
     if (terminal && c->fault.code == OK)
         log_info(&c->log, "Connection to %s closed.", c->host);
-    if (s->signal != 0)
+    // Whoever started -W ends it so.
+    if (s->signal != 0 && !s->stdio)
         log_error(&c->log, "Killed by signal %d.", s->signal);
     c->exit_code =
         s->closed && s->status_known && s->signal == 0 ? s->status : CLIENT_EXIT_FAILURE;
+    if (s->stdio && s->closed && s->signal == 0)
+        c->exit_code = 0;
 }
 
 // A server that ends the link after the status has said all there is.
@@ -346,6 +409,8 @@ enum err client_session(struct client *c) {
     // What came along with the success is there already.
     if (e == OK)
         e = session_take_in(s);
+    if (e == OK)
+        e = check_ends(s);
     while (e == OK && !s->done)
         e = turn(s);
     if (e != OK && forgive_end(s, e) == OK) {
@@ -358,6 +423,7 @@ enum err client_session(struct client *c) {
     stream_close(&s->out);
     stream_close(&s->err);
     connection_free(s->connection);
+    free(s->polls);
     free(s);
     return e;
 }

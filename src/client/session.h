@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "client/escape.h"
+#include "client/forwards.h"
 #include "client/stream.h"
 #include "connection/connection.h"
 
@@ -14,6 +15,12 @@ struct session {
     uint32_t channel;
     bool has_channel;  // false: -N
     bool opened, closed;
+    bool stdio;                // -W: the channel is no session
+    bool out_ended, out_shut;  // -W: EOF came; and was handed on
+    struct forwards forwards;
+    bool fork_due;  // -f: when all forwardings are there
+    struct pollfd *polls;
+    size_t polls_room;
     struct stream in, out, err;
     bool input_ended;  // EOF was sent
 

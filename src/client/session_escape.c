@@ -77,6 +77,7 @@ static void show_channels(struct session *s) {
                  "\r\n#%u session, %s, %s%zu bytes wait to be shown\r\n", s->channel,
                  s->what, s->input_ended ? "input ended, " : "", buf_len(&s->out.left));
     show(text, (size_t)n);
+    forwards_show(&s->forwards, show);
 }
 
 enum err session_escape(struct session *s, enum escape_action action) {

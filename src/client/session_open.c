@@ -156,8 +156,62 @@ static enum err request_command(struct session *s) {
     return connection_request(s->connection, s->channel, "exec", true, buf_view(&b));
 }
 
+// ---- -W ----
+
+static enum err open_stdio(struct session *s) {
+    struct forward_end end;
+    const char *type = "direct-tcpip";
+    scoped_buf b;
+    buf_init(&b, LIMIT_PACKET_DEFAULT);
+    if (!forward_end_parse(&end, s->c->flags.stdio_forward))
+        return ERR_CONFIG;
+    if (end.path[0] != 0) {
+        type = "direct-streamlocal@openssh.com";
+        TRY(request_encode(REQUEST_OPEN, type,
+                           &(struct open_streamlocal){.path = view_text(end.path)}, &b));
+    } else {
+        struct open_tcpip fields = {.host = view_text(end.host),
+                                    .port = end.port,
+                                    .originator = view_text("127.0.0.1"),
+                                    .originator_port = 65535};
+        TRY(request_encode(REQUEST_OPEN, type, &fields, &b));
+    }
+    s->stdio = s->has_channel = true;
+    s->what = "stdio forwarding";
+    client_step(s->c, "session", "standard input and output to %s",
+                s->c->flags.stdio_forward);
+    return connection_open(s->connection, type, buf_view(&b), &s->channel);
+}
+
+// ---- the agent ----
+
+static enum err offer_agent(struct session *s) {
+    const struct client_config *o = &s->c->config;
+    struct forwards *f = &s->forwards;
+    const char *text = o->forward_agent_path;
+    if (text == NULL && !o->forward_agent)
+        return OK;
+    if (text == NULL)
+        text = o->identity_agent;
+    if (text != NULL && strcmp(text, "SSH_AUTH_SOCK") == 0)
+        text = NULL;
+    if (text != NULL && *text == '$' && text[1] != '{')
+        text = getenv(text + 1);
+    else if (text == NULL)
+        text = getenv("SSH_AUTH_SOCK");
+    if (text == NULL || *text == 0 || strcmp(text, "none") == 0)
+        return OK;
+    if (!client_path(s->c, text, f->agent_path, sizeof f->agent_path))
+        return OK;
+    f->agent = true;
+    return connection_request(s->connection, s->channel, "auth-agent-req@openssh.com",
+                              false, (struct view){0});
+}
+
 enum err session_open(struct session *s) {
     struct client *c = s->c;
+    if (c->flags.stdio_forward != NULL)
+        return open_stdio(s);
     if (c->config.session_type == SESSION_TYPE_NONE) {
         client_step(c, "session", "none (-N)");
         return OK;
@@ -167,6 +221,7 @@ enum err session_open(struct session *s) {
     s->has_channel = true;
     if (c->bowline_peer)
         TRY(connection_guess(s->connection, s->channel, 0));
+    TRY(offer_agent(s));
     if (s->pty)
         TRY(request_terminal(s));
     TRY(request_environment(s));

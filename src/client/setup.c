@@ -10,6 +10,7 @@
 #include "client/algorithms.h"
 #include "client/client.h"
 #include "client/hostkeys.h"
+#include "client/proxy.h"
 #include "client/version.h"
 #include "conf/files.h"
 #include "crypto/crypto.h"
@@ -229,6 +230,7 @@ bool client_path(struct client *c, const char *text, char *out, size_t size) {
 
 void client_drop(struct client *c) {
     link_close(&c->link, 200);
+    proxy_end(c);
     hostkeys_forget(c);
     free(c->host_key_algorithms);
     client_config_free(&c->config);

@@ -112,6 +112,18 @@ static void test_grouped(void **state) {
     assert_string_equal(f.lines[0], "LogLevel QUIET");
 }
 
+static void test_forwards_become_lines(void **state) {
+    (void)state;
+    assert_true(parse("-L|80:h:22|-R|[::1]:0:/run/s|-D|1080|-J|a,b|-A|host"));
+    assert_string_equal(f.lines[0], "LocalForward 80 h:22");
+    assert_string_equal(f.lines[1], "RemoteForward [::1]:0 /run/s");
+    assert_string_equal(f.lines[2], "DynamicForward 1080");
+    assert_string_equal(f.lines[3], "ProxyJump \"a,b\"");
+    assert_string_equal(f.lines[4], "ForwardAgent yes");
+    assert_true(parse("-W|[::1]:22|host"));
+    assert_string_equal(f.stdio_forward, "[::1]:22");
+}
+
 static void test_modes(void **state) {
     (void)state;
     assert_true(parse("-V"));
@@ -130,9 +142,11 @@ static void test_refusals_say_why(void **state) {
     static const struct {
         const char *line, *word;
     } rows[] = {
-        {"-Z|host", "unknown"}, {"-p|host", "port"},   {"-p", "argument"},
-        {"-M|host", "yet"},     {"-S|/x|host", "yet"}, {"-L|1:h:2|host", "yet"},
-        {"-J|x|host", "yet"},   {"-v", "destination"},
+        {"-Z|host", "unknown"}, {"-p|host", "port"},
+        {"-p", "argument"},     {"-M|host", "yet"},
+        {"-S|/x|host", "yet"},  {"-L|1:h|host", "bad forwarding"},
+        {"-W|x|host", "-W"},    {"-D|0|host", "bad forwarding"},
+        {"-v", "destination"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_false(parse(rows[i].line));
@@ -163,6 +177,7 @@ int main(void) {
         cmocka_unit_test(test_command_behind_dashes),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_grouped),
+        cmocka_unit_test(test_forwards_become_lines),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_usage_fits),

@@ -1,0 +1,196 @@
+// Listening there: -R, what the server then opens, and the agent.
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "client/forwards.h"
+#include "connection/requests.h"
+
+// ---- asking ----
+
+// What RFC 4254 s.7.1 calls the address: "" is all of them, "localhost" the loopback.
+static const char *wire_address(const struct forward_spec *spec) {
+    if (!spec->host_given)
+        return "localhost";
+    return strcmp(spec->listen.host, "*") == 0 ? "" : spec->listen.host;
+}
+
+enum err forward_request(struct forwards *f, struct forward_rule *rule) {
+    scoped_buf b;
+    buf_init(&b, LIMIT_PACKET_DEFAULT);
+    const char *path = rule->spec.listen.path, *name = "tcpip-forward";
+    rule->waits = true;
+    rule->listen_port = rule->spec.listen.port;
+    rule->ordinal = connection_next_global_ordinal(f->connection);
+    f->waiting++;
+    if (path[0] != 0) {
+        name = "streamlocal-forward@openssh.com";
+        TRY(request_encode(REQUEST_GLOBAL, name,
+                           &(struct request_streamlocal){view_text(path)}, &b));
+    } else {
+        struct request_forward fields = {view_text(wire_address(&rule->spec)),
+                                         rule->listen_port};
+        TRY(request_encode(REQUEST_GLOBAL, name, &fields, &b));
+    }
+    return connection_global_request(f->connection, name, true, buf_view(&b));
+}
+
+static enum err refused(struct forwards *f, const struct forward_rule *rule) {
+    char what[FORWARD_TEXT + 8];
+    if (rule->spec.listen.path[0] != 0)
+        snprintf(what, sizeof what, "path %s", rule->spec.listen.path);
+    else
+        snprintf(what, sizeof what, "port %u", rule->spec.listen.port);
+    if (f->c->config.exit_on_forward_failure)
+        return fault_set(&f->c->fault, ERR_REFUSED, 0,
+                         "Error: remote port forwarding failed for listen %s", what);
+    log_info(&f->c->log, "Warning: remote port forwarding failed for listen %s", what);
+    return OK;
+}
+
+static void say_port(struct forwards *f, struct forward_rule *rule,
+                     const struct connection_event *event) {
+    uint32_t port = 0;
+    struct fault fault = {0};
+    char to[FORWARD_TEXT + 16];
+    if (request_decode_forward_reply(event->fields, &port, &fault) != OK)
+        return;
+    rule->listen_port = port;
+    log_info(&f->c->log, "Allocated port %u for remote forward to %s", port,
+             rule->spec.dynamic ? "socks:0"
+                                : forward_end_text(&rule->spec.connect, to, sizeof to));
+}
+
+enum err forward_reply(struct forwards *f, struct forward_rule *rule,
+                       const struct connection_event *event) {
+    rule->waits = false;
+    f->waiting--;
+    if (!event->success)
+        return refused(f, rule);
+    rule->active = true;
+    if (rule->spec.listen.path[0] == 0 && rule->spec.listen.port == 0)
+        say_port(f, rule, event);
+    return OK;
+}
+
+// ---- what the server opens ----
+
+// An allocated port may be used before its number has come: replies are in order, so it
+// has not.
+static struct forward_rule *find_port(struct forwards *f, const struct open_tcpip *open) {
+    struct forward_rule *found = NULL;
+    for (size_t i = 0; i < f->rules_n; i++) {
+        struct forward_rule *r = &f->rules[i];
+        if (!r->active || r->kind != FORWARD_REMOTE || r->spec.listen.path[0] != 0 ||
+            r->listen_port != open->port)
+            continue;
+        if (view_is(open->host, wire_address(&r->spec)))
+            return r;
+        found = found == NULL ? r : found;
+    }
+    return found;
+}
+
+static struct forward_rule *find_path(struct forwards *f, struct view path) {
+    for (size_t i = 0; i < f->rules_n; i++) {
+        struct forward_rule *r = &f->rules[i];
+        if (r->active && r->kind == FORWARD_REMOTE && r->spec.listen.path[0] != 0 &&
+            view_is(path, r->spec.listen.path))
+            return r;
+    }
+    return NULL;
+}
+
+static enum err refuse(struct forwards *f, const struct connection_event *event,
+                       enum open_failure reason, const char *text) {
+    return connection_refuse(f->connection, event->channel, reason, text);
+}
+
+static struct relay *take_channel(struct forwards *f,
+                                  const struct connection_event *event) {
+    struct relay *r = relay_new(f, RELAY_CONNECTING, -1);
+    if (r == NULL)
+        return NULL;
+    r->channel = event->channel;
+    r->has_channel = true;
+    connection_set_user(f->connection, event->channel, r);
+    return r;
+}
+
+static enum err open_by_rule(struct forwards *f, const struct connection_event *event,
+                             struct forward_rule *rule) {
+    char on[FORWARD_TEXT + 16], to[FORWARD_TEXT + 16];
+    if (rule == NULL)
+        return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
+    struct relay *r = take_channel(f, event);
+    if (r == NULL)
+        return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");
+    r->rule = rule;
+    snprintf(r->what, sizeof r->what, "forwarding of remote %.60s to %.60s",
+             forward_end_text(&rule->spec.listen, on, sizeof on),
+             rule->spec.dynamic ? "what is asked for"
+                                : forward_end_text(&rule->spec.connect, to, sizeof to));
+    if (rule->spec.dynamic) {
+        r->state = RELAY_PEER_ASKED;
+        r->accepted = true;
+        return connection_accept(f->connection, event->channel, (struct view){0});
+    }
+    if (rule->spec.connect.path[0] != 0)
+        return relay_connect_path(r, rule->spec.connect.path);
+    return relay_connect(r, rule->spec.connect.host, rule->spec.connect.port);
+}
+
+static enum err open_agent(struct forwards *f, const struct connection_event *event) {
+    if (!f->agent)
+        return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
+    struct relay *r = take_channel(f, event);
+    if (r == NULL)
+        return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");
+    snprintf(r->what, sizeof r->what, "agent");
+    return relay_connect_path(r, f->agent_path);
+}
+
+enum err forward_peer_open(struct forwards *f, const struct connection_event *event) {
+    struct open_tcpip tcp;
+    struct open_forwarded_streamlocal local;
+    struct fault fault = {0};
+    if (event->type == NULL)
+        return refuse(f, event, OPEN_UNKNOWN_CHANNEL_TYPE, "unknown channel type");
+    if (view_is(event->name, "forwarded-tcpip") &&
+        request_decode(event->type, event->fields, &tcp, &fault) == OK)
+        return open_by_rule(f, event, find_port(f, &tcp));
+    if (view_is(event->name, "forwarded-streamlocal@openssh.com") &&
+        request_decode(event->type, event->fields, &local, &fault) == OK)
+        return open_by_rule(f, event, find_path(f, local.path));
+    if (view_is(event->name, "auth-agent@openssh.com"))
+        return open_agent(f, event);
+    return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
+}
+
+// ---- PermitRemoteOpen ----
+
+bool forward_may_open(const struct client_config *o, const char *host, uint32_t port) {
+    const struct conf_list *list = &o->permit_remote_open;
+    for (size_t i = 0; i < list->n; i++) {
+        struct forward_end end;
+        uint64_t number;
+        if (strcasecmp(list->v[i], "any") == 0)
+            return true;
+        char copy[FORWARD_TEXT];
+        const char *colon = strrchr(list->v[i], ':');
+        if (colon == NULL ||
+            !text_copy(copy, sizeof copy,
+                       view_of(list->v[i], (size_t)(colon - list->v[i]))))
+            continue;
+        size_t n = strlen(copy);
+        bool bracket = copy[0] == '[' && n > 1 && copy[n - 1] == ']';
+        snprintf(end.host, sizeof end.host, "%.*s", (int)(bracket ? n - 2 : n),
+                 copy + bracket);
+        bool port_fits = strcmp(colon + 1, "*") == 0 ||
+                         (text_number(colon + 1, 0, 65535, &number) && number == port);
+        if (port_fits && (strcmp(end.host, "*") == 0 || strcasecmp(end.host, host) == 0))
+            return true;
+    }
+    return list->n == 0;
+}

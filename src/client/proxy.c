@@ -1,0 +1,185 @@
+// Reaching a host through a program. A jump host is reached without a shell: the words of
+// our own command line are its arguments.
+#include "client/proxy.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/jump.h"
+#include "io/clock.h"
+#include "io/fd.h"
+#include "io/unix_socket.h"
+
+#define COMMAND_MAX 8192
+#define JUMP_ARGUMENTS 24
+
+static bool is_set(const char *value) {
+    return value != NULL && strcasecmp(value, "none") != 0;
+}
+
+// "Host *" with a jump host is meant for all but the jump host itself.
+static bool is_itself(const struct client *c, const struct jump *j) {
+    const struct client_config *o = &c->config;
+    return (strcasecmp(j->host, c->flags.host) == 0 ||
+            strcasecmp(j->host, o->hostname) == 0) &&
+           (j->port == 0 || j->port == o->port) &&
+           (j->user[0] == 0 || strcmp(j->user, o->user) == 0);
+}
+
+bool proxy_wanted(const struct client *c) {
+    struct jump j;
+    if (is_set(c->config.proxy_command))
+        return true;
+    return is_set(c->config.proxy_jump) &&
+           !(jump_parse(&j, c->config.proxy_jump) && is_itself(c, &j));
+}
+
+// ---- starting ----
+
+static enum err spawn(struct client *c, const char *path, char *const *argv, int theirs,
+                      bool reads) {
+    struct process_spec spec = {.path = path,
+                                .argv = argv,
+                                .fd_in = reads ? theirs : -1,
+                                .fd_out = theirs,
+                                .fd_err = STDERR_FILENO,
+                                .tty = -1};
+    TRY(process_spawn(&spec, &c->proxy, &c->fault));
+    c->proxied = true;
+    return OK;
+}
+
+static enum err start(struct client *c, const char *path, char *const *argv, bool reads) {
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        return fault_set(&c->fault, ERR_IO, 0, "no socket pair for the proxy");
+    scoped_fd theirs = pair[1];
+    enum err e = fd_set_nonblock(pair[0], true);
+    if (e == OK)
+        e = spawn(c, path, argv, theirs, reads);
+    if (e != OK)
+        fd_close(&pair[0]);
+    c->link.fd = pair[0];
+    return e;
+}
+
+// ---- ProxyCommand ----
+
+static enum err check_names(struct client *c) {
+    if (!token_value_is_safe(TOKEN_SUBJECT_HOST, c->config.hostname))
+        return fault_set(&c->fault, ERR_CONFIG, 0,
+                         "the host's name has characters that no ProxyCommand gets");
+    if (strstr(c->config.proxy_command, "%r") != NULL &&
+        !token_value_is_safe(TOKEN_SUBJECT_USER, c->config.user))
+        return fault_set(&c->fault, ERR_CONFIG, 0,
+                         "the user's name has characters that no ProxyCommand gets");
+    return OK;
+}
+
+static enum err start_command(struct client *c) {
+    char command[COMMAND_MAX] = "exec ";
+    TRY(check_names(c));
+    TRY(client_config_expand(&c->config, &c->subject, TOKENS_PROXY_COMMAND, NULL,
+                             c->config.proxy_command, command + 5, sizeof command - 5,
+                             &c->fault));
+    const char *shell = getenv("SHELL");
+    if (shell == NULL || *shell != '/')
+        shell = "/bin/sh";
+    char *argv[] = {(char *)(uintptr_t)shell, (char *)(uintptr_t) "-c", command, NULL};
+    log_debug(&c->log, "proxy: %s", command + 5);
+    return start(c, shell, argv, !c->config.proxy_use_fdpass);
+}
+
+// ---- a descriptor instead of bytes ----
+
+static enum err receive(struct client *c, int from, int *got) {
+    uint8_t byte[1];
+    struct pollfd p = {.fd = from, .events = POLLIN};
+    if (poll(&p, 1, clock_poll_ms(clock_ms(), c->deadline)) <= 0)
+        return fault_set(&c->fault, ERR_TIMEOUT, 0, "the proxy passes no descriptor");
+    struct unix_message m = {0};
+    enum err e = unix_recv(from, (struct span){byte, 1}, 1, &m);
+    if (e != OK || m.fds_n != 1) {
+        unix_message_close(&m);
+        return fault_set(&c->fault, e != OK ? e : ERR_PROTOCOL, 0,
+                         "the proxy ended without passing a descriptor");
+    }
+    *got = m.fds[0];
+    return fd_set_nonblock(*got, true);
+}
+
+static enum err take_descriptor(struct client *c) {
+    int got = -1, status = 0;
+    enum err e = receive(c, c->link.fd, &got);
+    fd_close(&c->link.fd);
+    c->link.fd = got;
+    TRY(e);
+    c->proxied = false;
+    e = process_wait_until(&c->proxy, c->deadline, &status);
+    return e == ERR_TIMEOUT
+               ? fault_set(&c->fault, e, 0, "the proxy passed a descriptor and stays")
+               : OK;
+}
+
+// ---- ProxyJump ----
+
+struct words {
+    char *v[JUMP_ARGUMENTS];
+    size_t n;
+};
+
+static void add(struct words *w, const char *word) {
+    w->v[w->n++] = (char *)(uintptr_t)word;
+}
+
+static void add_pair(struct words *w, const char *flag, const char *value) {
+    if (value == NULL || *value == 0)
+        return;
+    add(w, flag);
+    add(w, value);
+}
+
+static enum err start_jump(struct client *c) {
+    static const char *const louder[] = {NULL, "-v", "-vv", "-vvv"};
+    char self[PATH_MAX], target[JUMP_PART + 16], port[8] = "";
+    struct jump j;
+    struct words w = {0};
+    if (!jump_parse(&j, c->config.proxy_jump))
+        return fault_set(&c->fault, ERR_CONFIG, 0, "ProxyJump has a malformed host");
+    TRY(process_self_path(self, sizeof self));
+    snprintf(target, sizeof target, "[%s]:%u", c->config.hostname, c->config.port);
+    if (j.port != 0)
+        snprintf(port, sizeof port, "%u", j.port);
+    add(&w, "ssh");
+    add_pair(&w, "-F", c->flags.file);
+    add_pair(&w, "-l", j.user);
+    add_pair(&w, "-p", port);
+    add_pair(&w, "-J", j.before);
+    if (c->flags.verbose > 0)
+        add(&w, louder[c->flags.verbose > 3 ? 3 : c->flags.verbose]);
+    add_pair(&w, "-W", target);
+    add_pair(&w, "--", j.host);
+    log_debug(&c->log, "jumping through %s%s%s", j.before, j.before[0] != 0 ? "," : "",
+              j.host);
+    return start(c, self, w.v, true);
+}
+
+enum err proxy_connect(struct client *c) {
+    if (!is_set(c->config.proxy_command))
+        return start_jump(c);
+    TRY(start_command(c));
+    return c->config.proxy_use_fdpass ? take_descriptor(c) : OK;
+}
+
+void proxy_end(struct client *c) {
+    if (!c->proxied)
+        return;
+    (void)!process_signal(&c->proxy, SIGHUP);
+    fd_close(&c->proxy.pidfd);
+    c->proxied = false;
+}
