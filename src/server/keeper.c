@@ -79,6 +79,7 @@ static void on_hang_up(void *arg, int number) {
     struct host_keys *keys = NULL;
     (void)number;
     log_info(&k->log, "Received SIGHUP; restarting.");
+    keeper_notify("RELOADING");
     enum err e = next == NULL ? ERR_MEMORY : keeper_load_config(k->options, next, true);
     if (e == OK)
         e = keeper_load_keys(k->options, next, &k->log, &keys, &fault);
@@ -88,9 +89,10 @@ static void on_hang_up(void *arg, int number) {
         if (next != NULL)
             server_config_free(next);
         free(next);
+        keeper_notify("READY");
         return;
     }
-    if (keeper_bind(k, next, &fault) != OK)
+    if (!k->sockets_given && keeper_bind(k, next, &fault) != OK)
         log_error(&k->log, "%s", fault_text(&fault));
     server_config_free(k->config);
     free(k->config);
@@ -103,11 +105,13 @@ static void on_hang_up(void *arg, int number) {
     if (keeper_penalties_load(k) != OK)
         log_error(&k->log, "PerSourcePenalties: out of memory; none are in force");
     keeper_spawn_listener(k);
+    keeper_notify("READY");
 }
 
 static void on_stop(void *arg, int number) {
     struct keeper *k = arg;
     log_info(&k->log, "Received signal %d; terminating.", number);
+    keeper_notify("STOPPING");
     k->stopping = true;
     keeper_stop_listeners(k);
     loop_stop(&k->loop);
@@ -163,15 +167,18 @@ static enum err start(struct keeper *k, struct fault *fault) {
     sandbox_undumpable();
     (void)fd_limit(true);
     TRY(keeper_penalties_load(k));
-    if (!o->inetd)
+    if (!o->inetd && !keeper_take_sockets(k))
         TRY(keeper_bind(k, k->config, fault));
     if (!o->foreground && !o->debug && !o->inetd)
         TRY(daemonize(fault));
     write_pid(k);
     TRY(set_up_loop(k));
+    TRY(keeper_reap_orphans(k));
     keeper_control_open(k);
     keeper_spawn_listener(k);
     template_settle();
+    if (k->listeners != NULL)
+        keeper_notify("READY");
     return k->listeners != NULL ? OK : fault_set(fault, ERR_IO, 0, "no listener");
 }
 

@@ -110,9 +110,10 @@ struct keeper {
     struct log log;
     struct log_sink sink;
     struct loop loop;
-    struct loop_signal term, interrupt, hang_up;
+    struct loop_signal term, interrupt, hang_up, child;
     struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
     size_t sockets_n;
+    bool sockets_given;  // by who started us; a reload keeps them
     struct keeper_listener *listeners;  // the first one accepts
     uint64_t listener_serial, respawn_at;
     struct loop_timer respawn;
@@ -166,6 +167,11 @@ void keeper_penalise(struct keeper *k, const char *peer, enum penalty_reason rea
 // What the end of a link that let nobody in means for its source.
 void keeper_penalise_link(struct link *l);
 void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m);
+
+// keeper_service.c
+void keeper_notify(const char *state);  // "READY", "RELOADING", "STOPPING": sd_notify(3)
+bool keeper_take_sockets(struct keeper *k);  // true: there are some, and no others
+must_check enum err keeper_reap_orphans(struct keeper *k);  // as process 1
 
 // keeper_link.c
 void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd);
