@@ -149,6 +149,14 @@ static enum err say_banner(struct auth_server *a) {
     return m.text.n > 0 ? say(a, SSH_MSG_USERAUTH_BANNER, &m, m.text.n) : OK;
 }
 
+enum err auth_server_banner(struct auth_server *a, struct view text) {
+    if (text.n == 0 || auth_server_done(a))
+        return OK;
+    TRY(say_banner(a));
+    struct msg_userauth_banner m = {.text = text};
+    return say(a, SSH_MSG_USERAUTH_BANNER, &m, text.n);
+}
+
 struct view auth_server_out(struct auth_server *a) {
     return auth_message_view(a->out.first);
 }

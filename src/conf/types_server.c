@@ -381,7 +381,7 @@ const struct conf_type conf_type_pubkey_options = {
 
 static bool method_is_known(struct view name) {
     static const char *const methods[] = {"publickey", "password", "keyboard-interactive",
-                                          "hostbased", "gssapi-with-mic"};
+                                          "hostbased", "gssapi-with-mic", "none"};
     const uint8_t *colon = memchr(name.p, ':', name.n);
     struct view base = colon != NULL ? view_of(name.p, (size_t)(colon - name.p)) : name;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)

@@ -21,6 +21,7 @@ enum alg_kind {
 #define ALG_DEFAULT_SERVER 2u
 #define ALG_DEFAULT (ALG_DEFAULT_CLIENT | ALG_DEFAULT_SERVER)
 #define ALG_POST_QUANTUM 4u
+#define ALG_CERTIFICATE 8u  // a side that judges certificates adds it to its own
 
 struct alg {
     enum alg_kind kind;

@@ -3,7 +3,8 @@
 // and certificates of them all (draft-miller-ssh-cert). ssh-rsa with SHA-1 is not there
 // at all.
 //
-// Certificates stand in no default list: a program that judges them asks for them.
+// Certificates stand in no default list but of a program that judges them
+// (ALG_CERTIFICATE).
 #include "crypto/pk.h"
 #include "crypto/registry_rows.h"
 
@@ -36,23 +37,23 @@
     X(rsa256, "rsa-sha2-256", "ssh-rsa", PK_RSA, PK_P256, &digest_sha256,                \
       "rsa-sha2-256", ALG_DEFAULT)                                                       \
     X(ed25519_cert, "ssh-ed25519" CERT, "ssh-ed25519" CERT, PK_ED25519, PK_P256, NULL,   \
-      "ssh-ed25519", 0)                                                                  \
+      "ssh-ed25519", ALG_CERTIFICATE)                                                    \
     X(p256_cert, "ecdsa-sha2-nistp256" CERT, "ecdsa-sha2-nistp256" CERT, PK_ECDSA,       \
-      PK_P256, &digest_sha256, "ecdsa-sha2-nistp256", 0)                                 \
+      PK_P256, &digest_sha256, "ecdsa-sha2-nistp256", ALG_CERTIFICATE)                   \
     X(p384_cert, "ecdsa-sha2-nistp384" CERT, "ecdsa-sha2-nistp384" CERT, PK_ECDSA,       \
-      PK_P384, &digest_sha384, "ecdsa-sha2-nistp384", 0)                                 \
+      PK_P384, &digest_sha384, "ecdsa-sha2-nistp384", ALG_CERTIFICATE)                   \
     X(p521_cert, "ecdsa-sha2-nistp521" CERT, "ecdsa-sha2-nistp521" CERT, PK_ECDSA,       \
-      PK_P521, &digest_sha512, "ecdsa-sha2-nistp521", 0)                                 \
+      PK_P521, &digest_sha512, "ecdsa-sha2-nistp521", ALG_CERTIFICATE)                   \
     X(sk_ed25519_cert, SK_ED25519 CERT, SK_ED25519 CERT, PK_ED25519, PK_P256, NULL,      \
-      SK_ED25519 OPENSSH, 0)                                                             \
+      SK_ED25519 OPENSSH, ALG_CERTIFICATE)                                               \
     X(sk_p256_cert, SK_P256 CERT, SK_P256 CERT, PK_ECDSA, PK_P256, &digest_sha256,       \
-      SK_P256 OPENSSH, 0)                                                                \
+      SK_P256 OPENSSH, ALG_CERTIFICATE)                                                  \
     X(webauthn_cert, WEBAUTHN CERT, SK_P256 CERT, PK_ECDSA, PK_P256, &digest_sha256,     \
-      WEBAUTHN OPENSSH, 0)                                                               \
+      WEBAUTHN OPENSSH, ALG_CERTIFICATE)                                                 \
     X(rsa512_cert, "rsa-sha2-512" CERT, "ssh-rsa" CERT, PK_RSA, PK_P256, &digest_sha512, \
-      "rsa-sha2-512", 0)                                                                 \
+      "rsa-sha2-512", ALG_CERTIFICATE)                                                   \
     X(rsa256_cert, "rsa-sha2-256" CERT, "ssh-rsa" CERT, PK_RSA, PK_P256, &digest_sha256, \
-      "rsa-sha2-256", 0)
+      "rsa-sha2-256", ALG_CERTIFICATE)
 
 #define X(id, name, key_type, kind, curve, hash, in_signature, flags)                    \
     static const struct signature_alg id = {name,  key_type, kind,                       \

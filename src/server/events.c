@@ -6,22 +6,28 @@
 
 #define TEXT 300
 
-void event_accepted(const struct log *log, const struct event_link *l, const char *method,
-                    struct view key) {
-    char user[TEXT], text[TEXT];
-    log_info(log, "Accepted %s for %s from %s port %u ssh2: %s", method,
-             text_clean(user, sizeof user, view_text(l->user)), l->peer, l->port,
-             text_clean(text, sizeof text, key));
+static void tell(const struct log *log, enum log_level level, const char *what,
+                 const struct event_link *l, struct view method, struct view key) {
+    char user[TEXT], name[TEXT], text[TEXT * 4];
+    log_at(log, level, "%s %s for %s%s from %s port %u ssh2%s%s", what,
+           text_clean(name, sizeof name, method), l->valid_user ? "" : "invalid user ",
+           text_clean(user, sizeof user, view_text(l->user)), l->peer, l->port,
+           key.n > 0 ? ": " : "", text_clean(text, sizeof text, key));
 }
 
-void event_failed(const struct log *log, const struct event_link *l, const char *method,
+void event_accepted(const struct log *log, const struct event_link *l,
+                    struct view method, struct view key) {
+    tell(log, LOG_LEVEL_INFO, "Accepted", l, method, key);
+}
+
+void event_partial(const struct log *log, const struct event_link *l, struct view method,
+                   struct view key) {
+    tell(log, LOG_LEVEL_INFO, "Partial", l, method, key);
+}
+
+void event_failed(const struct log *log, const struct event_link *l, struct view method,
                   struct view key, bool loud) {
-    char user[TEXT], text[TEXT];
-    log_at(log, loud ? LOG_LEVEL_INFO : LOG_LEVEL_VERBOSE,
-           "Failed %s for %s%s from %s port %u ssh2: %s", method,
-           l->valid_user ? "" : "invalid user ",
-           text_clean(user, sizeof user, view_text(l->user)), l->peer, l->port,
-           text_clean(text, sizeof text, key));
+    tell(log, loud ? LOG_LEVEL_INFO : LOG_LEVEL_VERBOSE, "Failed", l, method, key);
 }
 
 // "authenticating user x ", "invalid user x ", "user x " or nothing: who it was said to

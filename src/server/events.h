@@ -13,10 +13,12 @@ struct event_link {
     bool valid_user, authenticated;
 };
 
-void event_accepted(const struct log *log, const struct event_link *l, const char *method,
-                    struct view key);
+void event_accepted(const struct log *log, const struct event_link *l,
+                    struct view method, struct view key);
+void event_partial(const struct log *log, const struct event_link *l, struct view method,
+                   struct view key);
 // `loud`: at INFO, else VERBOSE.
-void event_failed(const struct log *log, const struct event_link *l, const char *method,
+void event_failed(const struct log *log, const struct event_link *l, struct view method,
                   struct view key, bool loud);
 void event_end(const struct log *log, const struct event_link *l,
                const struct ipc_gate_end *m);

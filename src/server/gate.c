@@ -202,6 +202,12 @@ static void take_ipc(struct gate *g, struct ipc_message *m) {
     case IPC_ANSWER:
         gate_auth_answer(g, &m->body.answer);
         break;
+    case IPC_PROMPTS:
+        gate_auth_prompts(g, &m->body.prompts);
+        break;
+    case IPC_CHANGE:
+        gate_auth_change(g, &m->body.change);
+        break;
     case IPC_HOLDER_READY:
         gate_seam_open(g, m->fd);
         m->fd = -1;
@@ -373,7 +379,7 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
         .moduli = s->moduli,
         .rekey_bytes = s->rekey_bytes,
         .rekey_ms = (uint64_t)s->rekey_s * 1000,
-        .server_sig_algs = settings_text(s->user_algorithms),
+        .server_sig_algs = settings_text(s->sig_algs),
         .ext_info = view_of(ext, sizeof ext - 1),
         .ext_info_count = 1,
         .host_keys = keys,

@@ -32,6 +32,7 @@ struct gate {
     struct transport *transport;
     struct auth_server *auth;  // NULL before the first keys and after SUCCESS
     bool authenticated, keeper_gone, link_eof;
+    bool ask_none;  // "none" may let this user in
     uint64_t grace_deadline;
     uint64_t now, busy_at;  // busy_at: something last happened
     bool idle_done;
@@ -59,6 +60,8 @@ void gate_auth_start(struct gate *g);
 void gate_auth_message(struct gate *g, struct view message, uint32_t sequence);
 void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m);
 void gate_auth_answer(struct gate *g, const struct ipc_answer *m);
+void gate_auth_prompts(struct gate *g, const struct ipc_prompts *m);
+void gate_auth_change(struct gate *g, const struct ipc_change *m);
 
 // gate_seam.c
 void gate_seam_open(struct gate *g, int fd);

@@ -1,4 +1,5 @@
 // The gate's side of authentication: auth_server asks, the keeper's judge answers.
+#include "base/secret.h"
 #include "base/text.h"
 #include "server/gate.h"
 
@@ -32,6 +33,28 @@ static void ask_key(struct gate *g, const struct auth_server_event *event) {
     struct ipc_key_auth auth = {event->ticket, key->algorithm, key->blob,
                                 event->signed_data, key->signature};
     ask_keeper(g, IPC_KEY_AUTH, &auth);
+}
+
+static void ask_password(struct gate *g, const struct auth_server_event *event) {
+    const struct password_request *p = &event->password;
+    struct ipc_password m = {event->ticket, p->password, p->change, p->new_password};
+    ask_keeper(g, IPC_PASSWORD, &m);
+}
+
+static void ask_responses(struct gate *g, const struct auth_server_event *event) {
+    scoped_secret arena = {0};
+    size_t room = 0;
+    for (uint32_t i = 0; i < event->responses.count; i++)
+        room += 4 + event->responses.responses[i].n;
+    if (secret_arena_init(&arena, room + 1, 0) != OK) {
+        gate_fault(g, ERR_MEMORY, NULL);
+        return;
+    }
+    struct writer w = writer_to_span((struct span){arena.p, room});
+    for (uint32_t i = 0; i < event->responses.count; i++)
+        write_string(&w, event->responses.responses[i]);
+    struct ipc_responses m = {event->ticket, view_of(arena.p, w.n)};
+    ask_keeper(g, IPC_RESPONSES, &m);
 }
 
 static void refuse(struct gate *g, uint32_t ticket, enum auth_verdict verdict) {
@@ -81,15 +104,24 @@ static void handle(struct gate *g, const struct auth_server_event *event) {
         break;
     }
     case AUTH_SERVER_ASK_NONE:
-        refuse(g, event->ticket, AUTH_REFUSED);
+        if (g->ask_none)
+            ask_keeper(g, IPC_NONE, &(struct ipc_none){event->ticket});
+        else
+            refuse(g, event->ticket, AUTH_REFUSED);
         break;
     case AUTH_SERVER_ASK_KEY:
         ask_key(g, event);
         break;
     case AUTH_SERVER_ASK_PASSWORD:
-    case AUTH_SERVER_ASK_KBDINT:
+        ask_password(g, event);
+        break;
+    case AUTH_SERVER_ASK_KBDINT: {
+        struct ipc_kbdint kbdint = {event->ticket, event->submethods};
+        ask_keeper(g, IPC_KBDINT, &kbdint);
+        break;
+    }
     case AUTH_SERVER_ASK_RESPONSES:
-        refuse(g, event->ticket, AUTH_UNAVAILABLE);
+        ask_responses(g, event);
         break;
     case AUTH_SERVER_SUCCESS:
         succeed(g);
@@ -130,15 +162,20 @@ void gate_auth_message(struct gate *g, struct view message, uint32_t sequence) {
         pull(g);
 }
 
-void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m) {
-    char methods[256];
-    if (g->auth == NULL || !text_copy(methods, sizeof methods, m->methods))
-        return;
-    enum err e = auth_server_answer_user(g->auth, m->ticket, methods);
+static void answered(struct gate *g, enum err e) {
     if (e != OK)
         gate_fault(g, e, auth_server_fault(g->auth));
     else
         pull(g);
+}
+
+void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m) {
+    char methods[256];
+    if (g->auth == NULL || !text_copy(methods, sizeof methods, m->methods))
+        return;
+    g->ask_none = m->none;
+    enum err e = auth_server_answer_user(g->auth, m->ticket, methods);
+    answered(g, e);
 }
 
 void gate_auth_answer(struct gate *g, const struct ipc_answer *m) {
@@ -147,9 +184,27 @@ void gate_auth_answer(struct gate *g, const struct ipc_answer *m) {
         return;
     struct auth_answer answer = {.verdict = (enum auth_verdict)m->verdict,
                                  .methods = methods[0] != '\0' ? methods : NULL};
-    enum err e = auth_server_answer(g->auth, m->ticket, &answer);
-    if (e != OK)
-        gate_fault(g, e, auth_server_fault(g->auth));
-    else
-        pull(g);
+    enum err e = auth_server_banner(g->auth, m->banner);
+    if (e == OK)
+        e = auth_server_answer(g->auth, m->ticket, &answer);
+    answered(g, e);
+}
+
+void gate_auth_prompts(struct gate *g, const struct ipc_prompts *m) {
+    struct kbdint_prompts prompts = {.name = m->name, .instruction = m->instruction};
+    struct reader r = reader_of(m->prompts);
+    while (reader_left(&r) > 0 && prompts.count < LIMIT_KBDINT_PROMPTS) {
+        struct kbdint_prompt *p = &prompts.prompts[prompts.count++];
+        p->text = read_string(&r);
+        p->echo = read_bool(&r);
+    }
+    if (g->auth != NULL)
+        answered(g, r.err != OK
+                        ? r.err
+                        : auth_server_answer_prompts(g->auth, m->ticket, &prompts));
+}
+
+void gate_auth_change(struct gate *g, const struct ipc_change *m) {
+    if (g->auth != NULL)
+        answered(g, auth_server_answer_change(g->auth, m->ticket, m->prompt));
 }

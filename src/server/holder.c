@@ -450,5 +450,6 @@ _Noreturn void holder_run(const struct holder_start *start) {
     forwards_end(&h);
     listeners_end(&h);
     agent_end(&h);
+    holder_auth_info_remove(&h);
     _exit(0);
 }

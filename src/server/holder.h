@@ -129,6 +129,8 @@ struct holder {
     struct forward_listener *listeners;
     size_t lookups;                         // helpers that run
     struct conf_list key_open, key_listen;  // permitopen=, permitlisten=; empty: any
+    char *auth_info;     // path of ExposeAuthInfo's file; NULL: none
+    bool message_told;   // the verdict's
     char *agent_folder;                     // NULL: no agent is forwarded
     char agent_path[108];
     uint64_t unused_at, used_at;  // no channel since; data last went
@@ -140,6 +142,10 @@ struct holder {
 
 // Ends the connection, telling the peer why.
 void holder_end(struct holder *h, uint32_t reason, const char *text);
+// holder_info.c: the file of ExposeAuthInfo, made when first asked for; NULL: none.
+const char *holder_auth_info(struct holder *h);
+void holder_auth_info_remove(struct holder *h);
+
 void holder_status(struct holder *h, const char *tty);
 
 // holder_input.c: what the peer sends on a channel
@@ -214,6 +220,8 @@ struct program_facts {
     const char *display;          // X11; NULL: none
     const char *agent_socket;     // NULL: none
     const struct conf_list *set_env;
+    struct view pam_environment;  // strings NAME=value
+    const char *auth_info;        // path of ExposeAuthInfo's file; NULL: none
 };
 must_check enum err program_environment(struct env *e, const struct program_facts *f);
 // May the peer set this variable?

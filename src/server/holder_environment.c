@@ -76,6 +76,8 @@ static enum err set_connection(struct env *e, const struct program_facts *f) {
         TRY(env_set(e, "DISPLAY", f->display));
     if (f->agent_socket != NULL)
         TRY(env_set(e, "SSH_AUTH_SOCK", f->agent_socket));
+    if (f->auth_info != NULL)
+        TRY(env_set(e, "SSH_USER_AUTH", f->auth_info));
     if (f->original_command != NULL)
         TRY(env_set(e, "SSH_ORIGINAL_COMMAND", f->original_command));
     return OK;
@@ -86,6 +88,9 @@ static enum err set_connection(struct env *e, const struct program_facts *f) {
 enum err program_environment(struct env *e, const struct program_facts *f) {
     if (f->system_text != NULL)
         TRY(env_read_lines(e, f->system_text));
+    struct reader pam = reader_of(f->pam_environment);
+    while (reader_left(&pam) > 0)
+        TRY(set_pair(e, read_string(&pam)));
     TRY(copy_accepted(e, f->accepted));
     TRY(set_account(e, f));
     struct reader r = reader_of(f->key_environment);

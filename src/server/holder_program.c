@@ -69,6 +69,8 @@ static enum err make_environment(struct session *s, const char *original,
         .agent_socket = h->agent_path[0] != '\0' ? h->agent_path : NULL,
         .user_names = h->config.permit_user_environment_names,
         .set_env = &h->config.set_env,
+        .pam_environment = v->pam_environment,
+        .auth_info = holder_auth_info(h),
     };
     if (h->config.permit_user_environment)
         f.key_environment = v->environment;
@@ -83,6 +85,12 @@ static enum err make_environment(struct session *s, const char *original,
 static void say_motd(struct session *s) {
     char path[4096];
     struct buf text = {0};
+    struct holder *h = s->c.holder;
+    struct view message = h->start->verdict->message;
+    // What PAM's modules had to say comes once, and also to those who hush the rest.
+    if (!h->message_told)
+        (void)!write(s->pty.slave, message.p, message.n);
+    h->message_told = true;
     snprintf(path, sizeof path, "%s/.hushlogin", s->c.holder->home);
     if (!s->c.holder->config.print_motd || file_exists(path) ||
         file_read("/etc/motd", 0, MOTD_MAX, &text, NULL) != OK)

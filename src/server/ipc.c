@@ -1,5 +1,6 @@
 #include "server/ipc.h"
 
+#include "base/secret.h"
 #include "io/unix_socket.h"
 
 enum err ipc_pair(int fds[2]) {
@@ -12,7 +13,10 @@ enum err ipc_try_send(int socket, enum ipc_number number, const void *body, int 
     size_t n = 0;
     TRY(ipc_encode(number, body, (struct span){bytes, sizeof bytes}, &n));
     struct view part = view_of(bytes, n);
-    return unix_send(socket, &part, 1, &fd, fd >= 0 ? 1 : 0, sent);
+    enum err e = unix_send(socket, &part, 1, &fd, fd >= 0 ? 1 : 0, sent);
+    if (ipc_row(number)->flags & IPC_SECRET)
+        secret_wipe(bytes, n);
+    return e;
 }
 
 enum err ipc_send(int socket, enum ipc_number number, const void *body, int fd) {

@@ -39,7 +39,7 @@ static const struct message_field f_user[] = {F(U32, ticket), F(STRING, user), F
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_user_answer
 static const struct message_field f_user_answer[] = {F(U32, ticket), F(TEXT, methods),
-    F(BOOL, valid), FIELDS_END};
+    F(BOOL, valid), F(BOOL, none), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_key_query
 static const struct message_field f_key_query[] = {F(U32, ticket), F(TEXT, algorithm),
@@ -51,15 +51,15 @@ static const struct message_field f_key_auth[] = {F(U32, ticket), F(TEXT, algori
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_answer
 static const struct message_field f_answer[] = {F(U32, ticket), F(U32, verdict), F(TEXT, methods),
-    F(TEXT, key), FIELDS_END};
+    F(TEXT, method), F(TEXT, key), F(STRING, banner), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_verdict
 static const struct message_field f_verdict[] = {F(U32, ticket), F(TEXT, user), F(TEXT, home),
-    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, key), F(TEXT, comment),
-    F(U32, permits),
-    F(BOOL, has_command), F(TEXT, command), F(STRING, environment),
-    F(STRING, permit_open), F(STRING, permit_listen), F(BOOL, expires),
-    F(U64, expires_at), FIELDS_END};
+    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, method), F(TEXT, key),
+    F(TEXT, comment), F(U32, permits), F(BOOL, has_command), F(TEXT, command),
+    F(STRING, environment), F(STRING, permit_open), F(STRING, permit_listen), F(BOOL, expires),
+    F(U64, expires_at), F(STRING, auth_info), F(STRING, pam_environment), F(STRING, message),
+    F(BOOL, holder), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_holder_ready
 static const struct message_field f_holder_ready[] = {F(U32, version), FIELDS_END};
@@ -88,11 +88,38 @@ static const struct message_field f_proved[] = {F(STRING, signatures), FIELDS_EN
 #define ROW_STRUCT ipc_penalty
 static const struct message_field f_penalty[] = {F(TEXT, peer), F(U32, reason), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_none
+static const struct message_field f_none[] = {F(U32, ticket), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_password
+static const struct message_field f_password[] = {F(U32, ticket), F(TEXT, password),
+    F(BOOL, change), F(TEXT, new_password), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_kbdint
+static const struct message_field f_kbdint[] = {F(U32, ticket), F(STRING, submethods), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_responses
+static const struct message_field f_responses[] = {F(U32, ticket), F(STRING, responses), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_prompts
+static const struct message_field f_prompts[] = {F(U32, ticket), F(STRING, name),
+    F(STRING, instruction), F(STRING, prompts), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_change
+static const struct message_field f_change[] = {F(U32, ticket), F(STRING, prompt), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_holder_made
+static const struct message_field f_holder_made[] = {F(U32, pid), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_holder_seam
+static const struct message_field f_holder_seam[] = {F(U32, pid), FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}}
 
+_Static_assert(IPC_NUMBERS <= 32, "a bit of ipc_side.seen for each");
 static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(LISTENING,    listening,    IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(LINK_NEW,     link_new,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, IPC_FD),
@@ -124,6 +151,18 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(PROVED,       proved,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
     ROW(PENALTY,      penalty,      IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_LISTENER,
         LINK_NONE, 0),
+    ROW(NONE,         none,         IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES),
+    ROW(PASSWORD,     password,     IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES | IPC_SECRET),
+    ROW(KBDINT,       kbdint,       IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES),
+    ROW(RESPONSES,    responses,    IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES | IPC_SECRET),
+    ROW(PROMPTS,      prompts,      IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, 0),
+    ROW(CHANGE,       change,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, 0),
+    ROW(HOLDER_MADE,  holder_made,  IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_FD),
+    ROW(HOLDER_SEAM,  holder_seam,  IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_FD),
 };
 // clang-format on
 
@@ -213,6 +252,7 @@ static const struct bit_name flag_names[] = {
     {IPC_DECIDES, "decides"},
     {IPC_FD, "descriptor"},
     {IPC_LIMITED, "limited"},
+    {IPC_SECRET, "secret"},
     {0, NULL},
 };
 

@@ -39,6 +39,7 @@ enum ipc_flag {
     IPC_DECIDES = 2,  // can end in access
     IPC_FD = 4,       // carries exactly one descriptor
     IPC_LIMITED = 8,  // counted over time; the surplus is dropped (LOG) or ends the link
+    IPC_SECRET = 16,  // its bytes are wiped after use
 };
 
 enum ipc_number {
@@ -64,6 +65,14 @@ enum ipc_number {
     IPC_PROVE,
     IPC_PROVED,
     IPC_PENALTY,
+    IPC_NONE,
+    IPC_PASSWORD,
+    IPC_KBDINT,
+    IPC_RESPONSES,
+    IPC_PROMPTS,
+    IPC_CHANGE,
+    IPC_HOLDER_MADE,
+    IPC_HOLDER_SEAM,
     IPC_NUMBERS
 };
 
@@ -107,6 +116,7 @@ struct ipc_user_answer {
     uint32_t ticket;
     struct view methods;
     bool valid;  // the keeper tells the gate true, always
+    bool none;   // the method "none" is worth a question
 };
 struct ipc_key_query {
     uint32_t ticket;
@@ -120,21 +130,60 @@ struct ipc_answer {
     uint32_t ticket,
         verdict;  // enum auth_verdict, never GRANTED from a judge: that is VERDICT
     struct view methods;
-    struct view key;  // for the log: "ED25519 SHA256:…"; empty to the gate
+    struct view method;  // for the log: "publickey", "keyboard-interactive/pam"
+    struct view key;     // for the log: "ED25519 SHA256:…"; empty to the gate
+    struct view banner;  // for the peer, before the answer; may be empty
 };
 struct ipc_verdict {
     uint32_t ticket;
     struct view user, home, shell;
     uint32_t uid, gid;
-    struct view groups;        // u32 each
-    struct view key, comment;  // the comment of the line that let them in
-    uint32_t permits;          // enum verdict_permit
+    struct view groups;                // u32 each
+    struct view method, key, comment;  // for the log; comment of the line that let them in
+    uint32_t permits;                  // enum verdict_permit
     bool has_command;
     struct view command;
     struct view environment;                 // strings NAME=value
     struct view permit_open, permit_listen;  // strings host:port; none: no limit
     bool expires;
-    uint64_t expires_at;  // seconds since 1970
+    uint64_t expires_at;          // seconds since 1970
+    struct view auth_info;        // lines for ExposeAuthInfo
+    struct view pam_environment;  // strings NAME=value
+    struct view message;          // for the terminal of the first shell
+    bool holder;                  // made by the judge, in the session that PAM opened
+};
+struct ipc_none {
+    uint32_t ticket;
+};
+struct ipc_password {
+    uint32_t ticket;
+    struct view password;
+    bool change;
+    struct view new_password;
+};
+struct ipc_kbdint {
+    uint32_t ticket;
+    struct view submethods;
+};
+struct ipc_responses {
+    uint32_t ticket;
+    struct view responses;  // strings
+};
+struct ipc_prompts {
+    uint32_t ticket;
+    struct view name, instruction;
+    struct view prompts;  // string text, boolean echo; each
+};
+struct ipc_change {
+    uint32_t ticket;
+    struct view prompt;
+};
+// Of a holder that a judge has made: the keeper's ends of its sockets.
+struct ipc_holder_made {
+    uint32_t pid;  // a child of the keeper's
+};
+struct ipc_holder_seam {
+    uint32_t pid;
 };
 struct ipc_holder_ready {
     uint32_t version;
@@ -220,6 +269,14 @@ union ipc_body {
     struct ipc_penalty penalty;
     struct ipc_prove prove;
     struct ipc_proved proved;
+    struct ipc_none none;
+    struct ipc_password password;
+    struct ipc_kbdint kbdint;
+    struct ipc_responses responses;
+    struct ipc_prompts prompts;
+    struct ipc_change change;
+    struct ipc_holder_made holder_made;
+    struct ipc_holder_seam holder_seam;
 };
 
 struct ipc_row {

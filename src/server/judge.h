@@ -1,15 +1,18 @@
-// The judge: looks up the account, reads key files as the user, verifies signatures
-// itself; only its verdict lets anybody in. One short process for each link that names a
-// user, forked by the keeper; whatever blocks, blocks here.
+// The judge: looks up the account, reads key files as the user, verifies signatures and
+// passwords itself; only its verdict lets anybody in. One process for each link that
+// names a user, forked by the keeper; whatever blocks, blocks here. With a session of
+// PAM's it stays until the holder has ended, and closes it.
 //
 // Unknown users get the same shape: the same messages, the same work against an account
-// that cannot log in, and no refusal is answered before REFUSAL_FLOOR_MS have passed.
+// that cannot log in, and refusals are answered at the same marks of time.
 #pragma once
 
 #include "conf/server_config.h"
 #include "io/account.h"
 #include "key/authorized_keys.h"
+#include "key/certificate.h"
 #include "server/ipc.h"
+#include "server/judge_methods.h"
 
 struct judge_start {
     int keeper;  // the judge's end
@@ -18,11 +21,12 @@ struct judge_start {
         host_key;  // of the first exchange, from the keeper's own record
     const char *peer, *local;
     uint16_t peer_port, local_port;
+    struct view host_keys;  // public blobs, strings; for a holder
 };
 
 _Noreturn void judge_run(const struct judge_start *start);
 
-// ---- inside the judge ----
+// ---- judge_account.c ----
 
 struct judge_groups {
     const char **names;
@@ -40,36 +44,88 @@ struct judge_case {
     bool nologin;
 };
 
-// judge_account.c: may this account log in at all? ERR_REFUSED with the reason for the
-// log.
+// May this account log in at all? ERR_REFUSED with the reason for the log.
 must_check enum err judge_account_allowed(const struct server_config *config,
                                           const struct judge_case *c, struct fault *why);
-// PermitRootLogin, once a key has verified.
+// PermitRootLogin, once `method` is fulfilled.
 must_check enum err judge_root_allowed(const struct server_config *config, uid_t uid,
-                                       bool forced_command, struct fault *why);
-// Does AuthenticationMethods let a single public key in?
-bool judge_methods_allow_key(const struct server_config *config);
+                                       enum judge_method method, bool forced_command,
+                                       struct fault *why);
 
-// judge_keys.c: the user's files, searched for the key.
+// ---- judge_keys.c: is this key one of the user's? ----
+
 struct judge_search {
     const struct server_config *config;  // with Match applied
     const struct account *account;
-    const char *peer;
+    const char *user;  // as it was given; the account may stand for nobody
+    const char *peer, *local;
+    uint16_t peer_port, local_port;
     uint64_t wall_s;
     struct log *log;
+    const struct key *key;
 };
-// The first line that allows this key from this address now; to be authkey_free()d.
-// ERR_NOT_FOUND: none. Bad lines are logged with file and line.
-must_check enum err judge_find_key(const struct judge_search *s, struct view blob,
-                                   struct authkey_line *line);
+
+// Why a key is good, and what it allows.
+struct judge_match {
+    struct authkey_line line;  // its options; of a certificate's principal perhaps
+    uint32_t permits;          // enum verdict_permit, of line and certificate
+    const char *command;       // forced; into line or `text`; NULL: none
+    bool no_touch_required, verify_required;
+    char *text;  // owned
+};
+void judge_match_free(struct judge_match *m);  // also of a zeroed one
+
+// The first reason to let this key in, from this address now. ERR_NOT_FOUND: none. Bad
+// lines are logged with file and line.
+must_check enum err judge_find_key(const struct judge_search *s, struct judge_match *m);
 // Do the options of a line allow its use from `peer` at `wall_s`? Pure.
-must_check enum err judge_line_allows(const struct authkey_line *line, const char *peer,
-                                      uint64_t wall_s, struct fault *why);
+must_check enum err judge_line_allows(const struct authkey_line *line, bool authority,
+                                      const char *peer, uint64_t wall_s,
+                                      struct fault *why);
 // When a line ends; false: never.
 bool judge_line_expiry(const struct authkey_line *line, uint64_t *at);
+// A file that the user owns, with StrictModes; read with the rights that we have now.
+must_check enum err judge_read_file(const struct judge_search *s, const char *path,
+                                    struct buf *text, struct fault *fault);
+// Tokens of file names, relative to the home.
+must_check enum err judge_path(const struct judge_search *s, const char *pattern,
+                               char *out, size_t size, struct fault *fault);
+// Acts as the user while `fn` runs; ERR_NOT_FOUND if that cannot be.
+must_check enum err judge_as_user(const struct judge_search *s,
+                                  enum err (*fn)(const struct judge_search *s,
+                                                 struct judge_match *m),
+                                  struct judge_match *m);
 
-// judge_signature.c: the signed data is for this session, user, key and algorithm, and
-// the signature is right. ERR_REFUSED, ERR_SIGNATURE …
+// ---- judge_certificate.c ----
+
+// RevokedKeys: is it, or its authority, revoked? True also when that cannot be found out.
+bool judge_key_revoked(const struct judge_search *s);
+// A certificate under a line with cert-authority.
+must_check enum err judge_certificate_under_line(const struct judge_search *s,
+                                                 const struct authkey_line *line,
+                                                 struct fault *why);
+// A certificate under TrustedUserCAKeys.
+must_check enum err judge_find_certificate(const struct judge_search *s,
+                                           struct judge_match *m);
+// What line and certificate (if it is one) allow together; the line is taken over.
+// ERR_REFUSED: they force different commands.
+must_check enum err judge_combine(const struct judge_search *s, struct judge_match *m,
+                                  struct authkey_line *line, struct fault *why);
+
+// ---- judge_command.c: AuthorizedKeysCommand, AuthorizedPrincipalsCommand ----
+
+struct judge_command {
+    const char *keyword, *line, *user;  // user NULL: the keyword is not usable
+    bool principals;
+};
+// Its output, bounded, into *out (initialised here). ERR_NOT_FOUND: none is configured.
+must_check enum err judge_command_run(const struct judge_search *s,
+                                      const struct judge_command *c, struct buf *out);
+
+// ---- judge_signature.c ----
+
+// The signed data is for this session, user, key and algorithm, and the signature is
+// right. ERR_REFUSED, ERR_SIGNATURE … A touch is looked at by judge_touch_allowed().
 struct judge_signature {
     struct view session_id, host_key, user;
     const char *algorithms;  // accepted
@@ -77,4 +133,7 @@ struct judge_signature {
 };
 must_check enum err judge_signature_check(const struct judge_signature *want,
                                           const struct ipc_key_auth *m,
-                                          struct fault *why);
+                                          struct key_touch *touch, struct fault *why);
+must_check enum err judge_touch_allowed(const struct server_config *config,
+                                        const struct judge_match *m,
+                                        const struct key_touch *touch, struct fault *why);

@@ -53,14 +53,15 @@ static enum err refuse(const struct judge_case *c, struct fault *why,
                      text_clean(user, sizeof user, view_text(c->user)), c->peer, reason);
 }
 
-static enum err account_itself(const struct judge_case *c, struct fault *why) {
+static enum err account_itself(const struct server_config *config,
+                               const struct judge_case *c, struct fault *why) {
     const struct account *a = c->account;
     char reason[FAULT_TEXT_SIZE];
     if (!c->as_root && a->uid != c->own_uid)
         return refuse(c, why, "this server runs for another user");
-    if (a->shadow_known && a->locked)
+    if (a->shadow_known && a->locked && !config->use_pam)
         return refuse(c, why, "account is locked");
-    if (a->shadow_known && a->expired)
+    if (a->shadow_known && a->expired && !config->use_pam)
         return refuse(c, why, "account has expired");
     if (c->shell_fault != NULL) {
         snprintf(reason, sizeof reason, "%.200s", c->shell_fault);
@@ -77,7 +78,7 @@ enum err judge_account_allowed(const struct server_config *config,
     if (c->account == NULL)
         return fault_set(why, ERR_REFUSED, 0, "Invalid user %s from %s",
                          text_clean(user, sizeof user, view_text(c->user)), c->peer);
-    TRY(account_itself(c, why));
+    TRY(account_itself(config, c, why));
     if (config->refuse_connection)
         return refuse(c, why, "of RefuseConnection");
     if (users_list(&config->deny_users, c) != 0)
@@ -92,24 +93,15 @@ enum err judge_account_allowed(const struct server_config *config,
 }
 
 enum err judge_root_allowed(const struct server_config *config, uid_t uid,
-                            bool forced_command, struct fault *why) {
-    if (uid != 0 || config->permit_root_login == PERMIT_ROOT_YES ||
-        config->permit_root_login == PERMIT_ROOT_PROHIBIT_PASSWORD)
+                            enum judge_method method, bool forced_command,
+                            struct fault *why) {
+    bool key = method == METHOD_PUBLICKEY;
+    if (uid != 0 || config->permit_root_login == PERMIT_ROOT_YES)
         return OK;
-    if (config->permit_root_login == PERMIT_ROOT_FORCED_COMMANDS_ONLY && forced_command)
+    if (config->permit_root_login == PERMIT_ROOT_PROHIBIT_PASSWORD && key)
+        return OK;
+    if (config->permit_root_login == PERMIT_ROOT_FORCED_COMMANDS_ONLY && key &&
+        forced_command)
         return OK;
     return fault_set(why, ERR_REFUSED, 0, "ROOT LOGIN REFUSED");
-}
-
-bool judge_methods_allow_key(const struct server_config *config) {
-    if (!config->pubkey_authentication)
-        return false;
-    if (config->authentication_methods.n == 0)
-        return true;
-    for (size_t i = 0; i < config->authentication_methods.n; i++) {
-        const char *list = config->authentication_methods.v[i];
-        if (strcmp(list, "publickey") == 0 || strcmp(list, "any") == 0)
-            return true;
-    }
-    return false;
 }

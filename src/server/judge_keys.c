@@ -1,5 +1,7 @@
-// The user's authorized_keys, read as the user and never waited for.
+// The user's authorized_keys, read as the user and never waited for; what an
+// AuthorizedKeysCommand says; and the order in which these are asked.
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,13 +35,13 @@ bool judge_line_expiry(const struct authkey_line *line, uint64_t *at) {
     return line->expires_count > 0;
 }
 
-enum err judge_line_allows(const struct authkey_line *line, const char *peer,
-                           uint64_t wall_s, struct fault *why) {
+enum err judge_line_allows(const struct authkey_line *line, bool authority,
+                           const char *peer, uint64_t wall_s, struct fault *why) {
     uint64_t at;
-    if (line->cert_authority)
-        return fault_set(why, ERR_UNSUPPORTED, 0, "the key is a certificate authority");
-    if (line->verify_required)
-        return fault_set(why, ERR_UNSUPPORTED, 0, "verify-required is for security keys");
+    if (line->cert_authority != authority)
+        return fault_set(why, ERR_UNSUPPORTED, 0,
+                         authority ? "the key is no certificate authority"
+                                   : "the key is a certificate authority");
     if (line->from != NULL) {
         enum address_match m = address_match_list(line->from, peer, peer);
         if (m == ADDRESS_MATCH_ERROR)
@@ -52,18 +54,39 @@ enum err judge_line_allows(const struct authkey_line *line, const char *peer,
     return OK;
 }
 
-static enum err scan(const struct judge_search *s, struct view text, const char *path,
-                     struct view blob, struct authkey_line *line) {
+void judge_match_free(struct judge_match *m) {
+    authkey_free(&m->line);
+    free(m->text);
+    *m = (struct judge_match){0};
+}
+
+// ---- text with lines ----
+
+static enum err take_line(const struct judge_search *s, struct authkey_line *line,
+                          struct judge_match *m, struct fault *fault) {
+    bool authority = s->key->certificate != NULL;
+    TRY(judge_line_allows(line, authority, s->peer, s->wall_s, fault));
+    if (authority)
+        TRY(judge_certificate_under_line(s, line, fault));
+    return judge_combine(s, m, line, fault);
+}
+
+static enum err scan(const struct judge_search *s, struct view text, const char *name,
+                     struct judge_match *m) {
     struct authkey_scan scan;
+    struct authkey_line line;
     struct fault fault = {0};
-    enum err e = authkey_scan_init(&scan, text, path, blob);
-    while (e == OK && (e = authkey_scan_next(&scan, line, &fault)) != ERR_NOT_FOUND) {
+    const struct key *wanted =
+        s->key->certificate != NULL ? s->key->certificate->ca : s->key;
+    enum err e = authkey_scan_init(&scan, text, name, key_blob(wanted));
+    while (e == OK && (e = authkey_scan_next(&scan, &line, &fault)) != ERR_NOT_FOUND) {
         if (e == OK) {
-            e = judge_line_allows(line, s->peer, s->wall_s, &fault);
+            unsigned long number = line.number;
+            e = take_line(s, &line, m, &fault);
             if (e == OK)
                 break;
-            log_info(s->log, "%s:%lu: %s", path, line->number, fault_text(&fault));
-            authkey_free(line);
+            log_info(s->log, "%s:%lu: %s", name, number, fault_text(&fault));
+            authkey_free(&line);
         } else {
             log_error(s->log, "%s", fault_text(&fault));  // names file and line
         }
@@ -74,8 +97,10 @@ static enum err scan(const struct judge_search *s, struct view text, const char 
     return e;
 }
 
-static enum err read_file(const struct judge_search *s, const char *path,
-                          struct buf *text, struct fault *fault) {
+// ---- files ----
+
+enum err judge_read_file(const struct judge_search *s, const char *path, struct buf *text,
+                         struct fault *fault) {
     scoped_fd fd = -1;
     TRY(file_open(path, 0, &fd, fault));
     if (s->config->strict_modes)
@@ -84,12 +109,12 @@ static enum err read_file(const struct judge_search *s, const char *path,
 }
 
 static enum err search_file(const struct judge_search *s, const char *path,
-                            struct view blob, struct authkey_line *line) {
+                            struct judge_match *m) {
     struct buf text = {0};
     struct fault fault = {0};
-    enum err e = read_file(s, path, &text, &fault);
+    enum err e = judge_read_file(s, path, &text, &fault);
     if (e == OK) {
-        e = scan(s, buf_view(&text), path, blob, line);
+        e = scan(s, buf_view(&text), path, m);
     } else {
         if (e == ERR_NOT_FOUND)
             log_debug(s->log, "%s", fault_text(&fault));
@@ -101,12 +126,12 @@ static enum err search_file(const struct judge_search *s, const char *path,
     return e;
 }
 
-static enum err path_of(const struct judge_search *s, const char *pattern, char *out,
-                        size_t size, struct fault *fault) {
+enum err judge_path(const struct judge_search *s, const char *pattern, char *out,
+                    size_t size, struct fault *fault) {
     char uid[16], expanded[4096];
     snprintf(uid, sizeof uid, "%u", s->account->uid);
     const struct token tokens[] = {
-        {'h', s->account->directory}, {'u', s->account->name}, {'U', uid}, {0, NULL}};
+        {'h', s->account->directory}, {'u', s->user}, {'U', uid}, {0, NULL}};
     TRY(tokens_expand(TOKENS_AUTHORIZED_KEYS_FILE, tokens, pattern, expanded,
                       sizeof expanded, fault));
     int n = expanded[0] == '/'
@@ -116,38 +141,63 @@ static enum err path_of(const struct judge_search *s, const char *pattern, char 
                                      : fault_set(fault, ERR_LIMIT, 0, "path is too long");
 }
 
-static enum err search_all(const struct judge_search *s, struct view blob,
-                           struct authkey_line *line) {
+static enum err search_files(const struct judge_search *s, struct judge_match *m) {
     const struct conf_list *files = &s->config->authorized_keys_file;
     for (size_t i = 0; i < files->n; i++) {
         char path[4096];
         struct fault fault = {0};
         if (strcmp(files->v[i], "none") == 0)
             continue;
-        if (path_of(s, files->v[i], path, sizeof path, &fault) != OK) {
+        if (judge_path(s, files->v[i], path, sizeof path, &fault) != OK) {
             log_error(s->log, "AuthorizedKeysFile %s: %s", files->v[i],
                       fault_text(&fault));
             continue;
         }
-        if (search_file(s, path, blob, line) == OK)
+        if (search_file(s, path, m) == OK)
             return OK;
     }
     return ERR_NOT_FOUND;
 }
 
-enum err judge_find_key(const struct judge_search *s, struct view blob,
-                        struct authkey_line *line) {
+enum err judge_as_user(const struct judge_search *s,
+                       enum err (*fn)(const struct judge_search *s,
+                                      struct judge_match *m),
+                       struct judge_match *m) {
     const struct account *a = s->account;
     struct privilege user = {a->uid, a->gid, a->groups, a->groups_n};
     struct privilege_before before;
     struct fault fault = {0};
     if (getuid() != 0)
-        return search_all(s, blob, line);
+        return fn(s, m);
     if (privilege_act_as(&user, &before, &fault) != OK) {
         log_error(s->log, "cannot read key files as %s: %s", a->name, fault_text(&fault));
         return ERR_NOT_FOUND;
     }
-    enum err e = search_all(s, blob, line);
+    enum err e = fn(s, m);
     privilege_back(&before);
     return e;
+}
+
+// ---- all of it ----
+
+static enum err search_command(const struct judge_search *s, struct judge_match *m) {
+    struct buf text;
+    const struct judge_command command = {
+        "AuthorizedKeysCommand", s->config->authorized_keys_command,
+        s->config->authorized_keys_command_user, false};
+    TRY(judge_command_run(s, &command, &text));
+    enum err e = scan(s, buf_view(&text), "AuthorizedKeysCommand", m);
+    buf_free(&text);
+    return e;
+}
+
+enum err judge_find_key(const struct judge_search *s, struct judge_match *m) {
+    *m = (struct judge_match){0};
+    if (judge_key_revoked(s))
+        return ERR_NOT_FOUND;
+    if (s->key->certificate != NULL && judge_find_certificate(s, m) == OK)
+        return OK;
+    if (search_command(s, m) == OK)
+        return OK;
+    return judge_as_user(s, search_files, m);
 }

@@ -18,7 +18,8 @@ static enum err rebuild_matches(const struct publickey_request *q, struct view s
 }
 
 enum err judge_signature_check(const struct judge_signature *want,
-                               const struct ipc_key_auth *m, struct fault *why) {
+                               const struct ipc_key_auth *m, struct key_touch *touch,
+                               struct fault *why) {
     struct publickey_request q = {.user = want->user,
                                   .service = view_text(SERVICE),
                                   .algorithm = m->algorithm,
@@ -42,9 +43,28 @@ enum err judge_signature_check(const struct judge_signature *want,
         e = fault_set(why, ERR_REFUSED, 0, "RSA key of %u bits, at least %u are required",
                       pk_bits(key->pk), want->rsa_bits);
     if (e == OK)
-        e = key_verify(key, alg, m->signature, m->data);
+        e = key_verify_touch(key, alg, m->signature, m->data, touch);
     if (e != OK)
         e = fault_set(why, e, 0, "signature is wrong");
     key_free(key);
     return e;
+}
+
+enum err judge_touch_allowed(const struct server_config *config,
+                             const struct judge_match *m, const struct key_touch *touch,
+                             struct fault *why) {
+    bool present = (config->pubkey_auth_options & PUBKEY_TOUCH_REQUIRED) != 0 ||
+                   !m->no_touch_required;
+    bool verified = (config->pubkey_auth_options & PUBKEY_VERIFY_REQUIRED) != 0 ||
+                    m->verify_required;
+    if (!touch->security_key)
+        return OK;
+    if (present && !touch->present)
+        return fault_set(why, ERR_REFUSED, 0,
+                         "the security key was not touched, which is required");
+    if (verified && !touch->verified)
+        return fault_set(why, ERR_REFUSED, 0,
+                         "the security key did not verify its user (PIN), which is "
+                         "required");
+    return OK;
 }

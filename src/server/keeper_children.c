@@ -21,6 +21,10 @@ static void close_child(struct keeper_child *c) {
     fd_close(&c->fd);
 }
 
+void link_child_forget(struct keeper_child *c) {
+    close_child(c);
+}
+
 void link_child_end(struct keeper_child *c) {
     close_child(c);
     if (c->alive)
@@ -46,7 +50,7 @@ static void on_child_exit(void *arg, int status) {
     struct keeper_child *c = arg;
     struct link *l = c->link;
     bool judge = c == &l->judge;
-    if (c->fd >= 0)
+    if (c->fd >= 0 && c->watch.fn != NULL)
         c->watch.fn(c->watch.arg,
                     0);  // its last words; the link stays while it counts as alive
     close_child(c);
@@ -110,21 +114,41 @@ static const char *on_answer(struct link *l, const struct ipc_answer *m) {
     const char *why = answered(l, m->ticket);
     if (why != NULL)
         return why;
-    if (m->verdict != AUTH_REFUSED && (m->verdict != AUTH_ACCEPTABLE || !query))
+    if (m->verdict != AUTH_REFUSED &&
+        m->verdict != (query ? AUTH_ACCEPTABLE : AUTH_PARTIAL))
         return "the judge's answer does not fit";
+    struct event_link e = link_event(l);
     if (m->verdict == AUTH_REFUSED) {
-        struct event_link e = link_event(l);
         l->failures++;
-        event_failed(&k->log, &e, "publickey", m->key,
-                     !l->valid_user || l->failures >= k->config->max_auth_tries / 2);
+        event_failed(&k->log, &e, m->method, m->key,
+                     !l->valid_user || view_is(m->method, "password") ||
+                         l->failures >= k->config->max_auth_tries / 2);
+    } else if (m->verdict == AUTH_PARTIAL) {
+        event_partial(&k->log, &e, m->method, m->key);
     }
     struct ipc_answer told = *m;
-    told.key = view_text("");
+    told.key = told.method = view_text("");
     return to_gate(l, IPC_ANSWER, &told);
 }
 
+static const char *on_prompts(struct link *l, const struct ipc_prompts *m) {
+    bool fits = l->question == IPC_KBDINT || l->question == IPC_RESPONSES;
+    const char *why = answered(l, m->ticket);
+    if (why == NULL && !fits)
+        why = "the judge's prompts do not fit";
+    return why != NULL ? why : to_gate(l, IPC_PROMPTS, m);
+}
+
+static const char *on_change(struct link *l, const struct ipc_change *m) {
+    bool fits = l->question == IPC_PASSWORD;
+    const char *why = answered(l, m->ticket);
+    if (why == NULL && !fits)
+        why = "the judge's wish for a new password does not fit";
+    return why != NULL ? why : to_gate(l, IPC_CHANGE, m);
+}
+
 static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
-    if (l->question != IPC_KEY_AUTH)
+    if (l->question == 0 || !(ipc_row(l->question)->flags & IPC_DECIDES))
         return "a verdict that was not asked for";
     const char *why = answered(l, m->ticket);
     if (why != NULL)
@@ -133,21 +157,33 @@ static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
         return "a verdict for another user";
     l->state = LINK_AUTHED;
     struct event_link e = link_event(l);
-    event_accepted(&l->keeper->log, &e, "publickey", m->key);
+    event_accepted(&l->keeper->log, &e, m->method, m->key);
     l->authenticated = true;
     l->since = (uint64_t)time(NULL);
     l->uid = m->uid;
     text_copy(l->key, sizeof l->key, m->key);
     text_copy(l->comment, sizeof l->comment, m->comment);
-    if (!link_spawn_holder(l, m))
+    if (m->holder ? !link_adopt_holder(l) : !link_spawn_holder(l, m))
         return "no holder can be started";
     loop_timer_unset(&l->keeper->loop, &l->grace);
     keeper_listener_link_authed(l);
     l->state = LINK_OPEN;
-    struct ipc_answer granted = {m->ticket, AUTH_GRANTED, view_text(""), view_text("")};
+    struct ipc_answer granted = {.ticket = m->ticket, .verdict = AUTH_GRANTED};
     why = to_gate(l, IPC_ANSWER, &granted);
-    close_child(&l->judge);  // it ends by that
+    if (!l->judge_stays)
+        close_child(&l->judge);  // it ends by that
     return why;
+}
+
+// Made by the judge as our child: what PAM did to the judge's process holds for it too.
+static const char *on_holder_made(struct link *l, const struct ipc_message *m) {
+    struct keeper *k = l->keeper;
+    l->holder.fd = m->fd;
+    l->judge_stays = true;
+    l->holder.alive = loop_child(&k->loop, &l->holder.exit,
+                                 (pid_t)m->body.holder_made.pid, -1, on_child_exit,
+                                 &l->holder) == OK;
+    return l->holder.alive ? NULL : "the judge's holder is not there";
 }
 
 static const char *take_judge(struct link *l, const struct ipc_message *m) {
@@ -156,6 +192,15 @@ static const char *take_judge(struct link *l, const struct ipc_message *m) {
         return on_user_answer(l, &m->body.user_answer);
     case IPC_ANSWER:
         return on_answer(l, &m->body.answer);
+    case IPC_PROMPTS:
+        return on_prompts(l, &m->body.prompts);
+    case IPC_CHANGE:
+        return on_change(l, &m->body.change);
+    case IPC_HOLDER_MADE:
+        return on_holder_made(l, m);
+    case IPC_HOLDER_SEAM:
+        l->seam = m->fd;
+        return NULL;
     case IPC_VERDICT:
         return on_verdict(l, &m->body.verdict);
     case IPC_LOG:
@@ -181,8 +226,9 @@ static void on_judge(void *arg, uint32_t ready) {
             return;
         const char *why = NULL;
         if (e == OK) {
-            fd_close(&m.fd);
             why = take_judge(l, &m);
+            if (m.row->number != IPC_HOLDER_MADE && m.row->number != IPC_HOLDER_SEAM)
+                fd_close(&m.fd);
         } else {
             close_child(&l->judge);
             why = e == ERR_CLOSED ? NULL : fault_text(&fault);
@@ -201,10 +247,14 @@ bool link_spawn_judge(struct link *l) {
     if (pid < 0)
         return false;
     if (pid == 0) {
-        uint8_t blob[LIMIT_RSA_MAX / 4];
+        static uint8_t blob[LIMIT_CERTIFICATE];
         struct view key = key_blob(l->host_keys->keys[l->host_key]);
         size_t n = key.n < sizeof blob ? key.n : 0;
+        struct buf blobs;
         memcpy(blob, key.p, n);
+        buf_init(&blobs, LIMIT_IPC_MESSAGE);
+        if (k->config->use_pam && host_keys_blobs(l->host_keys, &blobs) != OK)
+            buf_clear(&blobs);
         forget(k, (int[]){0, 1, 2, theirs}, 4);
         struct judge_start start = {
             .keeper = theirs,
@@ -215,6 +265,7 @@ bool link_spawn_judge(struct link *l) {
             .local = l->local,
             .peer_port = l->peer_port,
             .local_port = l->local_port,
+            .host_keys = buf_view(&blobs),
         };
         process_title("sshd: judge");
         judge_run(&start);
@@ -271,6 +322,21 @@ static void on_holder(void *arg, uint32_t ready) {
     }
 }
 
+// The gate gets its end of the seam, and the holder is listened to.
+static bool join_holder(struct link *l) {
+    struct ipc_holder_ready ready = {IPC_VERSION};
+    bool good = ipc_send(l->fd, IPC_HOLDER_READY, &ready, l->seam) == OK;
+    fd_close(&l->seam);
+    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, LINK_OPEN, 0};
+    return loop_watch(&l->keeper->loop, &l->holder.watch, l->holder.fd, LOOP_IN,
+                      on_holder, l) == OK &&
+           good;
+}
+
+bool link_adopt_holder(struct link *l) {
+    return l->holder.alive && l->holder.fd >= 0 && l->seam >= 0 && join_holder(l);
+}
+
 bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
     struct keeper *k = l->keeper;
     int theirs, pair[2];
@@ -297,14 +363,7 @@ bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
         };
         holder_run(&start);
     }
-    struct ipc_holder_ready ready = {IPC_VERSION};
-    bool good = pid > 0 && ipc_send(l->fd, IPC_HOLDER_READY, &ready, pair[0]) == OK;
-    close(pair[0]);
     close(pair[1]);
-    if (pid <= 0)
-        return false;
-    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, LINK_OPEN, 0};
-    return loop_watch(&k->loop, &l->holder.watch, l->holder.fd, LOOP_IN, on_holder, l) ==
-               OK &&
-           good;
+    l->seam = pair[0];
+    return pid > 0 && join_holder(l);
 }

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "io/fd.h"
 #include "io/file.h"
+#include "key/certificate.h"
 #include "key/private_key.h"
 #include "server/keeper.h"
 #include "wire/messages.h"
@@ -66,8 +67,60 @@ static enum err add_key(struct host_keys *k, struct key *key, const char *allowe
         return OK;
     }
     k->keys[k->n] = key;
+    k->signer[k->n] = k->n;
     k->algorithms[k->n++] = algorithms;
     return OK;
+}
+
+// ---- certificates ----
+
+static enum err read_certificate(const char *path, struct key **out,
+                                 struct fault *fault) {
+    struct buf text = {0};
+    TRY(file_read(path, 0, LIMIT_KEY_FILE, &text, fault));
+    struct view line = buf_view(&text);
+    const uint8_t *end = memchr(line.p, '\n', line.n);
+    if (end != NULL)
+        line.n = (size_t)(end - line.p);
+    enum err e = key_from_public_text(out, line, fault);
+    buf_free(&text);
+    if (e == OK && ((*out)->certificate == NULL ||
+                    (*out)->certificate->kind != CERTIFICATE_HOST)) {
+        key_free(*out);
+        *out = NULL;
+        e = fault_set(fault, ERR_KEY, 0, "%s is no host certificate", path);
+    }
+    return e;
+}
+
+// The certificate's private half is one of the keys that are loaded.
+static enum err add_certificate(struct host_keys *k, const char *path,
+                                const char *allowed, struct fault *fault) {
+    struct key *key = NULL;
+    size_t signer = 0, n = k->n;
+    TRY(read_certificate(path, &key, fault));
+    while (signer < n && !view_equal(key_blob(k->keys[signer]), key_plain_blob(key)))
+        signer++;
+    if (signer == n) {
+        key_free(key);
+        return fault_set(fault, ERR_KEY, 0, "No matching private key for certificate: %s",
+                         path);
+    }
+    TRY(add_key(k, key, allowed));
+    if (k->n > n)
+        k->signer[n] = signer;
+    return OK;
+}
+
+static void add_certificates(struct host_keys *k, const struct server_config *config,
+                             const struct log *log) {
+    for (size_t i = 0; i < config->host_certificate.n; i++) {
+        struct fault fault = {0};
+        const char *path = config->host_certificate.v[i];
+        if (add_certificate(k, path, config->host_key_algorithms, &fault) != OK)
+            log_error(log, "Could not load host certificate \"%s\": %s", path,
+                      fault_text(&fault));
+    }
 }
 
 enum err keeper_load_keys(const struct keeper_options *options,
@@ -93,6 +146,7 @@ enum err keeper_load_keys(const struct keeper_options *options,
             log_error(log, "Unable to load host key \"%s\": %s", files[i],
                       fault_text(&one));
     }
+    add_certificates(k, config, log);
     *out = k;
     if (k->n > 0)
         return OK;
@@ -125,13 +179,14 @@ enum err host_keys_sign(const struct host_keys *k, uint32_t index, struct view a
     if (alg == NULL || !text_copy(name, sizeof name, algorithm) ||
         !name_list_has(view_text(k->algorithms[index]), name))
         return ERR_REFUSED;
-    return key_sign(k->keys[index], alg->signature, hash, out);
+    return key_sign(k->keys[k->signer[index]], alg->signature, hash, out);
 }
 
 enum err host_keys_blobs(const struct host_keys *k, struct buf *out) {
     struct writer w = writer_to_buf(out);
     for (size_t i = 0; i < k->n; i++)
-        write_string(&w, key_blob(k->keys[i]));
+        if (k->keys[i]->certificate == NULL)
+            write_string(&w, key_blob(k->keys[i]));
     return writer_end(&w);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "auth/server.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "io/fd.h"
 #include "server/keeper_control.h"
@@ -48,7 +49,12 @@ void link_end(struct link *l, const char *why) {
     loop_unwatch(&k->loop, &l->watch);
     loop_timer_unset(&k->loop, &l->grace);
     fd_close(&l->fd);
-    link_child_end(&l->judge);
+    fd_close(&l->seam);
+    // A judge with a session of PAM's stays to close it, and ends by itself.
+    if (l->judge_stays)
+        link_child_forget(&l->judge);
+    else
+        link_child_end(&l->judge);
     // The holder sees its gate go and ends by itself.
     link_sweep(l);
 }
@@ -160,6 +166,14 @@ static const char *take(struct link *l, const struct ipc_message *m) {
         return ask(l, IPC_KEY_QUERY, m->body.key_query.ticket, &m->body);
     case IPC_KEY_AUTH:
         return ask(l, IPC_KEY_AUTH, m->body.key_auth.ticket, &m->body);
+    case IPC_NONE:
+        return ask(l, IPC_NONE, m->body.none.ticket, &m->body);
+    case IPC_PASSWORD:
+        return ask(l, IPC_PASSWORD, m->body.password.ticket, &m->body);
+    case IPC_KBDINT:
+        return ask(l, IPC_KBDINT, m->body.kbdint.ticket, &m->body);
+    case IPC_RESPONSES:
+        return ask(l, IPC_RESPONSES, m->body.responses.ticket, &m->body);
     case IPC_GATE_END:
         on_end(l, &m->body.gate_end);
         return NULL;
@@ -202,6 +216,8 @@ static void on_gate(void *arg, uint32_t ready) {
             return;
         fd_close(&m.fd);
         const char *why = take(l, &m);
+        if (m.row->flags & IPC_SECRET)
+            secret_wipe(bytes, sizeof bytes);
         if (why != NULL) {
             link_end(l, why);
             return;
@@ -230,7 +246,7 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
     l->id = m->id;
     l->serial = ++k->link_serial;
     l->fd = fd;
-    l->judge.fd = l->holder.fd = -1;
+    l->judge.fd = l->holder.fd = l->seam = -1;
     l->judge.link = l->holder.link = l;
     l->state = LINK_NEW;
     l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, LINK_NEW, 0};

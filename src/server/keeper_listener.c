@@ -12,6 +12,7 @@
 #include "io/unix_socket.h"
 #include "server/keeper.h"
 #include "server/listener.h"
+#include "wire/messages.h"
 
 #define FORKS_MAX 1000u  // of one listener
 #define RESPAWN_MS 500   // between listeners that die at once
@@ -127,9 +128,21 @@ static void read_moduli(struct keeper *k, struct buf *moduli) {
         log_info(&k->log, "ModuliFile: %s", fault_text(&fault));
 }
 
+// What is announced for users' signatures: not the names that are for certificates.
+static void plain_algorithms(const char *list, char *out, size_t size) {
+    struct view rest = view_text(list), name;
+    size_t n = 0;
+    out[0] = '\0';
+    while (name_list_next(&rest, &name) && n < size)
+        if (memmem(name.p, name.n, "-cert-v01@", 10) == NULL)
+            n += (size_t)snprintf(out + n, size - n, "%s%.*s", n > 0 ? "," : "",
+                                  (int)name.n, (const char *)name.p);
+}
+
 static enum err encode_settings(struct keeper *k, struct buf *out) {
     const struct server_config *c = k->config;
-    char ident[LIMIT_IDENT_LINE];
+    char ident[LIMIT_IDENT_LINE], sig_algs[4096];
+    plain_algorithms(c->pubkey_accepted_algorithms, sig_algs, sizeof sig_algs);
     struct buf banner = {0}, moduli = {0};
     scoped_buf keys = {0}, penalties = {0};
     buf_init(&penalties, SETTINGS_MAX);
@@ -152,7 +165,8 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
         .ciphers = settings_view(c->ciphers),
         .macs = settings_view(c->macs),
         .user_algorithms = settings_view(c->pubkey_accepted_algorithms),
-        .methods = settings_view("publickey"),
+        .sig_algs = settings_view(sig_algs),
+        .methods = settings_view("publickey,password,keyboard-interactive"),
         .banner = buf_view(&banner),
         .per_source_max = c->per_source_max_startups,
         .penalties = buf_view(&penalties),

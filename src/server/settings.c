@@ -10,6 +10,7 @@ static const struct message_field fields[] = {
     FIELD(STRING, settings, ciphers),
     FIELD(STRING, settings, macs),
     FIELD(STRING, settings, user_algorithms),
+    FIELD(STRING, settings, sig_algs),
     FIELD(STRING, settings, methods),
     FIELD(STRING, settings, banner),
     FIELD(U32, settings, per_source_max),
@@ -52,7 +53,7 @@ enum err settings_decode(struct settings *s, struct view bytes, struct fault *fa
     TRY(fields_decode(&of, &r, s, fault));
     const struct view texts[] = {s->ident,   s->kex,        s->host_key_algorithms,
                                  s->ciphers, s->macs,       s->user_algorithms,
-                                 s->methods, s->compression};
+                                 s->sig_algs, s->methods, s->compression};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!is_text(texts[i]))
             return fault_set(fault, ERR_FORMAT, 0, "settings: text %zu is malformed", i);

@@ -17,7 +17,8 @@
 // Texts are views with their NUL, so that settings_text() can use them in place.
 struct settings {
     uint32_t version;
-    struct view ident, kex, host_key_algorithms, ciphers, macs, user_algorithms, methods;
+    struct view ident, kex, host_key_algorithms, ciphers, macs, user_algorithms, sig_algs,
+        methods;
     struct view banner;
     uint32_t per_source_max;  // PerSourceMaxStartups; UINT32_MAX: none
     struct view penalties;    // penalty_rules_write(), then what is in force

@@ -1,0 +1,91 @@
+// What the files of the judge share; for nobody else.
+#pragma once
+
+#include "server/judge.h"
+
+#define JUDGE_GROUP_NAME 64
+#define JUDGE_KEYS_MAX 16  // that one login uses
+
+struct judge_pam;
+
+// What the factors so far allow together.
+struct judge_grant {
+    uint32_t permits;
+    char *command;  // owned; NULL: none
+    struct buf environment;   // strings
+    struct buf open, listen;  // strings host:port; empty: no limit
+    bool expires;
+    uint64_t expires_at;
+    char key[1024];  // of the last key, for the log
+    char comment[256];
+    struct buf info;  // for ExposeAuthInfo
+    uint8_t *used[JUDGE_KEYS_MAX];  // blobs of keys, owned
+    size_t used_len[JUDGE_KEYS_MAX], used_n;
+    char message[4096];  // for the terminal
+};
+
+struct judge {
+    const struct judge_start *start;
+    struct ipc_side side;
+    struct log log;
+    struct ipc_log_sink log_sink;
+    char user[LIMIT_USER_NAME + 1];
+    struct account account;  // of the user, or one that stands for nobody
+    char names[ACCOUNT_GROUPS_MAX][JUDGE_GROUP_NAME];
+    const char *groups[ACCOUNT_GROUPS_MAX];
+    size_t groups_n;
+    struct server_config config;  // with Match applied
+    bool known, allowed;
+    bool must_change;  // the password, before anything else
+    uint64_t asked_at;
+    struct judge_methods methods;
+    struct judge_grant grant;
+    struct judge_pam *pam;  // NULL: not begun, or without PAM
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    // A message that came while PAM's modules waited for something else.
+    struct ipc_message pending;
+    bool has_pending;
+};
+
+// judge.c
+_Noreturn void judge_give_up(struct judge *j, const char *what);
+void judge_tell(struct judge *j, enum ipc_number number, const void *body);
+// Waits for the next message; views into j->bytes. The process ends with the keeper's
+// word.
+void judge_receive(struct judge *j, struct ipc_message *m);
+// Ends of a question. `key` may be empty.
+void judge_refuse(struct judge *j, uint32_t ticket, const char *method, const char *key);
+void judge_wait(struct judge *j);  // to the next mark of time
+// The method is fulfilled; what it said is in j->grant. Tells what follows: more methods,
+// a new password, or access.
+void judge_fulfilled(struct judge *j, uint32_t ticket, enum judge_method method);
+
+// judge_publickey.c
+void judge_on_key_query(struct judge *j, const struct ipc_key_query *m);
+void judge_on_key_auth(struct judge *j, const struct ipc_key_auth *m);
+
+// judge_password.c
+void judge_on_password(struct judge *j, const struct ipc_password *m);
+void judge_on_none(struct judge *j, const struct ipc_none *m);
+// Runs chpasswd(8). The password is a C string.
+must_check enum err judge_change_password(struct judge *j, const char *password,
+                                          struct fault *fault);
+
+// judge_pam.c; nothing of it is called without UsePAM.
+enum judge_pam_answer {
+    JUDGE_PAM_REFUSED,
+    JUDGE_PAM_OK,
+    JUDGE_PAM_CHANGE,  // right, but the password has to be changed
+};
+bool judge_pam_password(struct judge *j, const char *password);
+bool judge_pam_change(struct judge *j, const char *password, const char *next);
+void judge_on_kbdint(struct judge *j, const struct ipc_kbdint *m);
+// The account stage; messages for the peer are in judge_pam_messages().
+enum judge_pam_answer judge_pam_account(struct judge *j);
+const char *judge_pam_messages(struct judge *j);
+// Credentials and session; the environment is appended as strings.
+must_check enum err judge_pam_open(struct judge *j, struct buf *environment);
+void judge_pam_close(struct judge *j);
+
+// judge_verdict.c: lets somebody in.
+void judge_verdict(struct judge *j, uint32_t ticket, enum judge_method method);

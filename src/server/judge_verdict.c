@@ -1,0 +1,157 @@
+// The end of a judge's work: the verdict; and with PAM the session around the holder,
+// which is then forked from here, so that what modules did to the process (limits,
+// control group, login uid, name spaces, umask) holds for it, but as the keeper's child.
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "io/fd.h"
+#include "io/process.h"
+#include "server/holder.h"
+#include "server/judge_state.h"
+#include "server/seam.h"
+#include "server/template.h"
+
+#define PASSWD "/usr/bin/passwd"
+
+struct parts {
+    struct buf groups, pam_environment;
+    const char *command;
+    char message[4200];
+};
+
+static void parts_free(struct parts *p) {
+    buf_free(&p->groups);
+    buf_free(&p->pam_environment);
+}
+
+static enum err gather(struct judge *j, struct parts *p) {
+    const struct account *a = &j->account;
+    buf_init(&p->groups, 4 * ACCOUNT_GROUPS_MAX);
+    buf_init(&p->pam_environment, LIMIT_TEXT_LINE / 4);
+    if (j->config.use_pam)
+        TRY(judge_pam_open(j, &p->pam_environment));
+    struct writer w = writer_to_buf(&p->groups);
+    for (size_t i = 0; i < a->groups_n; i++)
+        write_u32(&w, a->groups[i]);
+    snprintf(p->message, sizeof p->message, "%s",
+             j->config.use_pam ? judge_pam_messages(j) : "");
+    p->command = j->grant.command;
+    // Nothing else may be done before there is a new password (as OpenSSH has it).
+    if (j->must_change) {
+        p->command = PASSWD;
+        j->grant.permits &= PERMIT_PTY;
+    }
+    return writer_end(&w);
+}
+
+static void fill(struct judge *j, const struct parts *p, enum judge_method method,
+                 struct ipc_verdict *v) {
+    const struct account *a = &j->account;
+    const struct judge_grant *g = &j->grant;
+    *v = (struct ipc_verdict){
+        .user = view_text(j->user),
+        .home = view_text(a->directory),
+        .shell = view_text(a->shell),
+        .uid = a->uid,
+        .gid = a->gid,
+        .groups = buf_view(&p->groups),
+        .method = view_text(method == METHOD_KBDINT ? "keyboard-interactive/pam"
+                                                    : judge_method_name(method)),
+        .key = view_text(method == METHOD_PUBLICKEY ? g->key : ""),
+        .comment = view_text(g->comment),
+        .permits = g->permits,
+        .has_command = p->command != NULL,
+        .command = view_text(p->command != NULL ? p->command : ""),
+        .environment = buf_view(&g->environment),
+        .permit_open = buf_view(&g->open),
+        .permit_listen = buf_view(&g->listen),
+        .expires = g->expires,
+        .expires_at = g->expires_at,
+        .auth_info = buf_view(&g->info),
+        .pam_environment = buf_view(&p->pam_environment),
+        .message = view_text(p->message),
+        .holder = j->config.use_pam,
+    };
+}
+
+// ---- the holder ----
+
+// A child of our parent's.
+static pid_t fork_sibling(void) {
+    return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+static _Noreturn void become_holder(struct judge *j, const struct ipc_verdict *v, int ipc,
+                                    int seam) {
+    const struct judge_start *st = j->start;
+    fd_close_all_but((int[]){0, 1, 2, ipc, seam}, 5);
+    struct holder_start start = {
+        .keeper = ipc,
+        .seam = seam,
+        .config = st->config,
+        .verdict = v,
+        .host_keys = st->host_keys,
+        .peer = st->peer,
+        .local = st->local,
+        .peer_port = st->peer_port,
+        .local_port = st->local_port,
+        .as_root = getuid() == 0,
+    };
+    holder_run(&start);
+}
+
+static enum err make_holder(struct judge *j, const struct ipc_verdict *v, int *pidfd) {
+    int ipc[2], seam[2];
+    TRY(ipc_pair(ipc));
+    scoped_fd ours = ipc[0], theirs = ipc[1];
+    TRY(seam_pair(seam));
+    scoped_fd gate_end = seam[0], holder_end_fd = seam[1];
+    pid_t pid = fork_sibling();
+    if (pid < 0)
+        return ERR_IO;
+    if (pid == 0)
+        become_holder(j, v, theirs, holder_end_fd);
+    *pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct ipc_holder_made made = {(uint32_t)pid};
+    struct ipc_holder_seam at = {(uint32_t)pid};
+    TRY(ipc_send(j->start->keeper, IPC_HOLDER_MADE, &made, ours));
+    return ipc_send(j->start->keeper, IPC_HOLDER_SEAM, &at, gate_end);
+}
+
+// Until the holder has ended; what the keeper says or whether it is there does not count.
+static _Noreturn void stay(struct judge *j, int pidfd) {
+    struct pollfd p = {pidfd, POLLIN, 0};
+    process_title("sshd: %s [session]", j->user);
+    template_release();
+    while (pidfd >= 0 && poll(&p, 1, -1) <= 0)
+        ;
+    judge_pam_close(j);
+    _exit(0);
+}
+
+void judge_verdict(struct judge *j, uint32_t ticket, enum judge_method method) {
+    struct parts parts = {0};
+    struct ipc_verdict v;
+    int pidfd = -1;
+    if (gather(j, &parts) != OK) {
+        parts_free(&parts);
+        judge_refuse(j, ticket, judge_method_name(method), "");
+        return;
+    }
+    fill(j, &parts, method, &v);
+    v.ticket = ticket;
+    if (v.holder && make_holder(j, &v, &pidfd) != OK) {
+        judge_pam_close(j);
+        judge_give_up(j, "no holder can be made");
+    }
+    judge_tell(j, IPC_VERDICT, &v);
+    if (v.holder)
+        stay(j, pidfd);
+    parts_free(&parts);
+}
