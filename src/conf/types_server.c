@@ -380,8 +380,9 @@ const struct conf_type conf_type_pubkey_options = {
 // --- AuthenticationMethods METHOD[,METHOD ...] ... | any
 
 static bool method_is_known(struct view name) {
-    static const char *const methods[] = {"publickey", "password", "keyboard-interactive",
-                                          "hostbased", "gssapi-with-mic", "none"};
+    static const char *const methods[] = {
+        "publickey", "password",        "keyboard-interactive",
+        "hostbased", "gssapi-with-mic", "none"};
     const uint8_t *colon = memchr(name.p, ':', name.n);
     struct view base = colon != NULL ? view_of(name.p, (size_t)(colon - name.p)) : name;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)

@@ -15,8 +15,8 @@ static void tell(const struct log *log, enum log_level level, const char *what,
            key.n > 0 ? ": " : "", text_clean(text, sizeof text, key));
 }
 
-void event_accepted(const struct log *log, const struct event_link *l,
-                    struct view method, struct view key) {
+void event_accepted(const struct log *log, const struct event_link *l, struct view method,
+                    struct view key) {
     tell(log, LOG_LEVEL_INFO, "Accepted", l, method, key);
 }
 

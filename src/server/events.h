@@ -13,8 +13,8 @@ struct event_link {
     bool valid_user, authenticated;
 };
 
-void event_accepted(const struct log *log, const struct event_link *l,
-                    struct view method, struct view key);
+void event_accepted(const struct log *log, const struct event_link *l, struct view method,
+                    struct view key);
 void event_partial(const struct log *log, const struct event_link *l, struct view method,
                    struct view key);
 // `loud`: at INFO, else VERBOSE.

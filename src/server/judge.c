@@ -130,13 +130,13 @@ void judge_wait(struct judge *j) {
 static void answer(struct judge *j, uint32_t ticket, enum auth_verdict verdict,
                    const char *method, const char *key) {
     char methods[JUDGE_METHODS_TEXT];
-    struct ipc_answer m = {ticket,
-                           verdict,
-                           view_text(judge_methods_text(&j->methods, methods,
-                                                        sizeof methods)),
-                           view_text(method),
-                           view_text(key),
-                           view_text("")};
+    struct ipc_answer m = {
+        ticket,
+        verdict,
+        view_text(judge_methods_text(&j->methods, methods, sizeof methods)),
+        view_text(method),
+        view_text(key),
+        view_text("")};
     if (verdict == AUTH_REFUSED && j->pam != NULL && j->allowed)
         m.banner = view_text(judge_pam_messages(j));
     judge_tell(j, IPC_ANSWER, &m);

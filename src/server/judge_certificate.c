@@ -25,7 +25,8 @@ static bool revoked_by(const struct judge_search *s, const char *path) {
     key_fingerprint(fingerprint, sizeof fingerprint, key_plain_blob(s->key),
                     &digest_sha256);
     if (e != OK)
-        log_error(s->log, "Error checking authentication key %s in revoked keys file %s: %s",
+        log_error(s->log,
+                  "Error checking authentication key %s in revoked keys file %s: %s",
                   fingerprint, path, fault_text(&fault));
     else if (revoked)
         log_error(s->log, "Authentication key %s %s revoked by file %s",
@@ -198,8 +199,8 @@ static enum err principals_file(const struct judge_search *s, struct judge_match
     char path[4096];
     struct buf text = {0};
     struct fault fault = {0};
-    enum err e = judge_path(s, s->config->authorized_principals_file, path, sizeof path,
-                            &fault);
+    enum err e =
+        judge_path(s, s->config->authorized_principals_file, path, sizeof path, &fault);
     if (e == OK)
         e = judge_read_file(s, path, &text, &fault);
     if (e == OK)
@@ -240,7 +241,8 @@ enum err judge_find_certificate(const struct judge_search *s, struct judge_match
     const struct server_config *c = s->config;
     if (!authority_trusted(s))
         return ERR_NOT_FOUND;
-    if (is_set(c->authorized_principals_file) || is_set(c->authorized_principals_command)) {
+    if (is_set(c->authorized_principals_file) ||
+        is_set(c->authorized_principals_command)) {
         if (is_set(c->authorized_principals_file) &&
             judge_as_user(s, principals_file, m) == OK)
             return OK;

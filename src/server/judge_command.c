@@ -157,9 +157,10 @@ static enum err collect(int fd, uint64_t deadline, struct buf *out, struct fault
         struct pollfd p = {fd, POLLIN, 0};
         size_t n = 0;
         if (buf_len(out) >= LIMIT_KEY_FILE ||
-            buf_reserve(out, LIMIT_KEY_FILE - buf_len(out) < 4096
-                                 ? LIMIT_KEY_FILE - buf_len(out)
-                                 : 4096,
+            buf_reserve(out,
+                        LIMIT_KEY_FILE - buf_len(out) < 4096
+                            ? LIMIT_KEY_FILE - buf_len(out)
+                            : 4096,
                         &room) != OK)
             return fault_set(fault, ERR_LIMIT, 0, "writes too much");
         if (poll(&p, 1, clock_poll_ms(clock_ms(), deadline)) <= 0) {

@@ -182,9 +182,9 @@ enum err judge_as_user(const struct judge_search *s,
 
 static enum err search_command(const struct judge_search *s, struct judge_match *m) {
     struct buf text;
-    const struct judge_command command = {
-        "AuthorizedKeysCommand", s->config->authorized_keys_command,
-        s->config->authorized_keys_command_user, false};
+    const struct judge_command command = {"AuthorizedKeysCommand",
+                                          s->config->authorized_keys_command,
+                                          s->config->authorized_keys_command_user, false};
     TRY(judge_command_run(s, &command, &text));
     enum err e = scan(s, buf_view(&text), "AuthorizedKeysCommand", m);
     buf_free(&text);

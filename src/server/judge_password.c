@@ -40,8 +40,8 @@ static bool is_right(struct judge *j, const char *password) {
     bool empty = password[0] == '\0' && !j->config.permit_empty_passwords;
     bool may = judge_methods_may(&j->methods, METHOD_PASSWORD) ||
                judge_methods_may(&j->methods, METHOD_NONE);
-    bool right = j->config.use_pam ? judge_pam_password(j, password)
-                                   : matches_shadow(j, password);
+    bool right =
+        j->config.use_pam ? judge_pam_password(j, password) : matches_shadow(j, password);
     if (right && !root)
         log_info(&j->log, "ROOT LOGIN REFUSED FROM %s port %u", j->start->peer,
                  j->start->peer_port);
@@ -71,8 +71,13 @@ enum err judge_change_password(struct judge *j, const char *password,
     if (pipe2(ends, O_CLOEXEC) != 0)
         return fault_set(fault, ERR_IO, 0, "pipe: %m");
     scoped_fd in = ends[0], out = ends[1];
-    struct process_spec spec = {.path = CHPASSWD, .argv = argv, .envp = envp,
-                                .fd_in = in, .fd_out = -1, .fd_err = -1, .tty = -1};
+    struct process_spec spec = {.path = CHPASSWD,
+                                .argv = argv,
+                                .envp = envp,
+                                .fd_in = in,
+                                .fd_out = -1,
+                                .fd_err = -1,
+                                .tty = -1};
     TRY(process_spawn(&spec, &p, fault));
     enum err e = feed(j, out, password);
     fd_close(&out);

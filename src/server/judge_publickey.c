@@ -52,9 +52,9 @@ static bool was_used(const struct judge *j, const struct key *key) {
 // Everything is done in any case; what it comes to counts only for who may log in.
 static bool find(struct judge *j, const struct key *key, struct judge_match *match) {
     const struct judge_start *st = j->start;
-    struct judge_search s = {&j->config,    &j->account,    j->user,        st->peer,
-                             st->local,     st->peer_port,  st->local_port, clock_wall_s(),
-                             &j->log,       key};
+    struct judge_search s = {
+        &j->config,    &j->account,    j->user,        st->peer, st->local,
+        st->peer_port, st->local_port, clock_wall_s(), &j->log,  key};
     bool found = judge_find_key(&s, match) == OK;
     if (found && (!j->allowed || !judge_methods_may(&j->methods, METHOD_PUBLICKEY) ||
                   was_used(j, key))) {
@@ -75,8 +75,8 @@ void judge_on_key_query(struct judge *j, const struct ipc_key_query *m) {
     else
         unknown_text(j, m->blob, text, sizeof text);
     if (found) {
-        struct ipc_answer answer = {m->ticket,      AUTH_ACCEPTABLE,
-                                    view_text(""),  view_text("publickey"),
+        struct ipc_answer answer = {m->ticket,       AUTH_ACCEPTABLE,
+                                    view_text(""),   view_text("publickey"),
                                     view_text(text), view_text("")};
         judge_tell(j, IPC_ANSWER, &answer);
     } else {
@@ -113,7 +113,8 @@ static void merge_expiry(struct judge_grant *g, const struct judge_match *m,
         g->expires = true;
         g->expires_at = at;
     }
-    if (key->certificate == NULL || key->certificate->valid_before == CERTIFICATE_FOR_EVER)
+    if (key->certificate == NULL ||
+        key->certificate->valid_before == CERTIFICATE_FOR_EVER)
         return;
     at = key->certificate->valid_before;
     if (!g->expires || at < g->expires_at) {

@@ -55,8 +55,8 @@ enum err judge_touch_allowed(const struct server_config *config,
                              struct fault *why) {
     bool present = (config->pubkey_auth_options & PUBKEY_TOUCH_REQUIRED) != 0 ||
                    !m->no_touch_required;
-    bool verified = (config->pubkey_auth_options & PUBKEY_VERIFY_REQUIRED) != 0 ||
-                    m->verify_required;
+    bool verified =
+        (config->pubkey_auth_options & PUBKEY_VERIFY_REQUIRED) != 0 || m->verify_required;
     if (!touch->security_key)
         return OK;
     if (present && !touch->present)

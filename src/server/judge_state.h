@@ -11,14 +11,14 @@ struct judge_pam;
 // What the factors so far allow together.
 struct judge_grant {
     uint32_t permits;
-    char *command;  // owned; NULL: none
+    char *command;            // owned; NULL: none
     struct buf environment;   // strings
     struct buf open, listen;  // strings host:port; empty: no limit
     bool expires;
     uint64_t expires_at;
     char key[1024];  // of the last key, for the log
     char comment[256];
-    struct buf info;  // for ExposeAuthInfo
+    struct buf info;                // for ExposeAuthInfo
     uint8_t *used[JUDGE_KEYS_MAX];  // blobs of keys, owned
     size_t used_len[JUDGE_KEYS_MAX], used_n;
     char message[4096];  // for the terminal

@@ -23,7 +23,7 @@ struct host_keys {
     unsigned refs;
     size_t n;
     struct key *keys[SETTINGS_HOST_KEYS_MAX];
-    size_t signer[SETTINGS_HOST_KEYS_MAX];  // the key itself, or that of a certificate
+    size_t signer[SETTINGS_HOST_KEYS_MAX];     // the key itself, or that of a certificate
     char *algorithms[SETTINGS_HOST_KEYS_MAX];  // that it can sign with and the
                                                // configuration allows
 };
@@ -186,6 +186,6 @@ struct event_link link_event(const struct link *l);
 // keeper_children.c
 bool link_spawn_judge(struct link *l);
 bool link_spawn_holder(struct link *l, const struct ipc_verdict *v);
-bool link_adopt_holder(struct link *l);  // one that the judge made
-void link_child_end(struct keeper_child *c);  // kills what still runs
+bool link_adopt_holder(struct link *l);          // one that the judge made
+void link_child_end(struct keeper_child *c);     // kills what still runs
 void link_child_forget(struct keeper_child *c);  // lets it run; its end is still seen

@@ -180,9 +180,9 @@ static const char *on_holder_made(struct link *l, const struct ipc_message *m) {
     struct keeper *k = l->keeper;
     l->holder.fd = m->fd;
     l->judge_stays = true;
-    l->holder.alive = loop_child(&k->loop, &l->holder.exit,
-                                 (pid_t)m->body.holder_made.pid, -1, on_child_exit,
-                                 &l->holder) == OK;
+    l->holder.alive =
+        loop_child(&k->loop, &l->holder.exit, (pid_t)m->body.holder_made.pid, -1,
+                   on_child_exit, &l->holder) == OK;
     return l->holder.alive ? NULL : "the judge's holder is not there";
 }
 

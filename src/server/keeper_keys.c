@@ -84,8 +84,8 @@ static enum err read_certificate(const char *path, struct key **out,
         line.n = (size_t)(end - line.p);
     enum err e = key_from_public_text(out, line, fault);
     buf_free(&text);
-    if (e == OK && ((*out)->certificate == NULL ||
-                    (*out)->certificate->kind != CERTIFICATE_HOST)) {
+    if (e == OK &&
+        ((*out)->certificate == NULL || (*out)->certificate->kind != CERTIFICATE_HOST)) {
         key_free(*out);
         *out = NULL;
         e = fault_set(fault, ERR_KEY, 0, "%s is no host certificate", path);

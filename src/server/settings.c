@@ -51,8 +51,8 @@ enum err settings_decode(struct settings *s, struct view bytes, struct fault *fa
     static const struct fields_of of = {0, "settings", sizeof *s, fields};
     struct reader r = reader_of(bytes);
     TRY(fields_decode(&of, &r, s, fault));
-    const struct view texts[] = {s->ident,   s->kex,        s->host_key_algorithms,
-                                 s->ciphers, s->macs,       s->user_algorithms,
+    const struct view texts[] = {s->ident,    s->kex,     s->host_key_algorithms,
+                                 s->ciphers,  s->macs,    s->user_algorithms,
                                  s->sig_algs, s->methods, s->compression};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!is_text(texts[i]))

@@ -152,8 +152,7 @@ static void malformed(void **state) {
         {"StreamLocalBindMask 999", "octal"},
         {"SetEnv A", "NAME=value"},
         {"IPQoS zz", "DSCP"},
-        {"RevokedKeys /x", "doesn't support it yet"},
-        {"AuthenticationMethods publickey,password", "doesn't support it yet"},
+        {"RDomain x", "doesn't support it yet"},
         {"AuthenticationMethods foo", "unknown method"},
         {"PerSourcePenalties crash:x", "authfail:5s"},
         {"PerSourcePenaltyExemptList 10.0.0.1/8", "no list of networks"},
@@ -207,11 +206,11 @@ static void later_keywords(void **state) {
     assert_int_equal(p.n, 0);
     server_config_free(&c);
     assert_int_equal(
-        load(&c, "UsePAM yes\nHostbasedAuthentication yes\nUseLogin yes\nProtocol 2\n",
+        load(&c, "UseDNS yes\nHostbasedAuthentication yes\nUseLogin yes\nProtocol 2\n",
              &p),
         OK);
     assert_int_equal(p.n, 3);
-    assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UsePAM is OpenSSH's"));
+    assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UseDNS is OpenSSH's"));
     assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword HostbasedAuthentication"));
     assert_true(has_problem(&p, CONF_WARNING, "/f:3: keyword UseLogin is deprecated"));
 }

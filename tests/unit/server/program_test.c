@@ -103,9 +103,9 @@ static void log_lines(void **state) {
     struct ipc_gate_end closed = {GATE_CLOSED, 0, view_text("")};
     struct ipc_gate_end left = {GATE_DISCONNECTED, 11, view_text("bye\nbye")};
     lines[0] = '\0';
-    event_accepted(&log, &l, "publickey", view_text("ED25519 SHA256:x"));
-    event_failed(&log, &l, "publickey", view_text("ED25519 SHA256:x"), false);
-    event_failed(&log, &l, "publickey", view_text("ED25519 SHA256:x"), true);
+    event_accepted(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"));
+    event_failed(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"), false);
+    event_failed(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"), true);
     event_end(&log, &l, &closed);
     l.user = "ann";
     l.authenticated = true;

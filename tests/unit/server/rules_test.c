@@ -11,6 +11,7 @@
 
 #include "auth/publickey.h"
 #include "crypto/crypto.h"
+#include "io/password_hash.h"
 #include "server/judge.h"
 #include "server/settings.h"
 #include "server/startups.h"
@@ -121,33 +122,92 @@ static void root_logins(void **state) {
     (void)state;
     static const struct {
         int permit;
+        enum judge_method method;
         bool forced, good;
     } rows[] = {
-        {PERMIT_ROOT_NO, false, false},
-        {PERMIT_ROOT_NO, true, false},
-        {PERMIT_ROOT_PROHIBIT_PASSWORD, false, true},
-        {PERMIT_ROOT_FORCED_COMMANDS_ONLY, false, false},
-        {PERMIT_ROOT_FORCED_COMMANDS_ONLY, true, true},
-        {PERMIT_ROOT_YES, false, true},
+        {PERMIT_ROOT_NO, METHOD_PUBLICKEY, false, false},
+        {PERMIT_ROOT_NO, METHOD_PUBLICKEY, true, false},
+        {PERMIT_ROOT_NO, METHOD_PASSWORD, false, false},
+        {PERMIT_ROOT_PROHIBIT_PASSWORD, METHOD_PUBLICKEY, false, true},
+        {PERMIT_ROOT_PROHIBIT_PASSWORD, METHOD_PASSWORD, true, false},
+        {PERMIT_ROOT_PROHIBIT_PASSWORD, METHOD_KBDINT, true, false},
+        {PERMIT_ROOT_PROHIBIT_PASSWORD, METHOD_NONE, true, false},
+        {PERMIT_ROOT_FORCED_COMMANDS_ONLY, METHOD_PUBLICKEY, false, false},
+        {PERMIT_ROOT_FORCED_COMMANDS_ONLY, METHOD_PUBLICKEY, true, true},
+        {PERMIT_ROOT_FORCED_COMMANDS_ONLY, METHOD_PASSWORD, true, false},
+        {PERMIT_ROOT_YES, METHOD_PUBLICKEY, false, true},
+        {PERMIT_ROOT_YES, METHOD_PASSWORD, false, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct server_config config = {.permit_root_login = rows[i].permit};
-        assert_int_equal(judge_root_allowed(&config, 0, rows[i].forced, NULL) == OK,
-                         rows[i].good);
-        assert_int_equal(judge_root_allowed(&config, 1000, false, NULL), OK);
+        assert_int_equal(
+            judge_root_allowed(&config, 0, rows[i].method, rows[i].forced, NULL) == OK,
+            rows[i].good);
+        assert_int_equal(judge_root_allowed(&config, 1000, rows[i].method, false, NULL),
+                         OK);
     }
 }
 
-static void methods(void **state) {
+static void methods_alone(void **state) {
     (void)state;
-    struct server_config config = {.pubkey_authentication = true};
-    assert_true(judge_methods_allow_key(&config));
+    struct judge_methods m;
+    char text[JUDGE_METHODS_TEXT];
+    struct server_config config = {.pubkey_authentication = true,
+                                   .password_authentication = true,
+                                   .kbd_interactive_authentication = true};
+    assert_true(judge_methods_start(&m, &config));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text), "publickey,password");
+    assert_false(judge_methods_may(&m, METHOD_KBDINT));
+    assert_false(judge_methods_may(&m, METHOD_NONE));
+    config.use_pam = config.permit_empty_passwords = true;
+    assert_true(judge_methods_start(&m, &config));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text),
+                        "publickey,password,keyboard-interactive");
+    assert_true(judge_methods_may(&m, METHOD_NONE));
+    assert_true(judge_methods_done(&m, METHOD_PASSWORD));
+}
+
+static void methods_in_lists(void **state) {
+    (void)state;
+    struct judge_methods m;
+    char text[JUDGE_METHODS_TEXT];
+    struct server_config config = {.pubkey_authentication = true,
+                                   .password_authentication = true};
+    config.authentication_methods =
+        (struct conf_list)LIST("publickey,password", "password,publickey,publickey");
+    assert_true(judge_methods_start(&m, &config));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text), "publickey,password");
+    assert_false(judge_methods_done(&m, METHOD_PASSWORD));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text), "publickey");
+    assert_false(judge_methods_done(&m, METHOD_PUBLICKEY));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text), "publickey,password");
+    struct judge_methods other = m;
+    assert_true(judge_methods_done(&m, METHOD_PUBLICKEY));
+    assert_true(judge_methods_done(&other, METHOD_PASSWORD));
+}
+
+static void methods_of_lists_are_enabled(void **state) {
+    (void)state;
+    struct judge_methods m;
+    char text[JUDGE_METHODS_TEXT];
+    struct server_config config = {.pubkey_authentication = true,
+                                   .kbd_interactive_authentication = true};
     config.authentication_methods = (struct conf_list)LIST("publickey,password");
-    assert_false(judge_methods_allow_key(&config));
-    config.authentication_methods = (struct conf_list)LIST("password", "publickey");
-    assert_true(judge_methods_allow_key(&config));
-    config.pubkey_authentication = false;
-    assert_false(judge_methods_allow_key(&config));
+    assert_false(judge_methods_start(&m, &config));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text), "");
+    config.authentication_methods = (struct conf_list)LIST(
+        "publickey,keyboard-interactive:pam", "publickey,password");
+    assert_false(judge_methods_start(&m, &config));
+    config.use_pam = true;
+    assert_true(judge_methods_start(&m, &config));
+    assert_int_equal(m.lists_n, 1);
+    assert_false(judge_methods_done(&m, METHOD_PUBLICKEY));
+    assert_string_equal(judge_methods_text(&m, text, sizeof text),
+                        "keyboard-interactive");
+    assert_true(judge_methods_done(&m, METHOD_KBDINT));
+    config.authentication_methods =
+        (struct conf_list)LIST("keyboard-interactive:bsdauth");
+    assert_false(judge_methods_start(&m, &config));
 }
 
 static void options_of_a_line(void **state) {
@@ -156,19 +216,24 @@ static void options_of_a_line(void **state) {
                         future = {2101, 1, 2, 3, 4, 5, true};
     struct authkey_line line = {0};
     const uint64_t now = 1800000000;
-    assert_int_equal(judge_line_allows(&line, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
     line.from = "192.0.2.0/24,!192.0.2.9";
-    assert_int_equal(judge_line_allows(&line, "192.0.2.1", now, NULL), OK);
-    assert_int_equal(judge_line_allows(&line, "192.0.2.9", now, NULL), ERR_REFUSED);
-    assert_int_equal(judge_line_allows(&line, "198.51.100.1", now, NULL), ERR_REFUSED);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.9", now, NULL),
+                     ERR_REFUSED);
+    assert_int_equal(judge_line_allows(&line, false, "198.51.100.1", now, NULL),
+                     ERR_REFUSED);
     line = (struct authkey_line){.expires = &future, .expires_count = 1};
     uint64_t at;
-    assert_int_equal(judge_line_allows(&line, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
     assert_true(judge_line_expiry(&line, &at) && at > now);
     line.expires = &past;
-    assert_int_equal(judge_line_allows(&line, "192.0.2.1", now, NULL), ERR_REFUSED);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL),
+                     ERR_REFUSED);
     line = (struct authkey_line){.cert_authority = true};
-    assert_int_equal(judge_line_allows(&line, "192.0.2.1", now, NULL), ERR_UNSUPPORTED);
+    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL),
+                     ERR_UNSUPPORTED);
+    assert_int_equal(judge_line_allows(&line, true, "192.0.2.1", now, NULL), OK);
 }
 
 // A signature is good for its own session, user, key and algorithm only.
@@ -182,6 +247,7 @@ static void signatures(void **state) {
     struct buf data, signature;
     buf_init(&data, 65536);
     buf_init(&signature, 4096);
+    struct key_touch touch;
     struct publickey_request q = {.user = view_text("ann"),
                                   .service = view_text("ssh-connection"),
                                   .algorithm = view_text("ssh-ed25519"),
@@ -195,21 +261,21 @@ static void signatures(void **state) {
                              buf_view(&signature)};
     struct judge_signature want = {view_text("session one"), view_text("host"),
                                    view_text("ann"), "ssh-ed25519", 1024};
-    assert_int_equal(judge_signature_check(&want, &m, NULL), OK);
+    assert_int_equal(judge_signature_check(&want, &m, &touch, NULL), OK);
     struct judge_signature other = want;
     other.session_id = view_text("session two");
-    assert_int_not_equal(judge_signature_check(&other, &m, NULL), OK);
+    assert_int_not_equal(judge_signature_check(&other, &m, &touch, NULL), OK);
     other = want;
     other.user = view_text("bob");
-    assert_int_not_equal(judge_signature_check(&other, &m, NULL), OK);
+    assert_int_not_equal(judge_signature_check(&other, &m, &touch, NULL), OK);
     other = want;
     other.algorithms = "rsa-sha2-256";
-    assert_int_not_equal(judge_signature_check(&other, &m, NULL), OK);
+    assert_int_not_equal(judge_signature_check(&other, &m, &touch, NULL), OK);
     signature.p[signature.end - 1] ^= 1;
-    assert_int_not_equal(judge_signature_check(&want, &m, NULL), OK);
+    assert_int_not_equal(judge_signature_check(&want, &m, &touch, NULL), OK);
     signature.p[signature.end - 1] ^= 1;
     m.data.n--;
-    assert_int_not_equal(judge_signature_check(&want, &m, NULL), OK);
+    assert_int_not_equal(judge_signature_check(&want, &m, &touch, NULL), OK);
     buf_free(&data);
     buf_free(&signature);
     key_free(key);
@@ -220,8 +286,8 @@ static void settings_there_and_back(void **state) {
     uint8_t bytes[1024];
     static const uint8_t keys[] = "\0\0\0\4blob\0\0\0\4alg";
     struct settings s = {.version = 1, .max_tries = 6, .grace_s = 120}, back;
-    s.ident = s.kex = s.host_key_algorithms = s.ciphers = s.macs = s.user_algorithms = s.sig_algs =
-        s.methods = settings_view("text");
+    s.ident = s.kex = s.host_key_algorithms = s.ciphers = s.macs = s.user_algorithms =
+        s.sig_algs = s.methods = s.compression = settings_view("text");
     s.host_keys = view_of(keys, sizeof keys);
     struct writer w = writer_to_span((struct span){bytes, sizeof bytes});
     settings_encode(&s, &w);
@@ -241,6 +307,48 @@ static void settings_there_and_back(void **state) {
     assert_int_not_equal(settings_decode(&back, view_of(bytes, w.n), NULL), OK);
 }
 
+// no-touch-required and verify-required, of the configuration and of the key's line.
+static void touches(void **state) {
+    (void)state;
+    const struct key_touch none = {.security_key = true},
+                           touched = {.security_key = true, .present = true},
+                           all = {.security_key = true,
+                                  .present = true,
+                                  .verified = true},
+                           other = {0};
+    struct server_config config = {0};
+    struct judge_match m = {0};
+    assert_int_equal(judge_touch_allowed(&config, &m, &other, NULL), OK);
+    assert_int_not_equal(judge_touch_allowed(&config, &m, &none, NULL), OK);
+    assert_int_equal(judge_touch_allowed(&config, &m, &touched, NULL), OK);
+    m.no_touch_required = true;
+    assert_int_equal(judge_touch_allowed(&config, &m, &none, NULL), OK);
+    m.verify_required = true;
+    assert_int_not_equal(judge_touch_allowed(&config, &m, &touched, NULL), OK);
+    assert_int_equal(judge_touch_allowed(&config, &m, &all, NULL), OK);
+    m.verify_required = false;
+    config.pubkey_auth_options = PUBKEY_TOUCH_REQUIRED;
+    assert_int_not_equal(judge_touch_allowed(&config, &m, &none, NULL), OK);
+    config.pubkey_auth_options = PUBKEY_VERIFY_REQUIRED;
+    assert_int_not_equal(judge_touch_allowed(&config, &m, &touched, NULL), OK);
+}
+
+static void password_hashes(void **state) {
+    (void)state;
+    static const char *const sha512 =
+        "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3"
+        "uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
+    char text[PASSWORD_HASH_SIZE];
+    assert_true(password_matches("Hello world!", sha512));
+    assert_false(password_matches("Hello world", sha512));
+    assert_false(password_matches("", ""));
+    assert_false(password_matches("x", "*"));
+    assert_false(password_matches("x", "!"));
+    assert_true(password_hash_stand_in(text, sizeof text)[0] == '$');
+    assert_false(password_matches("", text));
+    assert_false(password_matches("x", text));
+}
+
 static int start(void **state) {
     (void)state;
     return crypto_init() == OK ? 0 : -1;
@@ -252,9 +360,13 @@ int main(void) {
         cmocka_unit_test(accounts_themselves),
         cmocka_unit_test(users_and_groups),
         cmocka_unit_test(root_logins),
-        cmocka_unit_test(methods),
+        cmocka_unit_test(methods_alone),
+        cmocka_unit_test(methods_in_lists),
+        cmocka_unit_test(methods_of_lists_are_enabled),
         cmocka_unit_test(options_of_a_line),
         cmocka_unit_test(signatures),
+        cmocka_unit_test(touches),
+        cmocka_unit_test(password_hashes),
         cmocka_unit_test(settings_there_and_back),
     };
     return cmocka_run_group_tests(tests, start, NULL);
