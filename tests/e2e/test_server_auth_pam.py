@@ -149,7 +149,7 @@ def test_session_that_fails_lets_nobody_in(lab, service, person, keys):
 
 def test_messages_reach_the_terminal(lab, service, person, keys, readable):
     motd = readable("what is new today\n")
-    server = start(lab, service(STACK + f"session optional pam_motd.so motd={motd}\n") + "PrintMotd no\n")
+    server = start(lab, service(STACK + f"session required pam_permit.so\nsession optional pam_motd.so motd={motd}\n") + "PrintMotd no\n")
     args = ssh_command(server, person.name, "BatchMode=yes", key=keys.path("user"))[:-1]
     args.insert(1, "-tt")
     done = subprocess.run(args, input=b"exit\n", capture_output=True, timeout=60)
