@@ -104,7 +104,9 @@ const struct signature_alg *auth_client_algorithm(const struct auth_client *a,
         // Only RSA has several algorithms for one key; some servers announce not all the
         // others.
         bool chosen = alg->signature->kind == PK_RSA && a->server_sig_algs != NULL;
-        if (!chosen || name_list_has(view_text(a->server_sig_algs), alg->name))
+        // Of a certificate's algorithm the one that it signs with is announced.
+        if (!chosen ||
+            name_list_has(view_text(a->server_sig_algs), alg->signature->signature_name))
             return alg->signature;
     }
     return NULL;

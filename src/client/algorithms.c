@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "crypto/registry.h"
 #include "key/key.h"
+#include "wire/messages.h"
 
 static const enum alg_kind kinds[CONF_ALGORITHMS_COUNT] = {
     [CONF_CIPHERS] = ALG_CIPHER,
@@ -18,6 +19,30 @@ static const enum alg_kind kinds[CONF_ALGORITHMS_COUNT] = {
     [CONF_CA_ALGORITHMS] = ALG_SIGNATURE,
 };
 
+// Of keys for logins: certificates of what the list has come first, unless the list is
+// the user's own.
+static enum err add_certificates(const char *list, struct buf *out) {
+    const struct alg *a;
+    for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++) {
+        const char *plain = a->signature->signature_name;
+        if (strstr(a->name, "-cert-v0") == NULL ||
+            !name_list_has(view_text(list), plain) ||
+            name_list_has(view_text(list), a->name))
+            continue;
+        TRY(buf_append(out, view_text(a->name)));
+        TRY(buf_append(out, view_text(",")));
+    }
+    return OK;
+}
+
+static enum err choose_list(enum conf_algorithms kind, const char *spec, const char *list,
+                            struct buf *out) {
+    bool own = spec != NULL && *spec != 0 && *spec != '+' && *spec != '^';
+    if (kind == CONF_PUBKEY_ALGORITHMS && !own)
+        TRY(add_certificates(list, out));
+    return buf_append(out, view_of(list, strlen(list) + 1));
+}
+
 enum err algorithms_list(void *ctx, enum conf_algorithms kind, const char *spec,
                          char *out, size_t size, struct fault *fault) {
     (void)ctx;
@@ -27,7 +52,10 @@ enum err algorithms_list(void *ctx, enum conf_algorithms kind, const char *spec,
         TRY(alg_default_list(kinds[kind], ALG_DEFAULT_CLIENT, &list));
     else
         TRY(alg_list_apply(kinds[kind], ALG_DEFAULT_CLIENT, spec, &list, fault));
-    const char *text = (const char *)buf_view(&list).p;
+    scoped_buf chosen;
+    buf_init(&chosen, 65536);
+    TRY(choose_list(kind, spec, (const char *)buf_view(&list).p, &chosen));
+    const char *text = (const char *)buf_view(&chosen).p;
     if (!text_copy(out, size, view_text(text)))
         return fault_set(fault, ERR_LIMIT, 0, "algorithm list too long");
     return OK;

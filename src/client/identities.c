@@ -40,7 +40,8 @@ void identities_open(struct identities *ids, struct client *c) {
 static void drop_offer(struct identities *ids) {
     key_free(ids->public);
     key_free(ids->secret);
-    ids->public = ids->secret = NULL;
+    key_free(ids->certificate);
+    ids->public = ids->secret = ids->certificate = NULL;
     ids->in_agent = false;
     ids->blob = (struct view){0};
 }
@@ -93,10 +94,7 @@ static bool read_private(struct identities *ids, const char *path, struct buf *t
     return false;
 }
 
-// The public half that stands beside the private file, for those that hide theirs.
-static struct key *read_public(struct identities *ids, const char *path) {
-    char beside[PATH_MAX + 8];
-    snprintf(beside, sizeof beside, "%s.pub", path);
+static struct key *read_public_file(struct identities *ids, const char *beside) {
     scoped_buf text = {0};
     struct fault fault = {0};
     struct key *key = NULL;
@@ -111,6 +109,13 @@ static struct key *read_public(struct identities *ids, const char *path) {
         return NULL;
     }
     return key;
+}
+
+// The public half that stands beside the private file, for those that hide theirs.
+static struct key *read_public(struct identities *ids, const char *path) {
+    char beside[PATH_MAX + 8];
+    snprintf(beside, sizeof beside, "%s.pub", path);
+    return read_public_file(ids, beside);
 }
 
 static bool parse_private(struct identities *ids, const char *path, struct view text) {
@@ -159,6 +164,69 @@ static bool offer_file(struct identities *ids, const char *path) {
     return true;
 }
 
+// ---- certificates ----
+
+static struct key *read_certificate(struct identities *ids, const char *path) {
+    struct key *key = read_public_file(ids, path);
+    if (key == NULL || key->certificate != NULL)
+        return key;
+    log_error(&ids->c->log, "%s: holds no certificate", path);
+    key_free(key);
+    return NULL;
+}
+
+static void attach_certificate(struct identities *ids, struct key *certificate) {
+    ids->certificate = certificate;
+    ids->blob = key_blob(certificate);
+}
+
+// A certificate for a key that the agent alone has.
+static bool offer_agent_certificate(struct identities *ids, const char *path) {
+    drop_offer(ids);
+    struct key *certificate = read_certificate(ids, path);
+    if (certificate == NULL)
+        return false;
+    if (agent_find(&ids->agent, key_plain_blob(certificate)) == NULL) {
+        key_free(certificate);
+        return false;
+    }
+    snprintf(ids->name, sizeof ids->name, "%s", path);
+    ids->in_agent = true;
+    attach_certificate(ids, certificate);
+    return true;
+}
+
+static bool offer_with_certificate(struct identities *ids, const char *path,
+                                   const char *certificate_path) {
+    struct key *certificate = read_certificate(ids, certificate_path);
+    if (certificate == NULL)
+        return false;
+    if (!offer_file(ids, path) || !view_equal(key_plain_blob(certificate), ids->blob)) {
+        key_free(certificate);
+        drop_offer(ids);
+        return false;
+    }
+    attach_certificate(ids, certificate);
+    return true;
+}
+
+// The key of a file comes behind its certificates.
+static bool offer_stage(struct identities *ids, const char *path) {
+    const struct conf_list *list = &ids->c->config.certificate_file;
+    char certificate[PATH_MAX + 16];
+    size_t stage = ids->stage++;
+    if (stage > list->n) {
+        ids->stage = 0;
+        ids->next_file++;
+        return offer_file(ids, path);
+    }
+    if (stage == 0)
+        snprintf(certificate, sizeof certificate, "%s-cert.pub", path);
+    else if (!client_path(ids->c, list->v[stage - 1], certificate, sizeof certificate))
+        return false;
+    return offer_with_certificate(ids, path, certificate);
+}
+
 // ---- one after the other ----
 
 // Once in one login: a partial success is not repeated with the same key.
@@ -178,12 +246,18 @@ static bool next_candidate(struct identities *ids, bool *end) {
     const struct client_config *o = &ids->c->config;
     char path[PATH_MAX];
     *end = false;
+    while (ids->next_agent_certificate < o->certificate_file.n)
+        if (client_path(ids->c, o->certificate_file.v[ids->next_agent_certificate++],
+                        path, sizeof path) &&
+            offer_agent_certificate(ids, path))
+            return true;
     if (!o->identities_only && ids->next_agent < ids->agent.n)
         return offer_agent_key(ids, &ids->agent.keys[ids->next_agent++]);
     while (ids->next_file < o->identity_file.n) {
-        const char *text = o->identity_file.v[ids->next_file++];
+        const char *text = o->identity_file.v[ids->next_file];
         if (strcasecmp(text, "none") != 0 && client_path(ids->c, text, path, sizeof path))
-            return offer_file(ids, path);
+            return offer_stage(ids, path);
+        ids->next_file++;
     }
     *end = true;
     return false;
@@ -265,8 +339,10 @@ static void decrypt(struct identities *ids) {
 void identities_sign(struct identities *ids, const struct signature_alg *alg,
                      struct view data, struct buf *out) {
     enum err e = OK;
+    struct view plain =
+        ids->certificate != NULL ? key_plain_blob(ids->certificate) : ids->blob;
     if (ids->in_agent) {
-        e = agent_sign(&ids->agent, ids->blob, alg, data, out);
+        e = agent_sign(&ids->agent, plain, alg, data, out);
         if (e == OK || ids->public == NULL) {
             if (e != OK)
                 log_info(&ids->c->log, "the agent does not sign with %s: %s", ids->name,
@@ -279,7 +355,7 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
     if (ids->secret == NULL)
         return;
     // The .pub beside it may belong to another key.
-    if (!view_equal(key_blob(ids->secret), ids->blob)) {
+    if (!view_equal(key_blob(ids->secret), plain)) {
         log_error(&ids->c->log, "%s and its public half do not belong together",
                   ids->name);
         return;

@@ -13,11 +13,15 @@ struct identities {
     struct client *c;
     struct agent agent;
     size_t next_agent, next_file;
+    size_t next_agent_certificate;  // of CertificateFile, for keys in the agent
+    size_t stage;  // of the file: the certificate beside it, those of CertificateFile, it
+                   // alone
 
     // the one on offer
-    char name[PATH_MAX];  // file, or the agent's comment
-    struct key *public;   // NULL: from the agent
-    struct key *secret;   // NULL: with the agent, or still encrypted
+    char name[PATH_MAX];      // file, or the agent's comment
+    struct key *public;       // NULL: from the agent
+    struct key *secret;       // NULL: with the agent, or still encrypted
+    struct key *certificate;  // offered for it; NULL: the key alone
     struct view blob;
     bool in_agent;
 

@@ -14,6 +14,7 @@
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/pty.h"
+#include "io/tcp.h"
 
 // ---- signals: handlers only set these; they run in ppoll alone ----
 
@@ -362,7 +363,11 @@ static enum err begin(struct session *s) {
         TRY(fork_away(s));
     if (c->config.stdin_null)
         TRY(fd_to_null(STDIN_FILENO));
+    TRY(session_local_command(s));
     TRY(session_open(s));
+    if (!c->proxied)
+        tcp_set_dscp(c->link.fd,
+                     s->pty ? c->config.ipqos.interactive : c->config.ipqos.bulk);
     escape_init(&s->escape, s->pty && tty_is(STDIN_FILENO) ? c->config.escape_char : -1);
     stream_open(&s->in, STDIN_FILENO, false, 1);
     stream_open(&s->out, STDOUT_FILENO, true, LIMIT_WINDOW_MAX + LIMIT_PACKET);

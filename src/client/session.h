@@ -44,6 +44,9 @@ must_check enum err session_open(struct session *s);
 // Window size to the server, if there is a terminal.
 must_check enum err session_send_size(struct session *s);
 
+// ---- local_command.c ----
+must_check enum err session_local_command(struct session *s);
+
 // ---- session.c ----
 void session_enter_raw(struct session *s);
 void session_leave_raw(struct session *s);
