@@ -50,7 +50,7 @@ def talk(args, answers, timeout=40):
 
 def login(server, user, password, *options, command="echo in", key=None):
     """Is let in with this password by Debian's ssh?"""
-    out, status = talk(ssh_command(server, user, "PreferredAuthentications=password", *options, command=command,
+    out, status = talk(ssh_command(server, user, *options, "PreferredAuthentications=password", command=command,
                                    key=key), [("assword:", password)])
     return status == 0 and re.search(r"^in\r?$", out, re.M) is not None
 
