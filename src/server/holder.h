@@ -129,8 +129,8 @@ struct holder {
     struct forward_listener *listeners;
     size_t lookups;                         // helpers that run
     struct conf_list key_open, key_listen;  // permitopen=, permitlisten=; empty: any
-    char *auth_info;     // path of ExposeAuthInfo's file; NULL: none
-    bool message_told;   // the verdict's
+    char *auth_info;                        // path of ExposeAuthInfo's file; NULL: none
+    bool message_told;                      // the verdict's
     char *agent_folder;                     // NULL: no agent is forwarded
     char agent_path[108];
     uint64_t unused_at, used_at;  // no channel since; data last went

@@ -248,12 +248,8 @@ static const struct bit_name state_names[] = {
     {0, NULL},
 };
 static const struct bit_name flag_names[] = {
-    {IPC_ONCE, "once"},
-    {IPC_DECIDES, "decides"},
-    {IPC_FD, "descriptor"},
-    {IPC_LIMITED, "limited"},
-    {IPC_SECRET, "secret"},
-    {0, NULL},
+    {IPC_ONCE, "once"},       {IPC_DECIDES, "decides"}, {IPC_FD, "descriptor"},
+    {IPC_LIMITED, "limited"}, {IPC_SECRET, "secret"},   {0, NULL},
 };
 
 static size_t put_bits(char *out, size_t size, unsigned bits,

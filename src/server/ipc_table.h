@@ -138,9 +138,10 @@ struct ipc_verdict {
     uint32_t ticket;
     struct view user, home, shell;
     uint32_t uid, gid;
-    struct view groups;                // u32 each
-    struct view method, key, comment;  // for the log; comment of the line that let them in
-    uint32_t permits;                  // enum verdict_permit
+    struct view groups;  // u32 each
+    struct view method, key,
+        comment;       // for the log; comment of the line that let them in
+    uint32_t permits;  // enum verdict_permit
     bool has_command;
     struct view command;
     struct view environment;                 // strings NAME=value

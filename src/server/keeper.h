@@ -116,7 +116,7 @@ struct keeper {
     struct loop_signal term, interrupt, hang_up, child;
     struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
     size_t sockets_n;
-    bool sockets_given;  // by who started us; a reload keeps them
+    bool sockets_given;                 // by who started us; a reload keeps them
     struct keeper_listener *listeners;  // the first one accepts
     uint64_t listener_serial, respawn_at;
     struct loop_timer respawn;
