@@ -85,7 +85,8 @@ static uint32_t find(const struct penalties *p, const struct penalty_table *t,
 }
 
 static void relink(struct penalties *p, struct penalty_table *t) {
-    memset(t->buckets, 0, t->buckets_n * sizeof *t->buckets);
+    if (t->buckets_n > 0)
+        memset(t->buckets, 0, t->buckets_n * sizeof *t->buckets);
     for (uint32_t i = 0; i < t->n; i++) {
         uint32_t b = bucket_of(p, t, &t->v[i].source);
         t->v[i].next = t->buckets[b];
