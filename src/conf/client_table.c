@@ -17,17 +17,6 @@
 #define HARMLESS(text) .harmless = text
 #define DETAIL(what) .detail = what
 #define SINCE(version) .since = version
-#define OLD(keyword, status_)                                                            \
-    {                                                                                    \
-        .name = keyword, .type = &conf_type_nothing, .status = CONF_##status_,           \
-        .scope = CONF_MATCH                                                              \
-    }
-#define ALIAS(keyword, of)                                                               \
-    {                                                                                    \
-        .name = keyword, .type = &conf_type_nothing, .status = CONF_DEPRECATED,          \
-        .scope = CONF_MATCH, .alias_of = of                                              \
-    }
-
 // The first word of a value is what -G prints.
 static const struct conf_word canonicalize_words[] = {
     {"true", CANONICALIZE_YES},      {"false", CANONICALIZE_NO},

@@ -145,3 +145,15 @@ extern const struct conf_type conf_type_port, conf_type_add_keys, conf_type_obsc
     conf_type_forward, conf_type_send_env, conf_type_proxy_jump;
 extern const struct conf_word conf_words_log_level[], conf_words_facility[],
     conf_words_address_family[], conf_words_fingerprint[];
+
+// Rows of both sides that hold no value: keywords of old, and other names of a row.
+#define OLD(keyword, status_)                                                            \
+    {                                                                                    \
+        .name = keyword, .type = &conf_type_nothing, .status = CONF_##status_,           \
+        .scope = CONF_MATCH                                                              \
+    }
+#define ALIAS(keyword, of)                                                               \
+    {                                                                                    \
+        .name = keyword, .type = &conf_type_nothing, .status = CONF_DEPRECATED,          \
+        .scope = CONF_MATCH, .alias_of = of                                              \
+    }

@@ -23,17 +23,6 @@
 #define GATE CONF_GATE
 #define JUDGE CONF_JUDGE
 #define HOLDER CONF_HOLDER
-#define OLD(keyword, status_)                                                            \
-    {                                                                                    \
-        .name = keyword, .type = &conf_type_nothing, .status = CONF_##status_,           \
-        .scope = CONF_MATCH                                                              \
-    }
-#define ALIAS(keyword, of)                                                               \
-    {                                                                                    \
-        .name = keyword, .type = &conf_type_nothing, .status = CONF_DEPRECATED,          \
-        .scope = CONF_MATCH, .alias_of = of                                              \
-    }
-
 static const struct conf_word root_words[] = {
     {"yes", PERMIT_ROOT_YES},
     {"without-password", PERMIT_ROOT_PROHIBIT_PASSWORD},

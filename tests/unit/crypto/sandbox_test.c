@@ -123,8 +123,10 @@ static void everything_works_in_a_sandbox(void **state) {
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("skipped: a sanitizer needs calls that the sandbox refuses\n");
         skip();
+    }
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
 }
