@@ -119,7 +119,7 @@ static const struct message_field f_holder_seam[] = {F(U32, pid), FIELDS_END};
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}}
 
-_Static_assert(IPC_NUMBERS <= 32, "a bit of ipc_side.seen for each");
+_Static_assert(IPC_NUMBERS <= 64, "a bit of ipc_side.seen for each");
 static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(LISTENING,    listening,    IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(LINK_NEW,     link_new,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, IPC_FD),
@@ -202,7 +202,7 @@ enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
     TRY(judge_row(side, row, has_fd, fault));
     TRY(fields_decode(&row->of, &r, &out->body, fault));
     if (row->flags & IPC_ONCE)
-        side->seen |= 1u << row->number;
+        side->seen |= UINT64_C(1) << row->number;
     out->row = row;
     return OK;
 }

@@ -294,7 +294,7 @@ const struct ipc_row *ipc_row(unsigned number);  // NULL: no such message
 struct ipc_side {
     enum ipc_role from, to;
     unsigned state;  // one bit, or LINK_NONE where links have no say
-    uint32_t seen;   // of IPC_ONCE messages, bit = number
+    uint64_t seen;   // of IPC_ONCE messages, bit = number
 };
 
 struct ipc_message {

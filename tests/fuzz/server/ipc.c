@@ -12,7 +12,7 @@ static void one(struct ipc_side *side, struct view bytes, bool fd) {
     static uint8_t again[LIMIT_IPC_MESSAGE];
     struct ipc_message m;
     struct fault fault = {0};
-    uint32_t seen = side->seen;
+    uint64_t seen = side->seen;
     if (ipc_decode(side, bytes, fd, &m, &fault) != OK) {
         if (fault.text[0] == '\0' || side->seen != seen)
             abort();
