@@ -47,11 +47,10 @@ def wait_until(condition, seconds=10.0, step=0.02):
 
 
 def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
-        return True
-    except OSError:
-        return False
+    """By the kernel's table: a connection would be one that never logs in, which servers punish."""
+    with open("/proc/net/tcp") as table:
+        return any(fields[1].endswith(f":{port:04X}") and fields[3] == "0A"
+                   for fields in map(str.split, table))
 
 
 def require(program):
