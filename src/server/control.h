@@ -3,7 +3,8 @@
 //
 // The keeper takes from a tool HELLO first, then LIST and END, each answered by DONE at
 // its end. Who asks is known from the kernel (SO_PEERCRED): root and the keeper's own
-// user see all, others their own sessions.
+// user see all, others their own sessions. SESSION may grow at its end: a tool takes what
+// it knows of it.
 #pragma once
 
 #include "server/ipc_table.h"
@@ -38,6 +39,7 @@ struct control_session {
     uint64_t bytes_in, bytes_out;
     uint32_t sessions, channels;
     struct view tty, command;
+    uint32_t forwards;  // listeners and forwarded connections
 };
 struct control_end {
     struct view what;  // id, user, key's fingerprint or comment

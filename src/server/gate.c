@@ -395,7 +395,7 @@ _Noreturn void gate_run(const struct gate_start *start) {
     struct fault fault = {0};
     size_t n;
     ipc_log_open(&g.log_sink, &g.log, g.keeper, (enum log_level)g.settings->log_level);
-    g.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_GATE, LINK_NONE, 0};
+    g.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_GATE, .state = LINK_NONE};
     g.now = g.busy_at = clock_ms();
     buf_init(&g.held, LIMIT_PACKET);
     g.grace_deadline = g.settings->grace_s == 0

@@ -435,7 +435,7 @@ _Noreturn void holder_run(const struct holder_start *start) {
     static struct holder h;  // the process has no other use for this memory
     struct fault fault = {0};
     h.start = start;
-    h.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0};
+    h.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_HOLDER, .state = LINK_NONE};
     ipc_log_open(&h.log_sink, &h.log, start->keeper,
                  (enum log_level)start->config->log_level);
     if (!set_up(&h, &fault)) {

@@ -1,6 +1,7 @@
 #include "server/holder_status.h"
 
 #include "base/text.h"
+#include "server/forward.h"
 
 // One holder is one process.
 static struct { char tty[64], command[128]; } last;
@@ -20,6 +21,10 @@ void holder_status_tell(struct holder *h) {
         .tty = view_text(last.tty),
         .command = view_text(last.command),
     };
+    for (const struct forward *f = h->forwards; f != NULL; f = f->next)
+        status.forwards++;
+    for (const struct forward_listener *l = h->listeners; l != NULL; l = l->next)
+        status.forwards++;
     if (h->connection != NULL)
         status.channels = (uint32_t)connection_count(h->connection);
     bool sent;

@@ -37,7 +37,8 @@ enum err ipc_recv(int socket, struct ipc_side *side, struct span room,
     enum err e = ipc_decode(side, view_of(room.p, m.n), m.fds_n > 0, out, fault);
     if (e != OK) {
         unix_message_close(&m);
-        return e;
+        // Of a later version: the next one is looked at when the caller comes again.
+        return e == ERR_UNSUPPORTED ? OK : e;
     }
     *ready = true;
     out->fd = m.fds_n > 0 ? m.fds[0] : -1;

@@ -76,7 +76,8 @@ static const struct message_field f_tell[] = {F(U32, action), F(TEXT, text), FIE
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_status
 static const struct message_field f_status[] = {F(U32, sessions), F(U32, channels),
-    F(U64, bytes_in), F(U64, bytes_out), F(U32, idle), F(TEXT, tty), F(TEXT, command), FIELDS_END};
+    F(U64, bytes_in), F(U64, bytes_out), F(U32, idle), F(TEXT, tty), F(TEXT, command),
+    F(U32, forwards), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_prove
 static const struct message_field f_prove[] = {F(STRING, blobs), FIELDS_END};
@@ -117,7 +118,11 @@ static const struct message_field f_holder_seam[] = {F(U32, pid), FIELDS_END};
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
-                    {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}}
+                    {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, 0, 0}
+// One that has grown: in which version, and how many fields it had before.
+#define ROW_GREW(NAME, name, from, to, states, flags, grew, before)                      \
+    [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
+                    {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, grew, before}
 
 _Static_assert(IPC_NUMBERS <= 64, "a bit of ipc_side.seen for each");
 static const struct ipc_row rows[IPC_NUMBERS] = {
@@ -146,7 +151,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(LOG,          log,          IPC_LISTENER | IPC_GATE | IPC_JUDGE | IPC_HOLDER, IPC_KEEPER,
         LINK_ANY, IPC_LIMITED),
     ROW(TELL,         tell,         IPC_KEEPER, IPC_GATE | IPC_HOLDER, LINK_NONE, 0),
-    ROW(STATUS,       status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW_GREW(STATUS,  status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED,
+        2, 7),
     ROW(PROVE,        prove,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(PROVED,       proved,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
     ROW(PENALTY,      penalty,      IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_LISTENER,
@@ -189,6 +195,15 @@ static enum err judge_row(const struct ipc_side *side, const struct ipc_row *row
                      why);
 }
 
+static enum err decode_body(const struct ipc_side *side, const struct ipc_row *row,
+                            struct reader *r, union ipc_body *body, struct fault *fault) {
+    if (side->version > IPC_VERSION)
+        return fields_decode_loose(&row->of, SIZE_MAX, r, body, fault);
+    if (side->version != 0 && side->version < row->grew)
+        return fields_decode_loose(&row->of, row->fields_before, r, body, fault);
+    return fields_decode(&row->of, r, body, fault);
+}
+
 enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
                     struct ipc_message *out, struct fault *fault) {
     memset(out, 0, sizeof *out);
@@ -197,10 +212,11 @@ enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
     unsigned number = read_u8(&r);
     const struct ipc_row *row = bytes.n > 0 ? ipc_row(number) : NULL;
     if (row == NULL)
-        return fault_set(fault, ERR_UNEXPECTED, (uint8_t)number,
-                         "unknown process message %u", number);
+        return fault_set(fault,
+                         side->version > IPC_VERSION ? ERR_UNSUPPORTED : ERR_UNEXPECTED,
+                         (uint8_t)number, "unknown process message %u", number);
     TRY(judge_row(side, row, has_fd, fault));
-    TRY(fields_decode(&row->of, &r, &out->body, fault));
+    TRY(decode_body(side, row, &r, &out->body, fault));
     if (row->flags & IPC_ONCE)
         side->seen |= UINT64_C(1) << row->number;
     out->row = row;

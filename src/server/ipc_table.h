@@ -10,8 +10,13 @@
 
 #include "wire/fields.h"
 
-// Of everything below; keeper, gates and holders of different builds refuse each other.
-#define IPC_VERSION 1u
+// Of everything below. A server's processes may be of different versions: gates and
+// holders outlive an upgrade, and speak with the new keeper as they always did. So
+//   - rows and fields of a version that was given out stay as they are;
+//   - what a keeper gets may grow at its end (ipc_row.grew), what it sends may not: a new
+//     row is sent instead, to those that know it.
+// A test holds version 1 against the table.
+#define IPC_VERSION 2u
 
 enum ipc_role {
     IPC_KEEPER = 1,
@@ -208,6 +213,7 @@ struct ipc_status {
     uint64_t bytes_in, bytes_out;
     uint32_t idle;             // seconds
     struct view tty, command;  // of the session that was started last
+    uint32_t forwards;         // listeners and forwarded connections; since version 2
 };
 
 struct ipc_prove {
@@ -286,6 +292,8 @@ struct ipc_row {
     unsigned states;    // in which it may come; LINK_NONE: no state is looked at
     unsigned flags;
     struct fields_of of;
+    unsigned grew;  // the version that has more fields than `fields_before`; 0: none
+    size_t fields_before;
 };
 
 const struct ipc_row *ipc_row(unsigned number);  // NULL: no such message
@@ -293,8 +301,9 @@ const struct ipc_row *ipc_row(unsigned number);  // NULL: no such message
 // One direction of one socket, as its receiver sees it.
 struct ipc_side {
     enum ipc_role from, to;
-    unsigned state;  // one bit, or LINK_NONE where links have no say
-    uint64_t seen;   // of IPC_ONCE messages, bit = number
+    unsigned state;    // one bit, or LINK_NONE where links have no say
+    uint64_t seen;     // of IPC_ONCE messages, bit = number
+    unsigned version;  // IPC_VERSION of the sender; 0: ours
 };
 
 struct ipc_message {
@@ -305,7 +314,7 @@ struct ipc_message {
 
 // Decodes and judges one message by the table; `has_fd` tells whether a descriptor came
 // along. A once-message is marked as seen. ERR_UNEXPECTED, ERR_FORMAT … with the fault
-// naming it.
+// naming it; ERR_UNSUPPORTED: a message that only a sender of a later version knows.
 must_check enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
                                struct ipc_message *out, struct fault *fault);
 

@@ -246,7 +246,7 @@ static void take(struct judge *j, const struct ipc_message *m) {
 _Noreturn void judge_run(const struct judge_start *start) {
     static struct judge j;  // large; the process has no other use for this memory
     j.start = start;
-    j.side = (struct ipc_side){IPC_KEEPER, IPC_JUDGE, LINK_KEYED, 0};
+    j.side = (struct ipc_side){IPC_KEEPER, IPC_JUDGE, .state = LINK_KEYED};
     j.grant.permits = UINT32_MAX;
     buf_init(&j.grant.environment, LIMIT_TEXT_LINE / 4);
     buf_init(&j.grant.info, LIMIT_TEXT_LINE / 2);

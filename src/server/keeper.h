@@ -86,7 +86,7 @@ struct link {
     uint32_t uid;
     char key[128], comment[96];
     uint64_t status_at, bytes_in, bytes_out;
-    uint32_t sessions, channels, idle;
+    uint32_t sessions, channels, forwards, idle;
     bool status_asked;
     char tty[32], command[128];
     bool judge_stays;  // until its holder has ended

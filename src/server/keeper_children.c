@@ -270,7 +270,7 @@ bool link_spawn_judge(struct link *l) {
         process_title("sshd: judge");
         judge_run(&start);
     }
-    l->judge.side = (struct ipc_side){IPC_JUDGE, IPC_KEEPER, LINK_USER, 0};
+    l->judge.side = (struct ipc_side){IPC_JUDGE, IPC_KEEPER, .state = LINK_USER};
     return loop_watch(&k->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge, l) == OK;
 }
 
@@ -327,7 +327,7 @@ static bool join_holder(struct link *l) {
     struct ipc_holder_ready ready = {IPC_VERSION};
     bool good = ipc_send(l->fd, IPC_HOLDER_READY, &ready, l->seam) == OK;
     fd_close(&l->seam);
-    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, LINK_OPEN, 0};
+    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN};
     return loop_watch(&l->keeper->loop, &l->holder.watch, l->holder.fd, LOOP_IN,
                       on_holder, l) == OK &&
            good;

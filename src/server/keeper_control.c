@@ -123,6 +123,7 @@ static void describe(const struct link *l, char *id, size_t id_size,
         .channels = l->channels,
         .tty = view_text(l->tty),
         .command = view_text(l->command),
+        .forwards = l->forwards,
     };
 }
 
@@ -212,6 +213,7 @@ void keeper_control_forget(struct link *l) {
 void keeper_control_status(struct link *l, const struct ipc_status *m) {
     l->sessions = m->sessions;
     l->channels = m->channels;
+    l->forwards = m->forwards;
     l->bytes_in = m->bytes_in;
     l->bytes_out = m->bytes_out;
     l->idle = m->idle;

@@ -249,7 +249,7 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
     l->judge.fd = l->holder.fd = l->seam = -1;
     l->judge.link = l->holder.link = l;
     l->state = LINK_NEW;
-    l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, LINK_NEW, 0};
+    l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, .state = LINK_NEW};
     text_copy(l->peer, sizeof l->peer, m->peer);
     text_copy(l->local, sizeof l->local, m->local);
     l->peer_port = (uint16_t)m->peer_port;

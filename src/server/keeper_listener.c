@@ -401,7 +401,7 @@ static enum err start(struct keeper *k, struct keeper_listener *l, struct fault 
     TRY(loop_child(&k->loop, &l->exit, p.pid, p.pidfd, on_listener_exit, l));
     l->fd = ours;
     ours = -1;
-    l->side = (struct ipc_side){IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0};
+    l->side = (struct ipc_side){IPC_LISTENER, IPC_KEEPER, .state = LINK_NONE};
     return loop_watch(&k->loop, &l->watch, l->fd, LOOP_IN, on_listener, l);
 }
 

@@ -475,7 +475,7 @@ int listener_main(const char *fds) {
     enum log_level level =
         e == OK ? (enum log_level)l.settings.log_level : LOG_LEVEL_ERROR;
     ipc_log_open(&l.log_sink, &l.log, l.keeper, level);
-    l.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0};
+    l.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_LISTENER, .state = LINK_NONE};
     for (size_t i = 0; i < l.sockets_n; i++)
         if (e == OK)
             e = fd_set_nonblock(l.sockets[i].watch.fd, true);

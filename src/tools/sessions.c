@@ -122,6 +122,7 @@ static void print_json(struct json *j, const struct control_session *s) {
     json_member_u64(j, "bytes_out", s->bytes_out);
     json_member_u64(j, "sessions", s->sessions);
     json_member_u64(j, "channels", s->channels);
+    json_member_u64(j, "forwards", s->forwards);
     json_member_string(j, "tty", s->tty);
     json_member_string(j, "command", s->command);
     json_object_end(j);
@@ -173,12 +174,13 @@ static void print_line(struct answer *a, const struct control_session *s) {
     text_clean(key, sizeof key, s->key);
     text_clean(comment, sizeof comment, s->comment);
     text_clean(command, sizeof command, s->command);
-    snprintf(
-        line, sizeof line, "%-10s %-12s %-21s %-11s %5s %-10s %4u %6s %6s %s%s%s  %s\n",
-        id, user, peer, since, span_text(s->idle, idle, sizeof idle),
-        tty[0] != '\0' ? tty + (strncmp(tty, "/dev/", 5) == 0 ? 5 : 0) : "-", s->channels,
-        size_text(s->bytes_in, in, sizeof in), size_text(s->bytes_out, out, sizeof out),
-        key, comment[0] != '\0' ? " " : "", comment, command);
+    snprintf(line, sizeof line,
+             "%-10s %-12s %-21s %-11s %5s %-10s %4u %3u %6s %6s %s%s%s  %s\n", id, user,
+             peer, since, span_text(s->idle, idle, sizeof idle),
+             tty[0] != '\0' ? tty + (strncmp(tty, "/dev/", 5) == 0 ? 5 : 0) : "-",
+             s->channels, s->forwards, size_text(s->bytes_in, in, sizeof in),
+             size_text(s->bytes_out, out, sizeof out), key, comment[0] != '\0' ? " " : "",
+             comment, command);
     put(a, line);
 }
 
@@ -186,7 +188,7 @@ static void take_session(struct answer *a, const struct control_session *s) {
     if (a->sessions++ == 0 && !a->request->json)
         put(a,
             "ID         USER         FROM                  SINCE        IDLE TTY       "
-            " CHAN     IN    OUT KEY  COMMAND\n");
+            " CHAN FWD     IN    OUT KEY  COMMAND\n");
     if (a->request->json)
         print_json(&a->json, s);
     else

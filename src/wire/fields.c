@@ -49,21 +49,32 @@ static void decode_field(struct reader *r, const struct message_field *f, uint8_
     }
 }
 
+static enum err failed(const struct fields_of *of, const struct message_field *f,
+                       enum err e, void *out, struct fault *fault) {
+    memset(out, 0, of->size);
+    if (f == NULL)
+        return fault_set(fault, e, of->message, "%s: %s", of->name, err_text(e));
+    return fault_set(fault, e, of->message, "%s: field %s: %s", of->name, f->name,
+                     err_text(e));
+}
+
 enum err fields_decode(const struct fields_of *of, struct reader *r, void *out,
                        struct fault *fault) {
-    memset(out, 0, of->size);
-    for (const struct message_field *f = of->fields; f->kind != FIELD_END; f++) {
-        decode_field(r, f, out);
-        if (r->err != OK) {
-            memset(out, 0, of->size);
-            return fault_set(fault, r->err, of->message, "%s: field %s: %s", of->name,
-                             f->name, err_text(r->err));
-        }
-    }
+    TRY(fields_decode_loose(of, SIZE_MAX, r, out, fault));
     enum err e = reader_end(r);
-    if (e != OK) {
-        memset(out, 0, of->size);
-        return fault_set(fault, e, of->message, "%s: %s", of->name, err_text(e));
+    return e == OK ? OK : failed(of, NULL, e, out, fault);
+}
+
+enum err fields_decode_loose(const struct fields_of *of, size_t least, struct reader *r,
+                             void *out, struct fault *fault) {
+    const struct message_field *f = of->fields;
+    memset(out, 0, of->size);
+    for (size_t i = 0; f->kind != FIELD_END; f++, i++) {
+        if (i >= least && reader_left(r) == 0)
+            return OK;
+        decode_field(r, f, out);
+        if (r->err != OK)
+            return failed(of, f, r->err, out, fault);
     }
     return OK;
 }

@@ -47,6 +47,11 @@ struct fields_of {
 must_check enum err fields_decode(const struct fields_of *of, struct reader *r, void *out,
                                   struct fault *fault);
 
+// The same for what another version of the program wrote: fields behind the first `least`
+// may be missing (they are zero), bytes behind the last are ignored.
+must_check enum err fields_decode_loose(const struct fields_of *of, size_t least,
+                                        struct reader *r, void *out, struct fault *fault);
+
 void fields_encode(struct writer *w, const struct message_field *fields, const void *in);
 
 // " name=value" for each field, foreign text cleaned, data as its length. Returns the

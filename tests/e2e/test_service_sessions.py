@@ -6,7 +6,7 @@ import struct
 import subprocess
 
 import pytest
-from conftest import SLOW, USER, needs_root, tool, wait_until
+from conftest import SLOW, USER, free_port, needs_root, tool, wait_until
 
 SSH = "ssh"
 pytestmark = needs_root  # an ordinary user's socket is elsewhere
@@ -53,6 +53,17 @@ def test_lists_facts(lab, server):
     client.stdin.close()
     assert client.wait(10) == 0
     assert wait_until(lambda: listed(server) == [])
+
+
+def test_forwards_are_counted(lab, server):
+    port = free_port()
+    client = start(lab, server, "sleep 20", "-R", f"127.0.0.1:{port}:127.0.0.1:{server.port}")
+    assert wait_until(lambda: [r for r in listed(server) if r["forwards"] == 1])
+    with socket.create_connection(("127.0.0.1", port), 5) as s:
+        assert s.recv(4)
+        assert wait_until(lambda: [r for r in listed(server) if r["forwards"] == 2])
+    client.kill()
+    client.wait()
 
 
 def test_tty_is_shown(lab, server):

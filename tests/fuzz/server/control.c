@@ -15,7 +15,7 @@ static void message(struct view v, bool from_tool) {
     if (control_decode(v, from_tool, &m, &fault) != OK)
         return;
     if (control_encode(m.number, &m.body, (struct span){again, sizeof again}, &n) == OK &&
-        n != v.n)
+        n != v.n && m.number != CONTROL_SESSION)  // which may grow
         abort();
 }
 

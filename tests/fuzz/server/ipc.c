@@ -26,7 +26,7 @@ static void one(struct ipc_side *side, struct view bytes, bool fd) {
         abort();
     size_t n;
     if (ipc_encode(row->number, &m.body, (struct span){again, sizeof again}, &n) != OK ||
-        n != bytes.n)
+        (n != bytes.n && (side->version == 0 || side->version == IPC_VERSION)))
         abort();
 }
 
@@ -34,7 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     struct ipc_side side = {1u << data[0] % 5, 1u << (data[0] >> 4) % 5,
-                            1u << data[1] % 6, 0};
+                            .state = 1u << data[1] % 6,
+                            // ours, an older one's, a newer one's
+                            .version = (data[1] >> 6) % 4};
     data += 2;
     size -= 2;
     // Messages with a length in front: {flags u8, length u16}.

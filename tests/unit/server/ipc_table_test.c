@@ -54,11 +54,11 @@ static void every_row_there_and_back(void **state) {
         struct ipc_message m;
         struct fault fault = {0};
         for (size_t cut = 0; cut <= n; cut++) {
-            struct ipc_side side = {row->from, row->to, LINK_NONE, 0};
+            struct ipc_side side = {row->from, row->to, .state = LINK_NONE};
             enum err e = ipc_decode(&side, view_of(bytes, cut), fd, &m, &fault);
             assert_true(cut == n ? e == OK : e != OK);
         }
-        struct ipc_side side = {row->from, row->to, LINK_NONE, 0};
+        struct ipc_side side = {row->from, row->to, .state = LINK_NONE};
         bytes[n] = 0;
         assert_int_not_equal(ipc_decode(&side, view_of(bytes, n + 1), fd, &m, &fault),
                              OK);
@@ -75,7 +75,7 @@ static void only_the_right_role_and_state(void **state) {
                     uint8_t bytes[512];
                     const struct ipc_row *row = ipc_row(i);
                     size_t n = encode_zero(i, bytes, sizeof bytes);
-                    struct ipc_side side = {from, to, s, 0};
+                    struct ipc_side side = {from, to, .state = s};
                     struct ipc_message m;
                     bool good = (row->from & from) && (row->to & to) &&
                                 (row->states == LINK_NONE || (row->states & s));
@@ -104,6 +104,68 @@ static void only_the_judge_decides(void **state) {
             assert_false(ipc_row(i)->flags & IPC_DECIDES);
 }
 
+// Sessions outlive an upgrade: what version 1 said is still good, and what is said to it
+// has not changed.
+static void version_1_goes_on(void **state) {
+    (void)state;
+    static char golden[8192];
+    FILE *f = fopen(GOLDEN_1, "r");
+    assert_non_null(f);
+    golden[fread(golden, 1, sizeof golden - 1, f)] = '\0';
+    fclose(f);
+    char *rest = NULL;
+    for (char *line = strtok_r(golden, "\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        char now[512];
+        const struct ipc_row *row = ipc_row((unsigned)strtoul(line, NULL, 10));
+        assert_non_null(row);
+        ipc_row_text(row, now, sizeof now);
+        if (row->grew > 1 && row->to == IPC_KEEPER)
+            assert_memory_equal(now, line, strlen(line));
+        else
+            assert_string_equal(now, line);
+    }
+}
+
+// A holder of version 1 says how it is: recorded bytes, without what came later.
+static void status_of_version_1(void **state) {
+    (void)state;
+    static const uint8_t recorded[] = {
+        19, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0,   0,   0,   0,   0, 9, 0, 0, 0,   0,  0,
+        0,  1, 0, 0, 0, 0, 7, 0, 0, 0, 4, 'p', 't', 's', '3', 0, 0, 0, 2, 's', 'h'};
+    struct view bytes = view_of(recorded, sizeof recorded);
+    struct ipc_side side = {IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN, .version = 1};
+    struct ipc_message m;
+    struct fault fault = {0};
+    assert_int_equal(ipc_decode(&side, bytes, false, &m, &fault), OK);
+    assert_int_equal(m.body.status.channels, 2);
+    assert_int_equal(m.body.status.idle, 7);
+    assert_true(view_is(m.body.status.tty, "pts3"));
+    assert_true(view_is(m.body.status.command, "sh"));
+    assert_int_equal(m.body.status.forwards, 0);
+    for (size_t cut = 0; cut < sizeof recorded; cut++)
+        assert_int_not_equal(ipc_decode(&side, view_of(recorded, cut), false, &m, &fault),
+                             OK);
+    side.version = 0;  // of ours it must be whole
+    assert_int_not_equal(ipc_decode(&side, bytes, false, &m, &fault), OK);
+}
+
+// The keeper was set back to an older version: more than it knows is no fault.
+static void later_versions_may_say_more(void **state) {
+    (void)state;
+    struct ipc_side side = {IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN,
+                            .version = IPC_VERSION + 1};
+    uint8_t bytes[512];
+    struct ipc_message m;
+    struct fault fault = {0};
+    size_t n = encode_zero(IPC_STATUS, bytes, sizeof bytes);
+    memset(bytes + n, 7, 5);
+    assert_int_equal(ipc_decode(&side, view_of(bytes, n + 5), false, &m, &fault), OK);
+    bytes[0] = IPC_NUMBERS;
+    assert_int_equal(ipc_decode(&side, view_of(bytes, n), false, &m, &fault),
+                     ERR_UNSUPPORTED);
+}
+
 static void over_a_socket_with_a_descriptor(void **state) {
     (void)state;
     int pair[2];
@@ -112,7 +174,7 @@ static void over_a_socket_with_a_descriptor(void **state) {
     struct ipc_link_new sent = {7, view_text("192.0.2.1"), 1234, view_text("192.0.2.2"),
                                 22};
     assert_int_equal(ipc_send(pair[0], IPC_LINK_NEW, &sent, 1), OK);
-    struct ipc_side side = {IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0};
+    struct ipc_side side = {IPC_LISTENER, IPC_KEEPER, .state = LINK_NONE};
     struct ipc_message m;
     struct fault fault = {0};
     bool ready;
@@ -126,7 +188,7 @@ static void over_a_socket_with_a_descriptor(void **state) {
     // A descriptor that does not belong is closed again.
     struct ipc_stop stop = {true};
     assert_int_equal(ipc_send(pair[0], IPC_STOP, &stop, 1), OK);
-    side = (struct ipc_side){IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0};
+    side = (struct ipc_side){IPC_KEEPER, IPC_LISTENER, .state = LINK_NONE};
     assert_int_not_equal(ipc_recv(pair[1], &side, room, &m, &ready, &fault), OK);
     assert_int_equal(fd_count_open(), open);
     fd_close(&pair[0]);
@@ -140,6 +202,9 @@ int main(void) {
         cmocka_unit_test(every_row_there_and_back),
         cmocka_unit_test(only_the_right_role_and_state),
         cmocka_unit_test(only_the_judge_decides),
+        cmocka_unit_test(version_1_goes_on),
+        cmocka_unit_test(status_of_version_1),
+        cmocka_unit_test(later_versions_may_say_more),
         cmocka_unit_test(over_a_socket_with_a_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
