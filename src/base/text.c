@@ -300,18 +300,21 @@ char *text_word(char **cursor, bool equals, bool *bad) {
         return NULL;
     }
     char *word = s, *out = s;
-    bool quoted = false;
+    char quote = 0;
     for (; *s != '\0'; s++) {
-        if (*s == '\\' && (s[1] == '"' || s[1] == '\\'))
+        if (*s == '\\' &&
+            (s[1] == '"' || s[1] == '\'' || s[1] == '\\' || (quote == 0 && s[1] == ' ')))
             *out++ = *++s;
-        else if (*s == '"')
-            quoted = !quoted;
-        else if (!quoted && (strchr(" \t\r\n\f", *s) != NULL || (equals && *s == '=')))
+        else if (quote == 0 && (*s == '"' || *s == '\''))
+            quote = *s;
+        else if (quote != 0 && *s == quote)
+            quote = 0;
+        else if (quote == 0 && (strchr(" \t\r\n\f", *s) != NULL || (equals && *s == '=')))
             break;
         else
             *out++ = *s;
     }
-    *bad = quoted;
+    *bad = quote != 0;
     if (*s != '\0') {
         bool at_equals = *s == '=';
         s++;

@@ -47,8 +47,8 @@ const char *text_suggest(const char *s,
                          const char *(*name_at)(size_t index, const void *arg),
                          const void *arg);
 
-// Next word of a line as OpenSSH's configuration has them: blanks separate, "double
-// quotes" keep, backslash escapes \" and \\ , one '=' allowed after the first word when
-// `equals`. Works in place: *cursor moves on, returns NULL at the end; *bad is set on an
-// open quote.
+// Next word of a line as OpenSSH's configuration has them: blanks separate, "double" and
+// 'single quotes' keep, backslash escapes quotes, itself and (outside of quotes) a blank,
+// one '=' allowed after the first word when `equals`. Works in place: *cursor moves on,
+// returns NULL at the end; *bad is set on an open quote.
 char *text_word(char **cursor, bool equals, bool *bad);

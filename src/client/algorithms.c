@@ -19,8 +19,7 @@ static const enum alg_kind kinds[CONF_ALGORITHMS_COUNT] = {
     [CONF_CA_ALGORITHMS] = ALG_SIGNATURE,
 };
 
-// Of keys for logins: certificates of what the list has come first, unless the list is
-// the user's own.
+// Certificates of what the list has come first, unless the list is the user's own.
 static enum err add_certificates(const char *list, struct buf *out) {
     const struct alg *a;
     for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++) {
@@ -38,7 +37,9 @@ static enum err add_certificates(const char *list, struct buf *out) {
 static enum err choose_list(enum conf_algorithms kind, const char *spec, const char *list,
                             struct buf *out) {
     bool own = spec != NULL && *spec != 0 && *spec != '+' && *spec != '^';
-    if (kind == CONF_PUBKEY_ALGORITHMS && !own)
+    bool keys = kind == CONF_PUBKEY_ALGORITHMS || kind == CONF_HOST_KEY_ALGORITHMS ||
+                kind == CONF_HOSTBASED_ALGORITHMS;
+    if (keys && !own)
         TRY(add_certificates(list, out));
     return buf_append(out, view_of(list, strlen(list) + 1));
 }

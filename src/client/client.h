@@ -36,7 +36,9 @@ struct client {
     uint64_t deadline;             // for link and handshake; CLOCK_NEVER: none
     int remembered;                // enum remember of this host, from the start
     bool bowline_peer;
-    bool distrusted;  // a changed key was let pass: no password goes there
+    bool distrusted;       // a changed key was let pass: no password goes there
+    bool is_local;         // the peer is this very machine
+    bool keys_may_change;  // the host's key stands in a file of the user's
 
     char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
     struct fault fault;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "client/client.h"
 #include "client/proxy.h"
 #include "io/clock.h"
@@ -63,6 +64,8 @@ static void name_peer(struct client *c, bool proxy) {
     if (!proxy)
         endpoint_peer(&peer, c->link.fd);
     snprintf(c->address, sizeof c->address, "%.79s", proxy ? c->host : peer.text);
+    c->is_local = !proxy && address_match_cidr_list("127.0.0.0/8,::1", c->address) ==
+                                ADDRESS_MATCH_YES;
 }
 
 enum err client_connect(struct client *c) {

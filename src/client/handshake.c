@@ -143,6 +143,22 @@ static void remember(struct client *c) {
         remember_put(c->home, c->known_name, now);
 }
 
+// WarnWeakCrypto: what is recorded today may be read by quantum computers to come.
+static void warn_weak(struct client *c) {
+    static const char *const strong[] = {"mlkem", "sntrup"};
+    const char *kex = transport_agreed(c->link.transport)->kex;
+    if (c->config.warn_weak_crypto != WEAK_CRYPTO_YES)
+        return;
+    for (size_t i = 0; i < sizeof strong / sizeof strong[0]; i++)
+        if (strncmp(kex, strong[i], strlen(strong[i])) == 0)
+            return;
+    log_info(&c->log,
+             "WARNING: the key exchange with %s (%s) is not post-quantum: what is "
+             "recorded of it today may be read in some years. The server may need an "
+             "upgrade; WarnWeakCrypto no-pq-kex silences this.",
+             c->host, kex);
+}
+
 enum err client_handshake(struct client *c) {
     TRY(start_transport(c));
     for (;;) {
@@ -162,5 +178,6 @@ enum err client_handshake(struct client *c) {
                              c->config.port, err_text(e));
     }
     remember(c);
+    warn_weak(c);
     return OK;
 }

@@ -144,6 +144,9 @@ static enum err on_open_refused(struct session *s, const struct connection_event
 
 static enum err on_event(struct session *s, const struct connection_event *event) {
     bool mine = false;
+    TRY(session_keys_event(s, event, &mine));
+    if (mine)
+        return OK;
     TRY(forwards_event(&s->forwards, event, &mine));
     if (mine)
         return OK;
@@ -427,6 +430,7 @@ enum err client_session(struct client *c) {
     stream_close(&s->in);
     stream_close(&s->out);
     stream_close(&s->err);
+    session_keys_free(s->keys);
     connection_free(s->connection);
     free(s->polls);
     free(s);

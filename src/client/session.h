@@ -18,7 +18,8 @@ struct session {
     bool stdio;                // -W: the channel is no session
     bool out_ended, out_shut;  // -W: EOF came; and was handed on
     struct forwards forwards;
-    bool fork_due;  // -f: when all forwardings are there
+    struct session_keys *keys;  // that the server announced; NULL: none yet; owned
+    bool fork_due;              // -f: when all forwardings are there
     struct pollfd *polls;
     size_t polls_room;
     struct stream in, out, err;
@@ -65,6 +66,12 @@ void session_finish_output(struct session *s);
 
 // ---- session_escape.c ----
 must_check enum err session_escape(struct session *s, enum escape_action action);
+
+// ---- session_keys.c: host keys that the server announces ----
+// *mine: nobody else has to see it.
+must_check enum err session_keys_event(struct session *s,
+                                       const struct connection_event *event, bool *mine);
+void session_keys_free(struct session_keys *keys);
 
 // ---- keepalive.c ----
 uint64_t session_alive_deadline(const struct session *s);

@@ -332,6 +332,17 @@ static void choose_proxy(struct client_config *c) {
         c->proxy_command = NULL;
 }
 
+// Files of the user's choice, or names that are vouched for otherwise, are not written to
+// unless that is asked for.
+static void choose_update(struct client_config *c) {
+    const struct conf_list *files = &c->user_known_hosts_file;
+    bool usual = origin_of(c, "UserKnownHostsFile")->file == NULL ||
+                 (files->n == 1 && strcmp(files->v[0], "~/.ssh/known_hosts") == 0);
+    if (origin_of(c, "UpdateHostKeys")->file == NULL)
+        c->update_host_keys =
+            usual && c->verify_host_key_dns == TRISTATE_NO ? TRISTATE_YES : TRISTATE_NO;
+}
+
 // User may have tokens in a file; on the command line a percent sign is itself.
 static enum err expand_user(struct client_config *c, const struct client_subject *s,
                             struct conf_problems *problems) {
@@ -369,6 +380,7 @@ static enum err finish(struct client_config *c, const struct client_subject *s) 
         c->user = conf_pool_text(&c->head.pool, view_text(s->local_user));
     c->identity_file_is_default = origin_of(c, "IdentityFile")->file == NULL;
     choose_proxy(c);
+    choose_update(c);
     if (c->clear_all_forwardings) {
         c->local_forward = (struct conf_list){0};
         c->remote_forward = (struct conf_list){0};

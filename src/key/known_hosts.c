@@ -117,7 +117,8 @@ static bool patterns_match(struct view list, const char *name) {
     return matched;
 }
 
-static enum err matches(const struct known_hosts_line *line, const char *name, bool *is) {
+enum err known_hosts_line_match(const struct known_hosts_line *line, const char *name,
+                                bool *is) {
     if (known_hosts_line_hashed(line))
         return known_hosts_hash_is(line->hosts, name, is);
     *is = patterns_match(line->hosts, name);
@@ -126,7 +127,7 @@ static enum err matches(const struct known_hosts_line *line, const char *name, b
 
 bool known_hosts_line_matches(const struct known_hosts_line *line, const char *name) {
     bool is;
-    return matches(line, name, &is) == OK && is;
+    return known_hosts_line_match(line, name, &is) == OK && is;
 }
 
 enum err known_hosts_name(char *out, size_t size, const char *host, uint16_t port) {
@@ -138,173 +139,6 @@ enum err known_hosts_name(char *out, size_t size, const char *host, uint16_t por
     for (char *p = out; *p != '\0'; p++)
         *p = (char)(*p >= 'A' && *p <= 'Z' ? *p - 'A' + 'a' : *p);
     return OK;
-}
-
-// --- verdicts
-// ----------------------------------------------------------------------------------
-
-static void note_damaged(struct known_hosts_verdict *v,
-                         const struct known_hosts_line *line) {
-    if (v->damaged_count++ == 0)
-        v->damaged = *line;
-}
-
-// Stronger findings replace weaker ones, the first of each kind counts.
-static void found(struct known_hosts_verdict *v, enum known_hosts_result result,
-                  const struct known_hosts_line *line) {
-    static const int strength[] = {
-        [KNOWN_HOSTS_NEW] = 0, [KNOWN_HOSTS_OTHER_TYPE] = 1, [KNOWN_HOSTS_CHANGED] = 2,
-        [KNOWN_HOSTS_OK] = 3,  [KNOWN_HOSTS_IS_REVOKED] = 4,
-    };
-    if (strength[result] <= strength[v->result])
-        return;
-    v->result = result;
-    v->line = *line;
-}
-
-// The key looked for, in the forms that lines have it.
-struct wanted {
-    struct view base64;
-    struct view type;
-};
-
-// The base64 of a line of ours must be a key of the type it names, else it is no evidence
-// that the host's key has changed.
-static bool decodes(const struct known_hosts_line *line) {
-    if (key_type_find(line->type) == NULL)
-        return true;  // a type that we do not have (yet) is not damage
-    scoped_buf blob;
-    buf_init(&blob, LIMIT_TEXT_LINE);
-    if (base64_decode(&blob, line->base64) != OK)
-        return false;
-    struct view v = buf_view(&blob);
-    return v.n >= 4 && load_u32(v.p) == line->type.n && v.n - 4 >= line->type.n &&
-           memcmp(v.p + 4, line->type.p, line->type.n) == 0;
-}
-
-// A failure here must not end as "this host is not known": the caller refuses.
-static enum err judge(struct known_hosts_verdict *v, const struct known_hosts_line *line,
-                      const struct wanted *w, const char *name) {
-    bool same = view_equal(line->base64, w->base64), is;
-    if (line->marker == KNOWN_HOSTS_CERT_AUTHORITY ||
-        (line->marker == KNOWN_HOSTS_REVOKED && !same))
-        return OK;
-    TRY(matches(line, name, &is));
-    if (!is)
-        return OK;
-    if (!decodes(line))
-        note_damaged(v, line);
-    else if (line->marker == KNOWN_HOSTS_REVOKED)
-        found(v, KNOWN_HOSTS_IS_REVOKED, line);
-    else if (!view_equal(line->type, w->type))
-        found(v, KNOWN_HOSTS_OTHER_TYPE, line);
-    else
-        found(v, same ? KNOWN_HOSTS_OK : KNOWN_HOSTS_CHANGED, line);
-    return OK;
-}
-
-static enum err wanted_of(struct wanted *w, struct buf *base64, struct view blob) {
-    if (blob.n < 4 || load_u32(blob.p) > blob.n - 4)
-        return ERR_FORMAT;
-    buf_init(base64, LIMIT_TEXT_LINE * 2);
-    TRY(base64_encode(base64, blob));
-    *w = (struct wanted){buf_view(base64), view_of(blob.p + 4, load_u32(blob.p))};
-    return OK;
-}
-
-static enum err check_file(const struct known_hosts_file *file, const struct wanted *w,
-                           const char *name, struct known_hosts_verdict *v) {
-    struct known_hosts_cursor c = known_hosts_cursor_of(file);
-    struct known_hosts_line line;
-    enum known_hosts_kind kind;
-    while ((kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END) {
-        if (kind == KNOWN_HOSTS_DAMAGED)
-            note_damaged(v, &line);
-        else if (kind == KNOWN_HOSTS_ENTRY)
-            TRY(judge(v, &line, w, name));
-    }
-    return OK;
-}
-
-enum err known_hosts_check(const struct known_hosts_file *files, size_t count,
-                           const char *name, struct view blob,
-                           struct known_hosts_verdict *v) {
-    scoped_buf base64 = {0};
-    struct wanted w;
-    *v = (struct known_hosts_verdict){.result = KNOWN_HOSTS_NEW};
-    TRY(wanted_of(&w, &base64, blob));
-    for (size_t i = 0; i < count; i++)
-        TRY(check_file(&files[i], &w, name, v));
-    return OK;
-}
-
-static void add_type(const struct key_type *type, const struct key_type **types,
-                     size_t max, size_t *n) {
-    for (size_t i = 0; i < *n; i++) {
-        if (types[i] == type)
-            return;
-    }
-    if (*n < max)
-        types[(*n)++] = type;
-}
-
-size_t known_hosts_types(const struct known_hosts_file *files, size_t count,
-                         const char *name, const struct key_type **types, size_t max) {
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct known_hosts_cursor c = known_hosts_cursor_of(&files[i]);
-        struct known_hosts_line line;
-        enum known_hosts_kind kind;
-        while ((kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END) {
-            const struct key_type *type =
-                kind == KNOWN_HOSTS_ENTRY ? key_type_find(line.type) : NULL;
-            if (type != NULL && line.marker == KNOWN_HOSTS_PLAIN &&
-                known_hosts_line_matches(&line, name) && decodes(&line))
-                add_type(type, types, max, &n);
-        }
-    }
-    return n;
-}
-
-enum err known_hosts_with_key(const struct known_hosts_file *files, size_t count,
-                              struct view blob, struct known_hosts_line *lines,
-                              size_t max, size_t *found_count) {
-    scoped_buf base64 = {0};
-    struct wanted w;
-    *found_count = 0;
-    TRY(wanted_of(&w, &base64, blob));
-    for (size_t i = 0; i < count; i++) {
-        struct known_hosts_cursor c = known_hosts_cursor_of(&files[i]);
-        struct known_hosts_line line;
-        enum known_hosts_kind kind;
-        while ((kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END) {
-            if (kind != KNOWN_HOSTS_ENTRY || line.marker != KNOWN_HOSTS_PLAIN ||
-                !view_equal(line.base64, w.base64))
-                continue;
-            if (*found_count < max)
-                lines[*found_count] = line;
-            (*found_count)++;
-        }
-    }
-    return OK;
-}
-
-size_t known_hosts_find(const struct known_hosts_file *files, size_t count,
-                        const char *name, struct known_hosts_line *lines, size_t max) {
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct known_hosts_cursor c = known_hosts_cursor_of(&files[i]);
-        struct known_hosts_line line;
-        enum known_hosts_kind kind;
-        while ((kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END) {
-            if (kind != KNOWN_HOSTS_ENTRY || !known_hosts_line_matches(&line, name))
-                continue;
-            if (n < max)
-                lines[n] = line;
-            n++;
-        }
-    }
-    return n;
 }
 
 // --- writing

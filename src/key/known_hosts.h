@@ -53,6 +53,9 @@ enum known_hosts_kind known_hosts_next(struct known_hosts_cursor *c,
 // Does the line's host field match the name ("host" or "[host]:port", lower case)? Plain
 // text patterns with * ? and !, or the hash. A negated match is no match.
 bool known_hosts_line_matches(const struct known_hosts_line *line, const char *name);
+// The same, with an error (memory, a hash that cannot be made) that is no "no".
+must_check enum err known_hosts_line_match(const struct known_hosts_line *line,
+                                           const char *name, bool *is);
 // Is the host field a hash?
 bool known_hosts_line_hashed(const struct known_hosts_line *line);
 
@@ -81,6 +84,16 @@ struct known_hosts_verdict {
 must_check enum err known_hosts_check(const struct known_hosts_file *files, size_t count,
                                       const char *name, struct view blob,
                                       struct known_hosts_verdict *v);
+
+// Is `ca_blob`, which signed the host's certificate, an authority (@cert-authority) for
+// the name? OK, IS_REVOKED (@revoked names the authority) or NEW (no). Errors refuse.
+must_check enum err known_hosts_check_authority(const struct known_hosts_file *files,
+                                                size_t count, const char *name,
+                                                struct view ca_blob,
+                                                struct known_hosts_verdict *v);
+// Is there any authority for the name?
+bool known_hosts_has_authority(const struct known_hosts_file *files, size_t count,
+                               const char *name);
 
 // Key types known for a host, each once, in the order of the files, for the order of
 // HostKeyAlgorithms; returns how many were put into types (max at most).

@@ -4,17 +4,13 @@
 
 #include "base/text.h"
 #include "io/file.h"
+#include "key/sshfp.h"
 #include "tools/keygen.h"
 
 static const struct {
     const struct digest_alg *hash;
     int number;
 } hashes[] = {{&digest_sha1, 1}, {&digest_sha256, 2}};
-
-static int algorithm_number(const struct key *key) {
-    static const int numbers[] = {[PK_RSA] = 1, [PK_ECDSA] = 3, [PK_ED25519] = 4};
-    return key->type->security_key ? 0 : numbers[key->type->kind];
-}
 
 static void print_record(const struct keygen *k, int algorithm, int number,
                          const uint8_t *md, size_t n) {
@@ -39,7 +35,7 @@ static bool wants_hash(const struct keygen *k, const struct digest_alg *hash) {
 
 static bool print_records(const struct keygen *k, const struct key *key) {
     uint8_t md[DIGEST_MAX];
-    int algorithm = algorithm_number(key);
+    int algorithm = sshfp_algorithm(key->type);
     struct view blob = key_plain_blob(key);
     if (algorithm == 0)
         return keygen_fail("there are no SSHFP records for %s keys",

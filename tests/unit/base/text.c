@@ -249,6 +249,8 @@ static void lines_fall_into_words(void **state) {
     assert_string_equal(words("x \"quo\\\"te\" b\\\\c d\\e", true),
                         "x|quo\"te|b\\c|d\\e");
     assert_string_equal(words("x \"open", true), "x|open!");
+    assert_string_equal(words("x 'a \"b' c\\ d \"it's\"", true), "x|a \"b|c d|it's");
+    assert_string_equal(words("x 'open\"", true), "x|open\"!");
     assert_string_equal(words("x \"\" y", true), "x||y");
     assert_string_equal(words("# all comment", true), "");
     assert_string_equal(words("x y # rest", true), "x|y");
