@@ -267,7 +267,6 @@ static void malformed(void **state) {
         {"LocalForward 80", "one to connect to"},
         {"DynamicForward 80 81", "listen on"},
         {"ProxyJump -x", "bad host"},
-        {"RevokedHostKeys x", "doesn't support it yet"},
         {"SendEnv A=b", "bad name"},
         {"Match group x", "unknown criterion"},
         {"Match localnetwork 10.*", "malformed"},
