@@ -8,16 +8,27 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "io/library.h"
 
 #define SHADOW_LINES 64  // looked at for a hash
 // yescrypt of nothing anybody knows, as Debian and Fedora make them now.
 #define FALLBACK "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$"
 
+// Few processes hash a password, and that costs far more than loading the library.
+static char *hash_of(const char *password, const char *setting, struct crypt_data *data) {
+    __typeof__(crypt_r) *function;
+    void *library;
+    if (library_load("libcrypt.so.1", &library, NULL) != OK ||
+        library_find(library, "crypt_r", &function, NULL) != OK)
+        return NULL;
+    return function(password, setting, data);
+}
+
 bool password_matches(const char *password, const char *hash) {
     struct crypt_data *data = calloc(1, sizeof *data);
     if (data == NULL)
         return false;
-    const char *got = crypt_r(password, hash, data);
+    const char *got = hash_of(password, hash, data);
     // A failure gives "*0" or "*1", which no hash may be.
     bool good = got != NULL && got[0] != '*' && hash[0] != '\0' &&
                 strlen(got) == strlen(hash) && secret_equal(got, hash, strlen(hash));

@@ -45,6 +45,10 @@ must_check enum err process_spawn(const struct process_spec *spec, struct proces
 // are.
 must_check enum err process_fork(struct process *p);
 
+// fork(2), but the child is our parent's, who reaps it. -1 with errno. Only from a
+// process with one thread.
+pid_t process_fork_sibling(void);
+
 // Waits until it ends; status as waitpid(2). Closes the pidfd.
 must_check enum err process_wait(struct process *p, int *status);
 // The same, but at most until the deadline (clock_ms()): ERR_TIMEOUT and the process runs

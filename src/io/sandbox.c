@@ -133,9 +133,12 @@ static enum err set_limits(const struct sandbox *s, struct fault *f) {
     return set_limit(RLIMIT_NOFILE, highest_descriptor() + 1 + s->spare_files, f);
 }
 
-static enum err install_filter(const struct sandbox *s, struct fault *f) {
+// in NULL: no filter is there yet.
+static enum err install_filter(const struct sandbox *in, const struct sandbox *s,
+                               struct fault *f) {
     struct sock_filter code[SANDBOX_FILTER_MAX];
-    size_t n = sandbox_filter_build(s, code, SANDBOX_FILTER_MAX);
+    size_t n = in == NULL ? sandbox_filter_build(s, code, SANDBOX_FILTER_MAX)
+                          : sandbox_filter_difference(in, s, code, SANDBOX_FILTER_MAX);
     if (n == 0)
         return fault_set(f, ERR_LIMIT, 0, "sandbox %s: table too big", s->name);
     struct sock_fprog program = {(unsigned short)n, code};
@@ -164,15 +167,15 @@ enum err sandbox_enter(const struct sandbox *s, const struct sandbox_identity *a
     TRY(no_new_privileges(f));
     report->landlock = landlock_enter();
     TRY(set_limits(s, f));
-    TRY(install_filter(s, f));
+    TRY(install_filter(NULL, s, f));
     report->seccomp = true;
     return OK;
 }
 
-enum err sandbox_narrow(const struct sandbox *s, struct fault *f) {
-    TRY(no_new_privileges(f));
+enum err sandbox_narrow(const struct sandbox *in, const struct sandbox *s,
+                        struct fault *f) {
     TRY(set_limits(s, f));
-    return install_filter(s, f);
+    return install_filter(in, s, f);
 }
 
 void sandbox_undumpable(void) {

@@ -71,8 +71,9 @@ must_check enum err sandbox_enter(const struct sandbox *s,
                                   const struct sandbox_identity *as,
                                   struct sandbox_report *report, struct fault *f);
 
-// Only limits and the seccomp list of `s`, on top of what is there.
-must_check enum err sandbox_narrow(const struct sandbox *s, struct fault *f);
+// Only limits and the seccomp list of `s`, in a process that has entered `in`.
+must_check enum err sandbox_narrow(const struct sandbox *in, const struct sandbox *s,
+                                   struct fault *f);
 
 // The filter's size in instructions, or 0 if the table is too big (for tests).
 size_t sandbox_filter_size(const struct sandbox *s);

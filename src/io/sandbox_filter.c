@@ -65,6 +65,10 @@ static void add_rule(struct program *p, const struct sandbox_rule *rule) {
     load(p, offsetof(struct seccomp_data, nr));
 }
 
+static uint32_t default_of(const struct sandbox *s) {
+    return s->fail_all ? SECCOMP_RET_ERRNO | 1u /* EPERM */ : SECCOMP_RET_KILL_PROCESS;
+}
+
 size_t sandbox_filter_build(const struct sandbox *s, struct sock_filter *out,
                             size_t room) {
     struct program p = {out, 0, room};
@@ -79,8 +83,51 @@ size_t sandbox_filter_build(const struct sandbox *s, struct sock_filter *out,
 #endif
     for (size_t i = 0; i < s->rules_n; i++)
         add_rule(&p, &s->rules[i]);
-    finish(&p,
-           s->fail_all ? SECCOMP_RET_ERRNO | 1u /* EPERM */ : SECCOMP_RET_KILL_PROCESS);
+    finish(&p, default_of(s));
+    return p.n <= p.room && p.n <= BPF_MAXINSNS ? p.n : 0;
+}
+
+// The next rule about that call, from number i on; rules_n: none.
+static size_t next_about(const struct sandbox *s, int syscall, size_t i) {
+    while (i < s->rules_n && s->rules[i].syscall != syscall)
+        i++;
+    return i;
+}
+
+static bool same_rule(const struct sandbox_rule *a, const struct sandbox_rule *b) {
+    return a->argument == b->argument && a->test == b->test && a->value == b->value &&
+           a->error == b->error;
+}
+
+// Do both say the same about that call?
+static bool agree(const struct sandbox *a, const struct sandbox *b, int syscall) {
+    size_t i = next_about(a, syscall, 0), j = next_about(b, syscall, 0);
+    while (i < a->rules_n && j < b->rules_n && same_rule(&a->rules[i], &b->rules[j])) {
+        i = next_about(a, syscall, i + 1);
+        j = next_about(b, syscall, j + 1);
+    }
+    return i == a->rules_n && j == b->rules_n;
+}
+
+// What `s` says about that call, whole.
+static void add_call(struct program *p, const struct sandbox *s, int syscall) {
+    for (size_t i = next_about(s, syscall, 0); i < s->rules_n;
+         i = next_about(s, syscall, i + 1))
+        add_rule(p, &s->rules[i]);
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)syscall, 0, 1);
+    finish(p, default_of(s));
+}
+
+size_t sandbox_filter_difference(const struct sandbox *in, const struct sandbox *s,
+                                 struct sock_filter *out, size_t room) {
+    struct program p = {out, 0, room};
+    load(&p, offsetof(struct seccomp_data, nr));
+    for (size_t i = 0; i < in->rules_n; i++) {
+        int syscall = in->rules[i].syscall;
+        if (next_about(in, syscall, 0) == i && !agree(in, s, syscall))
+            add_call(&p, s, syscall);
+    }
+    finish(&p, SECCOMP_RET_ALLOW);  // the filter that is there already decides
     return p.n <= p.room && p.n <= BPF_MAXINSNS ? p.n : 0;
 }
 

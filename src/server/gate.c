@@ -401,7 +401,7 @@ _Noreturn void gate_run(const struct gate_start *start) {
     g.grace_deadline = g.settings->grace_s == 0
                            ? CLOCK_NEVER
                            : clock_after(g.now, (uint64_t)g.settings->grace_s * 1000);
-    if (sandbox_narrow(&sandbox_gate, &fault) != OK) {
+    if (sandbox_narrow(&sandbox_listener, &sandbox_gate, &fault) != OK) {
         log_error(&g.log, "gate is not confined: %s", fault_text(&fault));
         _exit(1);
     }

@@ -115,6 +115,20 @@ static const struct message_field f_holder_made[] = {F(U32, pid), FIELDS_END};
 #define ROW_STRUCT ipc_holder_seam
 static const struct message_field f_holder_seam[] = {F(U32, pid), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_make
+static const struct message_field f_make[] = {F(U32, role), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_made
+static const struct message_field f_made[] = {F(U32, pid), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_start
+static const struct message_field f_start[] = {F(STRING, session_id), F(STRING, host_key),
+    F(TEXT, peer), F(TEXT, local), F(U32, peer_port), F(U32, local_port), F(STRING, host_keys),
+    FIELDS_END};
+#undef ROW_STRUCT
+// A holder gets what the judge has said.
+#define f_login f_verdict
+#define ipc_login ipc_verdict
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
@@ -169,6 +183,10 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(CHANGE,       change,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, 0),
     ROW(HOLDER_MADE,  holder_made,  IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_FD),
     ROW(HOLDER_SEAM,  holder_seam,  IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_FD),
+    ROW(MAKE,         make,         IPC_KEEPER, IPC_NURSERY, LINK_NONE, IPC_FD),
+    ROW(MADE,         made,         IPC_NURSERY, IPC_KEEPER, LINK_NONE, 0),
+    ROW(START,        start,        IPC_KEEPER, IPC_JUDGE | IPC_HOLDER, LINK_NONE, IPC_ONCE),
+    ROW(LOGIN,        login,        IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_ONCE | IPC_FD),
 };
 // clang-format on
 
@@ -244,6 +262,8 @@ const char *ipc_role_name(enum ipc_role role) {
         return "judge";
     case IPC_HOLDER:
         return "holder";
+    case IPC_NURSERY:
+        return "nursery";
     }
     return "?";
 }
@@ -254,8 +274,13 @@ struct bit_name {
 };
 
 static const struct bit_name role_names[] = {
-    {IPC_KEEPER, "keeper"}, {IPC_LISTENER, "listener"}, {IPC_GATE, "gate"},
-    {IPC_JUDGE, "judge"},   {IPC_HOLDER, "holder"},     {0, NULL},
+    {IPC_KEEPER, "keeper"},
+    {IPC_LISTENER, "listener"},
+    {IPC_GATE, "gate"},
+    {IPC_JUDGE, "judge"},
+    {IPC_HOLDER, "holder"},
+    {IPC_NURSERY, "nursery"},
+    {0, NULL},
 };
 static const struct bit_name state_names[] = {
     {LINK_NEW, "NEW"},   {LINK_KEYED, "KEYED"},

@@ -24,6 +24,7 @@ enum ipc_role {
     IPC_GATE = 4,
     IPC_JUDGE = 8,
     IPC_HOLDER = 16,
+    IPC_NURSERY = 32,
 };
 
 // The keeper's view of one link.
@@ -78,6 +79,10 @@ enum ipc_number {
     IPC_CHANGE,
     IPC_HOLDER_MADE,
     IPC_HOLDER_SEAM,
+    IPC_MAKE,
+    IPC_MADE,
+    IPC_START,
+    IPC_LOGIN,
     IPC_NUMBERS
 };
 
@@ -191,6 +196,21 @@ struct ipc_holder_made {
 struct ipc_holder_seam {
     uint32_t pid;
 };
+// To the nursery: fork a child at the end of a socket that comes along.
+struct ipc_make {
+    uint32_t role;  // IPC_JUDGE, IPC_HOLDER
+};
+struct ipc_made {
+    uint32_t pid;  // 0: it could not be forked
+};
+// The first words to a judge or holder: the link that it is for, by the keeper's own
+// record.
+struct ipc_start {
+    struct view session_id, host_key;  // of the first exchange
+    struct view peer, local;
+    uint32_t peer_port, local_port;
+    struct view host_keys;  // public blobs, strings; for a holder
+};
 struct ipc_holder_ready {
     uint32_t version;
 };
@@ -284,6 +304,9 @@ union ipc_body {
     struct ipc_change change;
     struct ipc_holder_made holder_made;
     struct ipc_holder_seam holder_seam;
+    struct ipc_make make;
+    struct ipc_made made;
+    struct ipc_start start;
 };
 
 struct ipc_row {

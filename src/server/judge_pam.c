@@ -5,7 +5,6 @@
 // Users who may not log in go the whole way with an answer that is never right: modules
 // take the time that they take for everybody.
 #include <grp.h>
-#include <security/pam_appl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "server/judge_state.h"
+#include "server/pam_library.h"
 
 // What no keyboard types; of the length of what was given.
 #define NEVER_RIGHT "\b\n\r\177INCORRECT"
@@ -27,6 +27,7 @@ enum conversation {
 
 struct judge_pam {
     struct judge *judge;
+    const struct pam_library *pam;
     pam_handle_t *handle;
     enum conversation talk;
     const char *password, *next;
@@ -194,20 +195,25 @@ static bool set_up(struct judge *j, struct judge_pam *p) {
     char connection[200];
     struct pam_conv conv = {converse, p};
     const struct judge_start *st = j->start;
-    if (pam_start(j->config.pam_service_name, j->user, &conv, &p->handle) != PAM_SUCCESS)
+    if (p->pam->start(j->config.pam_service_name, j->user, &conv, &p->handle) !=
+        PAM_SUCCESS)
         return false;
     snprintf(connection, sizeof connection, "SSH_CONNECTION=%s %u %s %u", st->peer,
              st->peer_port, st->local, st->local_port);
-    return pam_set_item(p->handle, PAM_RHOST, st->peer) == PAM_SUCCESS &&
-           pam_set_item(p->handle, PAM_TTY, "ssh") == PAM_SUCCESS &&
-           pam_putenv(p->handle, connection) == PAM_SUCCESS;
+    return p->pam->set_item(p->handle, PAM_RHOST, st->peer) == PAM_SUCCESS &&
+           p->pam->set_item(p->handle, PAM_TTY, "ssh") == PAM_SUCCESS &&
+           p->pam->putenv(p->handle, connection) == PAM_SUCCESS;
 }
 
 static struct judge_pam *begin(struct judge *j) {
     static struct judge_pam pam;
     if (j->pam != NULL)
         return j->pam;
+    struct fault fault = {0};
+    if (pam_library_load(&fault) != OK)
+        judge_give_up(j, fault_text(&fault));
     pam.judge = j;
+    pam.pam = pam_library();
     if (!set_up(j, &pam))
         judge_give_up(j, "PAM: cannot start");
     return j->pam = &pam;
@@ -215,16 +221,16 @@ static struct judge_pam *begin(struct judge *j) {
 
 static bool same_user(struct judge_pam *p) {
     const void *user = NULL;
-    return pam_get_item(p->handle, PAM_USER, &user) == PAM_SUCCESS && user != NULL &&
+    return p->pam->get_item(p->handle, PAM_USER, &user) == PAM_SUCCESS && user != NULL &&
            strcmp(user, p->judge->user) == 0;
 }
 
 static bool authenticate(struct judge_pam *p) {
     struct judge *j = p->judge;
     int flags = j->config.permit_empty_passwords ? 0 : PAM_DISALLOW_NULL_AUTHTOK;
-    int e = pam_authenticate(p->handle, flags);
+    int e = p->pam->authenticate(p->handle, flags);
     if (e != PAM_SUCCESS) {
-        log_verbose(&j->log, "PAM: %s for %s%s from %s", pam_strerror(p->handle, e),
+        log_verbose(&j->log, "PAM: %s for %s%s from %s", p->pam->strerror(p->handle, e),
                     j->known ? "" : "illegal user ", j->user, j->start->peer);
         return false;
     }
@@ -249,7 +255,7 @@ bool judge_pam_change(struct judge *j, const char *password, const char *next) {
     p->talk = TALK_CHANGE;
     p->password = password;
     p->next = next;
-    int e = pam_chauthtok(p->handle, PAM_CHANGE_EXPIRED_AUTHTOK);
+    int e = p->pam->chauthtok(p->handle, PAM_CHANGE_EXPIRED_AUTHTOK);
     p->talk = TALK_NONE;
     p->password = p->next = NULL;
     p->account_asked = false;
@@ -275,7 +281,7 @@ static bool by_peer(struct judge_pam *p) {
         return false;
     if (judge_pam_account(j) != JUDGE_PAM_CHANGE)
         return true;
-    if (pam_chauthtok(p->handle, PAM_CHANGE_EXPIRED_AUTHTOK) != PAM_SUCCESS)
+    if (p->pam->chauthtok(p->handle, PAM_CHANGE_EXPIRED_AUTHTOK) != PAM_SUCCESS)
         return false;
     p->account_asked = false;
     log_info(&j->log, "password changed for %s", j->user);
@@ -310,7 +316,7 @@ enum judge_pam_answer judge_pam_account(struct judge *j) {
     struct judge_pam *p = begin(j);
     if (p->account_asked)
         return p->account;
-    int e = pam_acct_mgmt(p->handle, 0);
+    int e = p->pam->acct_mgmt(p->handle, 0);
     p->account_asked = true;
     p->account = e == PAM_SUCCESS            ? JUDGE_PAM_OK
                  : e == PAM_NEW_AUTHTOK_REQD ? JUDGE_PAM_CHANGE
@@ -318,12 +324,13 @@ enum judge_pam_answer judge_pam_account(struct judge *j) {
     if (!same_user(p))
         p->account = JUDGE_PAM_REFUSED;
     if (p->account == JUDGE_PAM_REFUSED)
-        log_info(&j->log, "PAM: account of %s: %s", j->user, pam_strerror(p->handle, e));
+        log_info(&j->log, "PAM: account of %s: %s", j->user,
+                 p->pam->strerror(p->handle, e));
     return p->account;
 }
 
 static enum err copy_environment(struct judge_pam *p, struct buf *environment) {
-    char **list = pam_getenvlist(p->handle);
+    char **list = p->pam->getenvlist(p->handle);
     struct writer w = writer_to_buf(environment);
     for (char **v = list; v != NULL && *v != NULL; v++) {
         if (strncmp(*v, "SSH_CONNECTION=", 15) != 0)
@@ -351,15 +358,16 @@ static enum err take_groups(struct judge *j, bool before) {
 enum err judge_pam_open(struct judge *j, struct buf *environment) {
     struct judge_pam *p = begin(j);
     TRY(take_groups(j, true));
-    int e = pam_setcred(p->handle, PAM_ESTABLISH_CRED);
+    int e = p->pam->setcred(p->handle, PAM_ESTABLISH_CRED);
     p->credentials = e == PAM_SUCCESS;
     if (e == PAM_SUCCESS) {
-        e = pam_open_session(p->handle, 0);
+        e = p->pam->open_session(p->handle, 0);
         p->session = e == PAM_SUCCESS;
         if (e != PAM_SUCCESS)
-            log_error(&j->log, "PAM: pam_open_session(): %s", pam_strerror(p->handle, e));
+            log_error(&j->log, "PAM: p->pam->open_session(): %s",
+                      p->pam->strerror(p->handle, e));
     } else {
-        log_error(&j->log, "PAM: pam_setcred(): %s", pam_strerror(p->handle, e));
+        log_error(&j->log, "PAM: p->pam->setcred(): %s", p->pam->strerror(p->handle, e));
     }
     if (e != PAM_SUCCESS) {
         judge_pam_close(j);
@@ -375,10 +383,10 @@ void judge_pam_close(struct judge *j) {
         return;
     p->talk = TALK_NONE;
     if (p->session)
-        (void)pam_close_session(p->handle, 0);
+        (void)p->pam->close_session(p->handle, 0);
     if (p->credentials)
-        (void)pam_setcred(p->handle, PAM_DELETE_CRED);
-    (void)pam_end(p->handle, PAM_SUCCESS);
+        (void)p->pam->setcred(p->handle, PAM_DELETE_CRED);
+    (void)p->pam->end(p->handle, PAM_SUCCESS);
     p->handle = NULL;
     p->session = p->credentials = false;
     j->pam = NULL;

@@ -82,11 +82,6 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
 
 // ---- the holder ----
 
-// A child of our parent's.
-static pid_t fork_sibling(void) {
-    return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
-}
-
 static _Noreturn void become_holder(struct judge *j, const struct ipc_verdict *v, int ipc,
                                     int seam) {
     const struct judge_start *st = j->start;
@@ -112,7 +107,7 @@ static enum err make_holder(struct judge *j, const struct ipc_verdict *v, int *p
     scoped_fd ours = ipc[0], theirs = ipc[1];
     TRY(seam_pair(seam));
     scoped_fd gate_end = seam[0], holder_end_fd = seam[1];
-    pid_t pid = fork_sibling();
+    pid_t pid = process_fork_sibling();
     if (pid < 0)
         return ERR_IO;
     if (pid == 0)

@@ -14,7 +14,6 @@
 #include "io/sandbox.h"
 #include "server/algorithms.h"
 #include "server/keeper_control.h"
-#include "server/template.h"
 
 // ---- configuration ----
 
@@ -104,6 +103,8 @@ static void on_hang_up(void *arg, int number) {
     keeper_control_open(k);
     if (keeper_penalties_load(k) != OK)
         log_error(&k->log, "PerSourcePenalties: out of memory; none are in force");
+    if (keeper_start_nursery(k, &fault) != OK)
+        log_error(&k->log, "%s", fault_text(&fault));
     keeper_spawn_listener(k);
     keeper_notify("READY");
 }
@@ -174,9 +175,9 @@ static enum err start(struct keeper *k, struct fault *fault) {
     write_pid(k);
     TRY(set_up_loop(k));
     TRY(keeper_reap_orphans(k));
+    TRY(keeper_start_nursery(k, fault));
     keeper_control_open(k);
     keeper_spawn_listener(k);
-    template_settle();
     if (k->listeners != NULL)
         keeper_notify("READY");
     return k->listeners != NULL ? OK : fault_set(fault, ERR_IO, 0, "no listener");

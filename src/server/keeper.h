@@ -12,6 +12,7 @@
 #include "key/key.h"
 #include "server/events.h"
 #include "server/ipc.h"
+#include "server/nursery.h"
 #include "server/penalties.h"
 #include "server/settings.h"
 
@@ -120,7 +121,8 @@ struct keeper {
     struct keeper_listener *listeners;  // the first one accepts
     uint64_t listener_serial, respawn_at;
     struct loop_timer respawn;
-    struct link *links;  // the newest first
+    struct nursery *nursery;  // NULL: none yet
+    struct link *links;       // the newest first
     size_t links_n;
     uint64_t link_serial;
     struct keeper_control *control;  // NULL: none
@@ -135,13 +137,19 @@ int keeper_main(const struct keeper_options *options);
 must_check enum err keeper_load_config(const struct keeper_options *options,
                                        struct server_config *config, bool quiet);
 
+// keeper_nursery.c
+must_check enum err keeper_start_nursery(struct keeper *k, struct fault *fault);
+// A child at that end of a socket; a nursery that has died is replaced.
+must_check enum err keeper_make(struct keeper *k, enum ipc_role role, int theirs,
+                                pid_t *pid);
+
 // keeper_keys.c
 must_check enum err keeper_load_keys(const struct keeper_options *options,
                                      const struct server_config *config,
                                      const struct log *log, struct host_keys **out,
                                      struct fault *fault);
 void host_keys_drop(struct host_keys *k);    // one reference
-void host_keys_forget(struct host_keys *k);  // in a child: whoever else refers to them
+void host_keys_forget(struct host_keys *k);  // in a fork: whoever else refers to them
 must_check enum err host_keys_sign(const struct host_keys *k, uint32_t index,
                                    struct view algorithm, struct view hash,
                                    struct buf *out);

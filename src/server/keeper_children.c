@@ -31,20 +31,7 @@ void link_child_end(struct keeper_child *c) {
         kill(c->exit.pid, SIGKILL);  // not reaped yet, so surely this process
 }
 
-// ---- forking ----
-
-// In the child: what the keeper knows and this role does not need goes, before anything
-// else.
-static void forget(struct keeper *k, const int *keep, size_t n) {
-    fd_close_all_but(keep, n);
-    for (struct link *l = k->links; l != NULL; l = l->next)
-        host_keys_forget(l->host_keys);
-    host_keys_forget(k->host_keys);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);  // the loop's signals; handlers there are none
-    sandbox_undumpable();
-}
+// ---- making them ----
 
 static void on_child_exit(void *arg, int status) {
     struct keeper_child *c = arg;
@@ -64,27 +51,41 @@ static void on_child_exit(void *arg, int status) {
         link_sweep(l);
 }
 
-// Forks with a socket to the child. -1: failed; 0: in the child, *theirs is its end.
-static pid_t fork_child(struct keeper_child *c, int *theirs) {
+static enum err send_start(const struct link *l, int fd) {
+    scoped_buf blobs;
+    buf_init(&blobs, LIMIT_IPC_MESSAGE);
+    if (host_keys_blobs(l->host_keys, &blobs) != OK)
+        buf_clear(&blobs);
+    struct ipc_start start = {
+        .session_id = view_of(l->session_id, l->session_id_n),
+        .host_key = key_blob(l->host_keys->keys[l->host_key]),
+        .peer = view_text(l->peer),
+        .local = view_text(l->local),
+        .peer_port = l->peer_port,
+        .local_port = l->local_port,
+        .host_keys = buf_view(&blobs),
+    };
+    return ipc_send(fd, IPC_START, &start, -1);
+}
+
+// Its first words stand in the socket before it is there.
+static bool make_child(struct keeper_child *c, enum ipc_role role,
+                       const struct ipc_verdict *v, int seam) {
+    struct link *l = c->link;
     int pair[2];
-    *theirs = -1;
+    pid_t pid;
     if (ipc_pair(pair) != OK)
-        return -1;
-    struct process p;
-    if (process_fork(&p) != OK) {
-        fd_close(&pair[0]);
-        fd_close(&pair[1]);
-        return -1;
-    }
-    if (p.pid == 0) {
-        *theirs = pair[1];
-        return 0;
-    }
-    close(pair[1]);
-    c->fd = pair[0];
-    c->alive = loop_child(&c->link->keeper->loop, &c->exit, p.pid, p.pidfd, on_child_exit,
-                          c) == OK;
-    return p.pid;
+        return false;
+    scoped_fd ours = pair[0], theirs = pair[1];
+    if (send_start(l, ours) != OK ||
+        (v != NULL && ipc_send(ours, IPC_LOGIN, v, seam) != OK) ||
+        keeper_make(l->keeper, role, theirs, &pid) != OK)
+        return false;
+    c->fd = ours;
+    ours = -1;
+    c->side = (struct ipc_side){role, IPC_KEEPER, .state = l->state};
+    c->alive = loop_child(&l->keeper->loop, &c->exit, pid, -1, on_child_exit, c) == OK;
+    return c->alive;
 }
 
 // ---- the judge's words ----
@@ -241,37 +242,9 @@ static void on_judge(void *arg, uint32_t ready) {
 }
 
 bool link_spawn_judge(struct link *l) {
-    struct keeper *k = l->keeper;
-    int theirs;
-    pid_t pid = fork_child(&l->judge, &theirs);
-    if (pid < 0)
-        return false;
-    if (pid == 0) {
-        static uint8_t blob[LIMIT_CERTIFICATE];
-        struct view key = key_blob(l->host_keys->keys[l->host_key]);
-        size_t n = key.n < sizeof blob ? key.n : 0;
-        struct buf blobs;
-        memcpy(blob, key.p, n);
-        buf_init(&blobs, LIMIT_IPC_MESSAGE);
-        if (k->config->use_pam && host_keys_blobs(l->host_keys, &blobs) != OK)
-            buf_clear(&blobs);
-        forget(k, (int[]){0, 1, 2, theirs}, 4);
-        struct judge_start start = {
-            .keeper = theirs,
-            .config = k->config,
-            .session_id = view_of(l->session_id, l->session_id_n),
-            .host_key = view_of(blob, n),
-            .peer = l->peer,
-            .local = l->local,
-            .peer_port = l->peer_port,
-            .local_port = l->local_port,
-            .host_keys = buf_view(&blobs),
-        };
-        process_title("sshd: judge");
-        judge_run(&start);
-    }
-    l->judge.side = (struct ipc_side){IPC_JUDGE, IPC_KEEPER, .state = LINK_USER};
-    return loop_watch(&k->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge, l) == OK;
+    return make_child(&l->judge, IPC_JUDGE, NULL, -1) &&
+           loop_watch(&l->keeper->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge,
+                      l) == OK;
 }
 
 // ---- the holder ----
@@ -338,32 +311,11 @@ bool link_adopt_holder(struct link *l) {
 }
 
 bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
-    struct keeper *k = l->keeper;
-    int theirs, pair[2];
+    int pair[2];
     if (seam_pair(pair) != OK)
         return false;
-    pid_t pid = fork_child(&l->holder, &theirs);
-    if (pid == 0) {
-        struct buf blobs;
-        buf_init(&blobs, LIMIT_IPC_MESSAGE);
-        if (host_keys_blobs(l->host_keys, &blobs) != OK)
-            buf_clear(&blobs);
-        forget(k, (int[]){0, 1, 2, theirs, pair[1]}, 5);
-        struct holder_start start = {
-            .keeper = theirs,
-            .seam = pair[1],
-            .config = k->config,
-            .verdict = v,
-            .peer = l->peer,
-            .local = l->local,
-            .peer_port = l->peer_port,
-            .local_port = l->local_port,
-            .host_keys = buf_view(&blobs),
-            .as_root = getuid() == 0,
-        };
-        holder_run(&start);
-    }
-    close(pair[1]);
     l->seam = pair[0];
-    return pid > 0 && join_holder(l);
+    bool made = make_child(&l->holder, IPC_HOLDER, v, pair[1]);
+    close(pair[1]);
+    return made && join_holder(l);
 }

@@ -690,9 +690,9 @@ def test_small_rekey_limit_does_not_stall(lab, keys, side, record_property):
     assert done.stdout.strip() == b"5000000" and time.monotonic() - begin < 8 * SLOW
 
 
-@pytest.mark.parametrize("limit", ["nofile=18:18", "nofile=24:24", f"as={32 << 20}"])
+@pytest.mark.parametrize("limit", ["nofile=20:20", "nofile=24:24", f"as={32 << 20}"])
 def test_login_in_a_small_world(lab, keys, limit):
-    """OpenSSH's logins work with 12 descriptors for each process; ours with 18 for the keeper of all, and little memory."""
+    """OpenSSH's logins work with 12 descriptors for each process; ours with 20 for the keeper of all, and little memory."""
     if ASAN and limit.startswith("as"):
         pytest.skip("a sanitizer needs address space")
     port = free_port()

@@ -2,6 +2,7 @@
 #include "io_test.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -107,16 +108,28 @@ static const struct {
     {"unshare", can_unshare, false},
 };
 
+// A gate as it is in the server: forked by a listener. Stands for both steps in the
+// tests.
+static const struct sandbox forked_gate = {.name = "forked gate"};
+
+static enum err enter(const struct sandbox *s, const struct sandbox_identity *as,
+                      struct fault *f) {
+    struct sandbox_report report;
+    if (s != &forked_gate)
+        return sandbox_enter(s, as, &report, f);
+    TRY(sandbox_enter(&sandbox_listener, as, &report, f));
+    return sandbox_narrow(&sandbox_listener, &sandbox_gate, f);
+}
+
 // In a child: confined, then the attempt. 0: could; 1: failed; 255: killed; else trouble.
 static int confined(const struct sandbox *s, uid_t uid, bool (*attempt)(void)) {
     pid_t pid = fork();
     if (pid == 0) {
         struct sandbox_identity as = {12345, 12345};
-        struct sandbox_report report;
         struct fault f = {0};
         if (uid != 0 && (setgid(uid) != 0 || setuid(uid) != 0))
             _exit(7);
-        if (sandbox_enter(s, &as, &report, &f) != OK) {
+        if (enter(s, &as, &f) != OK) {
             fprintf(stderr, "%s\n", fault_text(&f));
             _exit(8);
         }
@@ -146,6 +159,7 @@ static void gate_can_do_nothing(void **state) {
     SKIP_UNLESS(false, "the sanitizer needs calls that the sandbox refuses");
 #endif
     each_attempt(&sandbox_gate, 0);
+    each_attempt(&forked_gate, 0);
     each_attempt(&sandbox_listener, 0);
 }
 
@@ -156,6 +170,7 @@ static void as_an_ordinary_user(void **state) {
 #endif
     SKIP_UNLESS(getuid() == 0, "needs root to become an ordinary user");
     each_attempt(&sandbox_gate, 4711);
+    each_attempt(&forked_gate, 4711);
     each_attempt(&sandbox_listener, 4711);
 }
 
@@ -192,6 +207,7 @@ static void gate_can_do_its_work(void **state) {
     assert_int_equal(ring_create(65536, &ring_fd), OK);
     assert_int_equal(unix_pair(pair, 0), OK);
     assert_int_equal(confined(&sandbox_gate, 0, works), 0);
+    assert_int_equal(confined(&forked_gate, 0, works), 0);
     if (getuid() == 0)
         assert_int_equal(confined(&sandbox_gate, 4711, works), 0);
     close(ring_fd);
@@ -203,7 +219,7 @@ static void gate_can_do_its_work(void **state) {
 static bool narrows(void) {
     pid_t pid = fork();
     if (pid == 0) {
-        if (sandbox_narrow(&sandbox_gate, NULL) != OK)
+        if (sandbox_narrow(&sandbox_listener, &sandbox_gate, NULL) != OK)
             _exit(5);
         fork();
         _exit(6);
@@ -253,11 +269,81 @@ static void filter_limits(void **state) {
     assert_int_equal(sandbox_filter_build(&sandbox_gate, small, 10), 0);
 }
 
+// ---- the filter of a process that has one already ----
+
+// What the filter says: enough of BPF for what sandbox_filter.c writes.
+static uint32_t verdict(const struct sock_filter *code, const struct seccomp_data *d) {
+    uint32_t a = 0;
+    for (;; code++) {
+        switch (code->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            memcpy(&a, (const uint8_t *)d + code->k, sizeof a);
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            code += a == code->k ? code->jt : code->jf;
+            break;
+        case BPF_JMP | BPF_JSET | BPF_K:
+            code += (a & code->k) != 0 ? code->jt : code->jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            code += a >= code->k ? code->jt : code->jf;
+            break;
+        case BPF_RET | BPF_K:
+            return code->k;
+        default:
+            fail_msg("instruction %u", code->code);
+        }
+    }
+}
+
+// As the kernel takes the sterner of two; of two errors that of the later filter.
+static uint32_t both(uint32_t first, uint32_t later) {
+    uint32_t kinds[] = {SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ERRNO};
+    for (size_t i = 0; i < 2; i++) {
+        if ((later & SECCOMP_RET_ACTION_FULL) == kinds[i])
+            return later;
+        if ((first & SECCOMP_RET_ACTION_FULL) == kinds[i])
+            return first;
+    }
+    return later;
+}
+
+static void difference_says_the_same(void **state) {
+    (void)state;
+    static struct sock_filter in[SANDBOX_FILTER_MAX], whole[SANDBOX_FILTER_MAX],
+        short_one[SANDBOX_FILTER_MAX];
+    assert_true(sandbox_filter_build(&sandbox_listener, in, SANDBOX_FILTER_MAX) > 0);
+    size_t n = sandbox_filter_build(&sandbox_gate, whole, SANDBOX_FILTER_MAX);
+    size_t less = sandbox_filter_difference(&sandbox_listener, &sandbox_gate, short_one,
+                                            SANDBOX_FILTER_MAX);
+    assert_true(less > 0 && less < n * 2 / 3);
+    print_message("%zu instructions instead of %zu\n", less, n);
+    size_t refused = 0;
+    for (int nr = -1; nr < 600; nr++)
+        for (size_t rule = 0; rule <= sandbox_listener.rules_n; rule++)
+            for (unsigned argument = 0; argument < 6; argument++) {
+                struct seccomp_data d = {.nr = nr, .arch = whole[1].k};
+                if (rule < sandbox_listener.rules_n)
+                    d.args[argument] = sandbox_listener.rules[rule].value;
+                uint32_t first = verdict(in, &d);
+                uint32_t want = both(first, verdict(whole, &d));
+                if (both(first, verdict(short_one, &d)) != want)
+                    fail_msg("call %d, argument %u = %llx", nr, argument,
+                             (unsigned long long)d.args[argument]);
+                refused += first == SECCOMP_RET_ALLOW && want != SECCOMP_RET_ALLOW;
+            }
+    assert_true(refused > 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gate_can_do_nothing),  cmocka_unit_test(as_an_ordinary_user),
-        cmocka_unit_test(gate_can_do_its_work), cmocka_unit_test(listener_forks_gates),
-        cmocka_unit_test(report_tells),         cmocka_unit_test(filter_limits),
+        cmocka_unit_test(difference_says_the_same),
+        cmocka_unit_test(gate_can_do_nothing),
+        cmocka_unit_test(as_an_ordinary_user),
+        cmocka_unit_test(gate_can_do_its_work),
+        cmocka_unit_test(listener_forks_gates),
+        cmocka_unit_test(report_tells),
+        cmocka_unit_test(filter_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

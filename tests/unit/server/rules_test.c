@@ -285,7 +285,7 @@ static void settings_there_and_back(void **state) {
     (void)state;
     uint8_t bytes[1024];
     static const uint8_t keys[] = "\0\0\0\4blob\0\0\0\4alg";
-    struct settings s = {.version = 1, .max_tries = 6, .grace_s = 120}, back;
+    struct settings s = {.version = IPC_VERSION, .max_tries = 6, .grace_s = 120}, back;
     s.ident = s.kex = s.host_key_algorithms = s.ciphers = s.macs = s.user_algorithms =
         s.sig_algs = s.methods = s.compression = settings_view("text");
     s.host_keys = view_of(keys, sizeof keys);
