@@ -130,7 +130,7 @@ enum err conf_append_text(struct buf *out, const char *text);
 extern const struct conf_type conf_type_flag, conf_type_word, conf_type_number,
     conf_type_seconds, conf_type_seconds_none, conf_type_octal, conf_type_text,
     conf_type_text_none, conf_type_rest, conf_type_lines, conf_type_one_line,
-    conf_type_list_none, conf_type_algorithms, conf_type_nothing;
+    conf_type_list_none, conf_type_algorithms, conf_type_nothing, conf_type_place;
 // types_shared.c
 extern const struct conf_type conf_type_rekey, conf_type_ipqos, conf_type_channel_timeout,
     conf_type_set_env, conf_type_host_ports, conf_type_flag_or_text;

@@ -114,6 +114,7 @@ struct server_config {
     struct conf_list host_certificate;  // paths
     const char *host_key_agent;         // NULL: none
     const char *pid_file;               // NULL: none
+    const char *event_log;              // NULL: none
     const char *moduli_file;
     const char *version_addendum;  // NULL: none
     const char *rdomain;           // NULL: none

@@ -251,6 +251,8 @@ static const struct conf_option options[] = {
         DEFAULT("none"), FOR(JUDGE)),
     ROW("ChannelTimeout", channel_timeout, channel_timeout, DONE, MATCH, FIRST,
         DEFAULT("none"), FOR(HOLDER), SINCE("9.2")),
+    // Ours alone.
+    ROW("EventLog", place, event_log, DONE, GLOBAL, FIRST, FOR(KEEPER | HOLDER)),
     {.name = "Match",
      .type = &conf_type_nothing,
      .status = CONF_BLOCK,

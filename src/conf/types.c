@@ -261,6 +261,23 @@ const struct conf_type conf_type_text = {parse_text, dump_text, "TEXT", sizeof(c
 const struct conf_type conf_type_text_none = {parse_text_none, dump_text, "TEXT | none",
                                               sizeof(char *), 0};
 
+// A place for lines. What OpenSSH does not know is dumped only where it is set.
+static bool parse_place(struct conf_parse *p) {
+    if (!parse_text_none(p))
+        return false;
+    const char *v = *CONF_FIELD(p, const char *);
+    return v == NULL || v[0] == '/' || strcmp(v, "syslog") == 0 ||
+           conf_bad(p, "%s: \"%s\" is neither an absolute path nor syslog nor none",
+                    p->option->name, v);
+}
+
+static enum err dump_place(const struct conf_dump *d) {
+    return *CONF_FIELD_CONST(d, const char *) != NULL ? dump_text(d) : OK;
+}
+
+const struct conf_type conf_type_place = {parse_place, dump_place, "PATH | syslog | none",
+                                          sizeof(char *), 0};
+
 // The rest of the line, as a command is.
 static bool parse_rest(struct conf_parse *p) {
     if (p->rest[0] == '\0')

@@ -25,6 +25,10 @@ uint64_t clock_wall_s(void) {
     return read_ns(CLOCK_REALTIME) / 1000000000u;
 }
 
+uint64_t clock_wall_us(void) {
+    return read_ns(CLOCK_REALTIME) / 1000u;
+}
+
 uint64_t clock_after(uint64_t now, uint64_t ms) {
     return ms > CLOCK_NEVER - now ? CLOCK_NEVER : now + ms;
 }

@@ -13,8 +13,9 @@ uint64_t clock_us(void);
 // Monotonic, and goes on while the machine sleeps. For "how long was I away".
 uint64_t clock_boot_ms(void);
 
-// Seconds since 1970; may jump.
+// Since 1970; may jump.
 uint64_t clock_wall_s(void);
+uint64_t clock_wall_us(void);
 
 // now + ms without overflow; CLOCK_NEVER stays CLOCK_NEVER.
 uint64_t clock_after(uint64_t now, uint64_t ms);

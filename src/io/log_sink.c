@@ -42,6 +42,18 @@ static const int priorities[] = {
     [LOG_LEVEL_DEBUG2] = LOG_DEBUG, [LOG_LEVEL_DEBUG3] = LOG_DEBUG,
 };
 
+// What OpenSSH puts before a line in syslog, and log parsers look for.
+static const char *const syslog_words[] = {
+    [LOG_LEVEL_QUIET] = "",          [LOG_LEVEL_FATAL] = "fatal: ",
+    [LOG_LEVEL_ERROR] = "error: ",   [LOG_LEVEL_INFO] = "",
+    [LOG_LEVEL_VERBOSE] = "",        [LOG_LEVEL_DEBUG1] = "debug1: ",
+    [LOG_LEVEL_DEBUG2] = "debug2: ", [LOG_LEVEL_DEBUG3] = "debug3: ",
+};
+
+static int shown_pid(const struct log_sink *s) {
+    return s->pid > 0 ? (int)s->pid : (int)getpid();
+}
+
 static void time_text(char *out, size_t size, const char *format) {
     time_t now = time(NULL);
     struct tm tm;
@@ -57,7 +69,7 @@ static void write_line(void *arg, enum log_level level, const char *line) {
     if (s->with_time)
         time_text(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z ");
     if (s->with_pid)
-        snprintf(pid, sizeof pid, "[%d]: ", (int)getpid());
+        snprintf(pid, sizeof pid, "[%d]: ", shown_pid(s));
     if (s->with_pid || s->with_time)
         snprintf(head, sizeof head, "%s%s%s", when, s->program, s->with_pid ? pid : ": ");
     struct iovec parts[] = {
@@ -84,9 +96,9 @@ static void write_syslog(void *arg, enum log_level level, const char *line) {
     struct log_sink *s = arg;
     char text[4400], when[32];
     time_text(when, sizeof when, "%b %e %H:%M:%S");
-    int n =
-        snprintf(text, sizeof text, "<%d>%s %s[%d]: %s", s->facility | priorities[level],
-                 when, s->program, (int)getpid(), line);
+    int n = snprintf(text, sizeof text, "<%d>%s %s[%d]: %s%s",
+                     s->facility | priorities[level], when, s->program, shown_pid(s),
+                     syslog_words[level], line);
     size_t size = n < (int)sizeof text ? (size_t)n : sizeof text - 1;
     if (s->fd >= 0 && send(s->fd, text, size, MSG_NOSIGNAL) >= 0)
         return;
@@ -141,4 +153,19 @@ void log_sink_close(struct log_sink *sink) {
     if (sink->owned)
         fd_close(&sink->fd);
     sink->fd = -1;
+}
+
+static void write_as(void *arg, enum log_level level, const char *line) {
+    struct log_as *as = arg;
+    as->sink->pid = as->pid;
+    as->log->write(as->log->sink, level, line);
+    as->sink->pid = 0;
+}
+
+struct log log_as(struct log_as *as) {
+    struct log log = *as->log;
+    if (log.write != NULL)
+        log.write = write_as;
+    log.sink = as;
+    return log;
 }

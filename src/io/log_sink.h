@@ -13,6 +13,7 @@ struct log_sink {
     char program[32];  // "sshd"
     bool with_time;    // file and stderr lines start with the time
     bool with_pid;
+    long pid;  // shown instead of our own; 0: ours
 };
 
 // Each fills `sink` and `log` (prefix empty). They hold until log_sink_close().
@@ -30,6 +31,15 @@ void log_sink_fd(struct log_sink *sink, struct log *log, const char *program, in
 void log_sink_syslog(struct log_sink *sink, struct log *log, const char *program,
                      int facility, enum log_level level);
 void log_sink_close(struct log_sink *sink);
+
+// A log like `log`, whose lines in `sink` show another process's id: log parsers take the
+// lines of one id for one connection. All three are kept; so is `as`, for log_as().
+struct log_as {
+    const struct log *log;
+    struct log_sink *sink;
+    long pid;  // 0: our own
+};
+struct log log_as(struct log_as *as);
 
 // "AUTH", "DAEMON", "LOCAL7" … (SyslogFacility); false if there is none.
 bool log_facility_parse(const char *name, int *facility);

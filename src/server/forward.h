@@ -53,17 +53,20 @@ struct forward {
     struct forward *next;
     struct stream stream;
     struct connect_job job;
-    int fd;         // accepted, and the channel is not confirmed yet
-    bool asked;     // the peer opened it and waits for our word
-    bool offered;   // we opened it and wait for the peer's
-    uint64_t ends;  // left over by the channel, to write what it had: until then
+    int fd;            // accepted, and the channel is not confirmed yet
+    bool asked;        // the peer opened it and waits for our word
+    bool offered;      // we opened it and wait for the peer's
+    const char *kind;  // the channel's type
+    bool told;         // the keeper knows that it was opened
+    uint64_t ends;     // left over by the channel, to write what it had: until then
 };
 
 // direct-tcpip, direct-streamlocal@openssh.com
 void forward_open(struct holder *h, const struct connection_event *event);
-// A socket that was accepted: opens a channel of that type for it, or closes it.
-void forward_offer(struct holder *h, int fd, const char *type, const void *fields,
-                   const char *timeout_type);
+// A socket that was accepted: opens a channel of that type for it, or closes it. NULL: it
+// was closed.
+struct forward *forward_offer(struct holder *h, int fd, const char *type,
+                              const void *fields, const char *timeout_type);
 void forwards_update(struct holder *h);
 void forwards_sweep(struct holder *h);
 void forwards_end(struct holder *h);  // the connection ends
@@ -88,11 +91,14 @@ struct forward_listener {
     const char *type;          // of the channels that it makes
     struct loop_timer resume;  // accepting pauses until then
     bool single;               // ends after its first connection
+    bool told;                 // the keeper knows it
 };
 
 // NULL: too many, or no memory. Takes the descriptors over in any case.
 struct forward_listener *listener_add(struct holder *h, enum listen_kind kind,
                                       const int *fds, size_t n);
+// It listens, on what is in it: for the keeper.
+void listener_opened(struct forward_listener *l);
 void listener_end(struct forward_listener *l);
 void listeners_end(struct holder *h);
 // Both loopback addresses, or every address, on one port; `port` 0: one that is free,

@@ -33,13 +33,20 @@ void gate_end(struct gate *g, enum gate_cause cause, uint32_t reason, const char
     text_copy(g->text, sizeof g->text, view_text(text));
 }
 
+static enum gate_cause cause_of(const struct gate *g, enum err e) {
+    if (e == ERR_CLOSED)
+        return g->identified ? GATE_CLOSED : GATE_NO_IDENT;
+    if (e == ERR_NEGOTIATION)
+        return GATE_NO_MATCH;
+    return e == ERR_VERSION && !g->identified ? GATE_BAD_IDENT : GATE_FAULT;
+}
+
 void gate_fault(struct gate *g, enum err e, const struct fault *fault) {
     const char *text =
         fault != NULL && fault->text[0] != '\0' ? fault_text(fault) : err_text(e);
     enum err sent = transport_disconnect(g->transport, err_disconnect_reason(e), text);
     (void)sent;  // ERR_UNEXPECTED where the transport has said so itself
-    gate_end(g, e == ERR_CLOSED ? GATE_CLOSED : GATE_FAULT, err_disconnect_reason(e),
-             text);
+    gate_end(g, cause_of(g, e), err_disconnect_reason(e), text);
 }
 
 // ---- the peer ----
@@ -59,9 +66,10 @@ static void closed_by_peer(struct gate *g, const struct transport_event *event) 
     char text[FAULT_TEXT_SIZE];
     const struct fault *fault = transport_fault(g->transport);
     if (event->reason == 0 && (fault->code == OK || fault->code == ERR_CLOSED)) {
-        gate_end(g, GATE_CLOSED, 0, "");
+        gate_end(g, cause_of(g, ERR_CLOSED), 0, "");
     } else if (event->reason == 0) {
-        gate_end(g, GATE_FAULT, err_disconnect_reason(fault->code), fault_text(fault));
+        gate_end(g, cause_of(g, fault->code), err_disconnect_reason(fault->code),
+                 fault_text(fault));
     } else {
         text_clean(text, sizeof text, event->description);
         gate_end(g, GATE_DISCONNECTED, event->reason, text);
@@ -95,6 +103,7 @@ static void take_event(struct gate *g, const struct transport_event *event,
     char text[LIMIT_IDENT_LINE + 1];
     switch (event->kind) {
     case TRANSPORT_IDENT:
+        g->identified = true;
         log_debug(&g->log, "peer is %s", text_clean(text, sizeof text, event->data));
         break;
     case TRANSPORT_SIGN:
@@ -175,7 +184,7 @@ static bool write_link(struct gate *g) {
         return false;
     enum err e = fd_write_some(g->link, out, &n);
     if (e != OK) {
-        gate_end(g, GATE_CLOSED, 0, "");
+        gate_end(g, cause_of(g, ERR_CLOSED), 0, "");
         transport_out_done(g->transport, out.n);  // nobody takes it any more
         return false;
     }
@@ -341,8 +350,8 @@ static void finish(struct gate *g) {
     if (!g->keeper_gone && ipc_send(g->keeper, IPC_GATE_END, &end, -1) != OK)
         g->keeper_gone = true;
     uint64_t until = clock_ms() + FLUSH_MS;
-    if (g->cause == GATE_CLOSED || g->cause == GATE_DISCONNECTED ||
-        g->cause == GATE_TIMEOUT)
+    if (g->cause == GATE_CLOSED || g->cause == GATE_NO_IDENT ||
+        g->cause == GATE_DISCONNECTED || g->cause == GATE_TIMEOUT)
         until = 0;
     while (transport_out(g->transport).n > 0) {
         struct pollfd p = {g->link, POLLOUT, 0};

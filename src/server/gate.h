@@ -31,7 +31,7 @@ struct gate {
     struct ipc_side keeper_side;
     struct transport *transport;
     struct auth_server *auth;  // NULL before the first keys and after SUCCESS
-    bool authenticated, keeper_gone, link_eof;
+    bool authenticated, keeper_gone, link_eof, identified;
     bool ask_none;  // "none" may let this user in
     uint64_t grace_deadline;
     uint64_t now, busy_at;  // busy_at: something last happened

@@ -70,10 +70,19 @@ static const char *refused(const struct holder *h, const struct connection_event
     return view_is(e->name, "tun@openssh.com") ? "open failed: not allowed here" : NULL;
 }
 
+static void tell_refused(struct holder *h, const struct connection_event *event) {
+    struct ipc_event e = {
+        .channel = event->channel,
+        .reason = view_text(h->no_more_sessions ? "no-more-sessions" : "max-sessions")};
+    if (view_is(event->name, "session"))
+        holder_tell(h, EVENT_SESSION_REFUSED, &e);
+}
+
 static void opened(struct holder *h, const struct connection_event *event) {
     enum open_failure reason;
     const char *why = refused(h, event, &reason);
     if (why != NULL) {
+        tell_refused(h, event);
         enum err e = connection_refuse(h->connection, event->channel, reason, why);
         if (e != OK)
             connection_failed(h, e);
@@ -445,11 +454,14 @@ _Noreturn void holder_run(const struct holder_start *start) {
     h.now = h.heard_at = h.busy_at = h.unused_at = h.used_at = clock_ms();
     while (!h.ending)
         turn(&h);
-    for (struct session *s = h.sessions; s != NULL; s = s->next)
+    for (struct session *s = h.sessions; s != NULL; s = s->next) {
         session_hang_up(s);
+        session_told_end(s);
+    }
     forwards_end(&h);
     listeners_end(&h);
     agent_end(&h);
+    holder_status_tell(&h);
     holder_auth_info_remove(&h);
     _exit(0);
 }

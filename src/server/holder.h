@@ -9,6 +9,7 @@
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/pty.h"
+#include "server/event_table.h"
 #include "server/ipc.h"
 #include "server/seam.h"
 
@@ -63,8 +64,9 @@ struct carrier {
     int input;              // for what the peer sends; -1: none
     struct stream *duplex;  // its descriptor takes the input instead; or NULL
     struct loop_watch input_watch;
-    struct buf waiting;         // for the input, bounded by the window
-    uint64_t used_at, timeout;  // ChannelTimeout: ms, 0 none
+    struct buf waiting;            // for the input, bounded by the window
+    uint64_t used_at, timeout;     // ChannelTimeout: ms, 0 none
+    uint64_t bytes_in, bytes_out;  // from and to the peer
 };
 
 enum {
@@ -98,7 +100,7 @@ struct session {
     struct carrier c;
     struct session *next;
     bool started, exited, eof_sent, dropped;
-    bool with_pty, subsystem;
+    bool with_pty, subsystem, told;  // told: the keeper knows that it was opened
     struct pty pty;
     char term[64];
     struct env accepted;  // by AcceptEnv
@@ -137,7 +139,8 @@ struct holder {
     struct buf unsent;            // one message that the seam had no room for
     uint64_t now, heard_at, probe_at, busy_at;
     bool idle_done;
-    uint32_t probes;  // unanswered
+    uint32_t probes;       // unanswered
+    uint32_t events_lost;  // that the keeper had no room for
 };
 
 // Ends the connection, telling the peer why.
@@ -147,6 +150,8 @@ const char *holder_auth_info(struct holder *h);
 void holder_auth_info_remove(struct holder *h);
 
 void holder_status(struct holder *h, const char *tty);
+// An event for the keeper, as far as it wants to know; e->event is filled in.
+void holder_tell(struct holder *h, enum event_number number, struct ipc_event *e);
 
 // holder_input.c: what the peer sends on a channel
 void carrier_init(struct carrier *c, struct holder *h, uint32_t channel,
@@ -174,6 +179,7 @@ void session_open(struct holder *h, uint32_t channel);
 // Ends the channel once the program has ended and its output is sent.
 void session_try_end(struct session *s);
 void session_hang_up(struct session *s);
+void session_told_end(struct session *s);  // to the keeper, once
 // Those that are open, or whose program runs on although the peer has closed:
 // MaxSessions.
 uint32_t session_count(const struct holder *h);

@@ -35,6 +35,7 @@ static bool listen_for_agent(struct holder *h, const char *type) {
         return false;
     l->type = type;
     text_copy(l->host, sizeof l->host, view_text(h->agent_path));
+    listener_opened(l);
     return true;
 }
 

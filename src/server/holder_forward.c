@@ -49,8 +49,22 @@ static void hang_up(struct carrier *c) {
         input_ended(c);
 }
 
+static void tell(struct forward *f, enum event_number number) {
+    struct ipc_event e = {
+        .channel = f->c.channel,
+        .kind = view_text(f->kind),
+        .host = view_text(f->job.host),
+        .port = f->job.port,
+        .bytes_in = f->c.bytes_in,
+        .bytes_out = f->c.bytes_out,
+    };
+    holder_tell(f->c.holder, number, &e);
+    f->told = number == EVENT_FORWARD_OPENED;
+}
+
 static void run(struct forward *f, int fd) {
     struct holder *h = f->c.holder;
+    tell(f, EVENT_FORWARD_OPENED);
     int copy = fd_dup_above(fd, 3);
     f->c.open = true;
     f->c.used_at = h->now;
@@ -101,6 +115,16 @@ static void refuse(struct holder *h, uint32_t channel, enum open_failure reason,
         failed(h);
 }
 
+static void tell_refused(struct holder *h, const char *kind, const char *host,
+                         uint32_t port, const char *reason, const char *text) {
+    struct ipc_event e = {.kind = view_text(kind),
+                          .host = view_text(host),
+                          .port = port,
+                          .reason = view_text(reason),
+                          .text = view_text(text)};
+    holder_tell(h, EVENT_FORWARD_REFUSED, &e);
+}
+
 static void on_connected(void *arg, int fd, const char *why) {
     struct forward *f = arg;
     struct holder *h = f->c.holder;
@@ -108,6 +132,7 @@ static void on_connected(void *arg, int fd, const char *why) {
     if (fd < 0) {
         log_info(&h->log, "forward for %s: %s", h->user, why);
         connection_set_user(h->connection, f->c.channel, NULL);
+        tell_refused(h, f->kind, f->job.host, f->job.port, "unreachable", why);
         refuse(h, f->c.channel, OPEN_CONNECT_FAILED, why);
         return;
     }
@@ -124,6 +149,11 @@ struct target {
     uint32_t port;
     enum forward_want want;
 };
+
+static const char *kind_of(const struct target *t) {
+    return t->want == FORWARD_WANT_TCP ? "direct-tcpip"
+                                       : "direct-streamlocal@openssh.com";
+}
 
 static bool decode(const struct connection_event *event, struct target *t) {
     union {
@@ -155,10 +185,9 @@ static void start(struct holder *h, uint32_t channel, const struct target *t) {
         return;
     }
     f->asked = true;
+    f->kind = kind_of(t);
     connection_set_user(h->connection, channel, &f->c);
-    carrier_set_timeout(&f->c, t->want == FORWARD_WANT_TCP
-                                   ? "direct-tcpip"
-                                   : "direct-streamlocal@openssh.com");
+    carrier_set_timeout(&f->c, f->kind);
     struct connect_job *job = &f->job;
     job->holder = h;
     job->done = on_connected;
@@ -173,7 +202,9 @@ void forward_open(struct holder *h, const struct connection_event *event) {
     char shown[300];
     struct target t = {.want = view_is(event->name, "direct-tcpip") ? FORWARD_WANT_TCP
                                                                     : FORWARD_WANT_UNIX};
+    const char *kind = kind_of(&t);
     if (!decode(event, &t)) {
+        tell_refused(h, kind, "", 0, "malformed", "");
         refuse(h, event->channel, OPEN_CONNECT_FAILED, "malformed target");
         return;
     }
@@ -183,6 +214,7 @@ void forward_open(struct holder *h, const struct connection_event *event) {
                  "but the request was denied.",
                  h->start->peer, h->start->peer_port,
                  text_clean(shown, sizeof shown, view_text(t.host)), t.port);
+        tell_refused(h, kind, t.host, t.port, "not-permitted", "");
         refuse(h, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed");
         return;
     }
@@ -191,26 +223,28 @@ void forward_open(struct holder *h, const struct connection_event *event) {
 
 // ---- we open ----
 
-void forward_offer(struct holder *h, int fd, const char *type, const void *fields,
-                   const char *timeout_type) {
+struct forward *forward_offer(struct holder *h, int fd, const char *type,
+                              const void *fields, const char *timeout_type) {
     scoped_buf encoded;
     uint32_t channel = 0;
     buf_init(&encoded, LIMIT_TEXT_LINE);
     if (request_encode(REQUEST_OPEN, type, fields, &encoded) != OK ||
         connection_open(h->connection, type, buf_view(&encoded), &channel) != OK) {
         fd_close(&fd);
-        return;
+        return NULL;
     }
     struct forward *f = forward_new(h, channel);
     if (f == NULL) {
         fd_close(&fd);
         holder_end(h, DISCONNECT_BY_APPLICATION, "out of memory");
-        return;
+        return NULL;
     }
+    f->kind = type;
     f->fd = fd;
     f->offered = true;
     carrier_set_timeout(&f->c, timeout_type);
     connection_set_user(h->connection, channel, &f->c);
+    return f;
 }
 
 // ---- all of them ----
@@ -232,6 +266,8 @@ static bool is_alive(const struct forward *f) {
 }
 
 static void forward_free(struct forward *f) {
+    if (f->told)
+        tell(f, EVENT_FORWARD_CLOSED);
     connect_drop(&f->job);
     if (f->job.helping)
         loop_unchild(&f->c.holder->loop, &f->job.helper);

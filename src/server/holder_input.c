@@ -103,6 +103,7 @@ void carrier_flush_input(struct carrier *c) {
 void carrier_input(struct carrier *c, struct view data) {
     size_t n = 0;
     carrier_used(c);
+    c->bytes_in += data.n;
     if (data.n < SEAM_BULK / 8)
         buf_release_if_empty(&c->waiting);
     if (c->input_ready && buf_len(&c->waiting) == 0) {

@@ -37,7 +37,12 @@ static void offer(struct forward_listener *l, int fd, const struct endpoint *pee
                                                "forwarded-streamlocal@openssh.com",
                                            [LISTEN_AGENT] = "agent-connection",
                                            [LISTEN_X11] = "x11-connection"};
-    forward_offer(l->holder, fd, l->type, fields[l->kind], timeouts[l->kind]);
+    struct forward *f =
+        forward_offer(l->holder, fd, l->type, fields[l->kind], timeouts[l->kind]);
+    if (f == NULL)
+        return;
+    text_copy(f->job.host, sizeof f->job.host, view_text(l->host));
+    f->job.port = l->port;
 }
 
 static void set_events(struct forward_listener *l, uint32_t events) {
@@ -124,8 +129,24 @@ struct forward_listener *listener_add(struct holder *h, enum listen_kind kind,
     return l;
 }
 
+static void tell(struct holder *h, enum event_number number, const char *kind,
+                 const char *host, uint32_t port, const char *reason) {
+    struct ipc_event e = {.kind = view_text(kind),
+                          .host = view_text(host),
+                          .port = port,
+                          .reason = view_text(reason)};
+    holder_tell(h, number, &e);
+}
+
+void listener_opened(struct forward_listener *l) {
+    l->told = true;
+    tell(l->holder, EVENT_LISTEN_OPENED, l->type, l->host, l->port, "");
+}
+
 void listener_end(struct forward_listener *l) {
     struct holder *h = l->holder;
+    if (l->told)
+        tell(h, EVENT_LISTEN_CLOSED, l->type, l->host, l->port, "");
     for (size_t i = 0; i < l->n; i++) {
         loop_unwatch(&h->loop, &l->watches[i]);
         fd_close(&l->fds[i]);
@@ -252,11 +273,13 @@ bool listen_request(struct holder *h, const struct request_forward *r, uint32_t 
                  "Received request from %s port %u to remote forward to host %s port "
                  "%u, but the request was denied.",
                  h->start->peer, h->start->peer_port, shown, r->port);
+        tell(h, EVENT_LISTEN_REFUSED, "forwarded-tcpip", host, r->port, "not-permitted");
         return false;
     }
     if ((bound != 0 && find(h, LISTEN_TCP, host, bound) != NULL) ||
         !listen_as_asked(h, host, &bound, fds, &n)) {
         log_info(&h->log, "cannot listen on %s port %u for %s", shown, r->port, h->user);
+        tell(h, EVENT_LISTEN_REFUSED, "forwarded-tcpip", host, r->port, "failed");
         return false;
     }
     struct forward_listener *l = listener_add(h, LISTEN_TCP, fds, n);
@@ -265,6 +288,7 @@ bool listen_request(struct holder *h, const struct request_forward *r, uint32_t 
     text_copy(l->host, sizeof l->host, r->address);
     l->port = bound;
     *port = bound;
+    listener_opened(l);
     return true;
 }
 
@@ -293,19 +317,25 @@ bool listen_unix_request(struct holder *h, const struct request_streamlocal *r) 
                  "Received request from %s port %u to listen on a path, but the request "
                  "was denied.",
                  h->start->peer, h->start->peer_port);
+        tell(h, EVENT_LISTEN_REFUSED, "forwarded-streamlocal@openssh.com", path, 0,
+             "not-permitted");
         return false;
     }
     if (unix_listen(path, SOCK_STREAM, mode, h->config.stream_local_bind_unlink, &fd,
                     &fault) != OK) {
         log_info(&h->log, "%s", fault_text(&fault));
+        tell(h, EVENT_LISTEN_REFUSED, "forwarded-streamlocal@openssh.com", path, 0,
+             "failed");
         return false;
     }
     struct forward_listener *l = listener_add(h, LISTEN_UNIX, &fd, 1);
-    if (l == NULL)
+    if (l == NULL) {
         unlink(path);
-    else
-        text_copy(l->host, sizeof l->host, r->path);
-    return l != NULL;
+        return false;
+    }
+    text_copy(l->host, sizeof l->host, r->path);
+    listener_opened(l);
+    return true;
 }
 
 bool listen_unix_cancel(struct holder *h, const struct request_streamlocal *r) {

@@ -277,6 +277,22 @@ static void set_timeout(struct session *s, enum program_kind kind, const char *t
     carrier_set_timeout(&s->c, type);
 }
 
+static void tell(struct session *s, enum program_kind kind, const char *text,
+                 enum event_number number, const char *reason) {
+    static const char *const names[] = {[PROGRAM_SHELL] = "shell",
+                                        [PROGRAM_EXEC] = "command",
+                                        [PROGRAM_SUBSYSTEM] = "subsystem"};
+    struct ipc_event e = {
+        .channel = s->c.channel,
+        .kind = view_text(names[kind]),
+        .text = view_text(text),
+        .tty = view_text(s->with_pty ? s->pty.name + 5 : ""),
+        .status = UINT32_MAX,
+        .reason = view_text(reason),
+    };
+    holder_tell(s->c.holder, number, &e);
+}
+
 bool session_start(struct session *s, enum program_kind kind, struct view command) {
     if (s->started)
         return false;
@@ -286,12 +302,18 @@ bool session_start(struct session *s, enum program_kind kind, struct view comman
     if (command.n > 0)
         memcpy(text, command.p, command.n);
     text[command.n] = '\0';
-    const char *asked;
+    const char *asked = NULL;
     s->subsystem = kind == PROGRAM_SUBSYSTEM;
     set_timeout(s, kind, text);
     holder_status_command(kind == PROGRAM_SHELL ? NULL : text);
-    bool good = memchr(text, '\0', command.n) == NULL &&
-                asked_command(s, kind, text, &asked) && run(s, asked);
+    bool found =
+        memchr(text, '\0', command.n) == NULL && asked_command(s, kind, text, &asked);
+    bool good = found && run(s, asked);
+    tell(s, kind, text, good ? EVENT_SESSION_OPENED : EVENT_SESSION_REFUSED,
+         good    ? ""
+         : found ? "failed"
+                 : "not-found");
+    s->told = good;
     free(text);
     return good;
 }

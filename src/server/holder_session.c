@@ -262,7 +262,26 @@ void session_open(struct holder *h, uint32_t channel) {
     connection_set_user(h->connection, channel, &s->c);
 }
 
+void session_told_end(struct session *s) {
+    const char *signal = s->exited && WIFSIGNALED(s->status)
+                             ? process_signal_name(WTERMSIG(s->status))
+                             : NULL;
+    struct ipc_event e = {
+        .channel = s->c.channel,
+        .tty = view_text(s->with_pty ? s->pty.name + 5 : ""),
+        .status = s->exited && WIFEXITED(s->status) ? (uint32_t)WEXITSTATUS(s->status)
+                                                    : UINT32_MAX,
+        .signal = view_text(signal != NULL ? signal : ""),
+        .bytes_in = s->c.bytes_in,
+        .bytes_out = s->c.bytes_out,
+    };
+    if (s->told)
+        holder_tell(s->c.holder, EVENT_SESSION_CLOSED, &e);
+    s->told = false;
+}
+
 static void free_session(struct session *s) {
+    session_told_end(s);
     session_launch_drop(s);
     x11_session_end(s);
     carrier_drop(&s->c);

@@ -36,3 +36,17 @@ void holder_status(struct holder *h, const char *tty) {
     (void)text_copy(last.tty, sizeof last.tty, view_text(tty));
     holder_status_tell(h);
 }
+
+// Sessions are always told: the keeper keeps the records of who is on.
+void holder_tell(struct holder *h, enum event_number number, struct ipc_event *e) {
+    bool session = number == EVENT_SESSION_OPENED || number == EVENT_SESSION_CLOSED;
+    bool sent = false;
+    if (h->config.event_log == NULL && !session)
+        return;
+    e->event = number;
+    e->lost = h->events_lost;
+    if (ipc_try_send(h->start->keeper, IPC_EVENT, e, -1, &sent) == OK && sent)
+        h->events_lost = 0;
+    else
+        h->events_lost++;
+}

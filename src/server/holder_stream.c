@@ -153,6 +153,7 @@ void stream_drain(struct stream *t) {
         step = read_once(t, &got);
         if (step != STEP_MORE)
             break;
+        c->bytes_out += got;
     }
     // A terminal whose program has ended: what others still hold of it does not count.
     if (step == STEP_END || (step == STEP_WAIT && c->at_end && !c->holder->ring_wait))

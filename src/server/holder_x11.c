@@ -28,6 +28,8 @@ static bool listen_on_display(struct session *s) {
             return false;
         s->x11.listener->single = s->x11.single;
         s->x11.display = d;
+        s->x11.listener->port = (uint16_t)(X11_PORT + d);
+        listener_opened(s->x11.listener);
         return true;
     }
     log_error(&h->log, "Failed to allocate internet-domain X11 display socket.");

@@ -11,7 +11,7 @@ static const struct message_field f_listening[] = {F(U32, version), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_link_new
 static const struct message_field f_link_new[] = {F(U64, id), F(TEXT, peer), F(U32, peer_port),
-    F(TEXT, local), F(U32, local_port), FIELDS_END};
+    F(TEXT, local), F(U32, local_port), F(U32, pid), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_link_end
 static const struct message_field f_link_end[] = {F(U64, id), F(BOOL, abnormal), F(U32, status),
@@ -130,6 +130,20 @@ static const struct message_field f_start[] = {F(STRING, session_id), F(STRING, 
 #define f_login f_verdict
 #define ipc_login ipc_verdict
 
+#define ROW_STRUCT ipc_facts
+static const struct message_field f_facts[] = {F(STRING, certificate_id), F(U64, serial),
+    F(TEXT, ca), F(TEXT, why), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_event
+static const struct message_field f_event[] = {F(U32, event), F(U32, channel), F(TEXT, kind),
+    F(STRING, text), F(TEXT, tty), F(STRING, host), F(U32, port), F(U32, status), F(TEXT, signal),
+    F(TEXT, reason), F(U64, bytes_in), F(U64, bytes_out), F(U32, lost), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_refused
+static const struct message_field f_refused[] = {F(TEXT, peer), F(U32, peer_port), F(TEXT, local),
+    F(U32, local_port), F(U32, reason), F(U32, pending), F(U32, untold), F(TEXT, why), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, 0, 0}
@@ -141,7 +155,7 @@ static const struct message_field f_start[] = {F(STRING, session_id), F(STRING, 
 _Static_assert(IPC_NUMBERS <= 64, "a bit of ipc_side.seen for each");
 static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(LISTENING,    listening,    IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
-    ROW(LINK_NEW,     link_new,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, IPC_FD),
+    ROW_GREW(LINK_NEW, link_new,    IPC_LISTENER, IPC_KEEPER, LINK_NONE, IPC_FD, 2, 5),
     ROW(LINK_END,     link_end,     IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(LINK_AUTHED,  link_authed,  IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0),
     ROW(STARTUPS,     startups,     IPC_KEEPER, IPC_LISTENER, LINK_NONE, 0),
@@ -187,6 +201,9 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(MADE,         made,         IPC_NURSERY, IPC_KEEPER, LINK_NONE, 0),
     ROW(START,        start,        IPC_KEEPER, IPC_JUDGE | IPC_HOLDER, LINK_NONE, IPC_ONCE),
     ROW(LOGIN,        login,        IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_ONCE | IPC_FD),
+    ROW(FACTS,        facts,        IPC_JUDGE, IPC_KEEPER, LINK_USER, 0),
+    ROW(EVENT,        event,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW(REFUSED,      refused,      IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
 };
 // clang-format on
 

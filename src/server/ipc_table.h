@@ -83,6 +83,9 @@ enum ipc_number {
     IPC_MADE,
     IPC_START,
     IPC_LOGIN,
+    IPC_FACTS,
+    IPC_EVENT,
+    IPC_REFUSED,
     IPC_NUMBERS
 };
 
@@ -95,6 +98,7 @@ struct ipc_link_new {
     uint32_t peer_port;
     struct view local;
     uint32_t local_port;
+    uint32_t pid;  // of the gate, for the log; since version 2
 };
 struct ipc_link_end {
     uint64_t id;
@@ -214,6 +218,34 @@ struct ipc_start {
 struct ipc_holder_ready {
     uint32_t version;
 };
+// What the judge knows beyond the answer that follows: for log and events alone.
+struct ipc_facts {
+    struct view certificate_id;  // as it stands in the certificate
+    uint64_t serial;
+    struct view ca;   // "ED25519 SHA256:…"; empty: no certificate
+    struct view why;  // the user may not log in at all; empty: may, or is not known
+};
+// What happens in a holder: an event of server/event_table.h, its own words.
+struct ipc_event {
+    uint32_t event;  // enum event_number, one that holders may tell
+    uint32_t channel;
+    struct view kind, text, tty, host;
+    uint32_t port, status;  // status: of an exit; UINT32_MAX: none
+    struct view signal, reason;
+    uint64_t bytes_in, bytes_out;
+    uint32_t lost;  // events before this one that the keeper had no room for
+};
+// A connection that the listener did not take.
+struct ipc_refused {
+    struct view peer;
+    uint32_t peer_port;
+    struct view local;
+    uint32_t local_port;
+    uint32_t reason;   // enum refusal
+    uint32_t pending;  // links that were not authenticated then
+    uint32_t untold;   // refusals since the last one of these
+    struct view why;   // of a penalty
+};
 struct ipc_gate_end {
     uint32_t cause;   // enum gate_cause
     uint32_t reason;  // of DISCONNECT
@@ -256,7 +288,17 @@ enum gate_cause {
     GATE_TIMEOUT,       // LoginGraceTime
     GATE_TOO_MANY,      // MaxAuthTries
     GATE_HOLDER_ENDED,  // the session is over on our side
+    GATE_NO_IDENT,      // the peer closed before it said who it is
+    GATE_BAD_IDENT,     // what it said is no SSH: text has it
+    GATE_NO_MATCH,      // no algorithm in common: text says which kind
     GATE_CAUSES
+};
+
+enum refusal {
+    REFUSAL_STARTUPS,         // MaxStartups
+    REFUSAL_SOURCE_STARTUPS,  // PerSourceMaxStartups
+    REFUSAL_PENALTY,          // PerSourcePenalties
+    REFUSALS
 };
 
 enum tell_action {
@@ -307,6 +349,9 @@ union ipc_body {
     struct ipc_make make;
     struct ipc_made made;
     struct ipc_start start;
+    struct ipc_facts facts;
+    struct ipc_event event;
+    struct ipc_refused refused;
 };
 
 struct ipc_row {

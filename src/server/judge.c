@@ -25,6 +25,18 @@ void judge_tell(struct judge *j, enum ipc_number number, const void *body) {
         _exit(1);
 }
 
+void judge_tell_facts(struct judge *j, const struct certificate *c, const char *ca) {
+    struct ipc_facts facts = {.why = view_text(j->why), .ca = view_text(ca)};
+    if (c == NULL && !j->told_certificate && j->why[0] == '\0')
+        return;
+    if (c != NULL) {
+        facts.certificate_id = c->key_id;
+        facts.serial = c->serial;
+    }
+    j->told_certificate = c != NULL;
+    judge_tell(j, IPC_FACTS, &facts);
+}
+
 // ---- the account ----
 
 static bool add_group(void *arg, const char *name) {
@@ -94,6 +106,8 @@ static void decide_account(struct judge *j) {
     if (account_check_shell(&j->account, &shell) != OK)
         c.shell_fault = fault_text(&shell);
     j->allowed = judge_account_allowed(&j->config, &c, &why) == OK;
+    if (!j->allowed)
+        text_copy(j->why, sizeof j->why, view_text(fault_text(&why)));
     if (!j->allowed && j->known)
         log_info(&j->log, "%s", fault_text(&why));
     else if (!j->allowed)
@@ -111,6 +125,7 @@ static void on_user(struct judge *j, const struct ipc_user *m) {
     struct ipc_user_answer answer = {
         m->ticket, view_text(judge_methods_text(&j->methods, methods, sizeof methods)),
         j->allowed, judge_methods_may(&j->methods, METHOD_NONE)};
+    judge_tell_facts(j, NULL, "");
     judge_tell(j, IPC_USER_ANSWER, &answer);
 }
 

@@ -17,19 +17,21 @@ static const struct digest_alg *hash_of(const struct judge *j) {
     return j->config.fingerprint_hash == FINGERPRINT_MD5 ? &digest_md5 : &digest_sha256;
 }
 
-// "ED25519 SHA256:…", and of a certificate "ED25519-CERT SHA256:… ID id (serial n) CA …".
-static void key_text(const struct judge *j, const struct key *key, char *out,
-                     size_t size) {
-    char fingerprint[KEY_FINGERPRINT_SIZE], ca[KEY_FINGERPRINT_SIZE], id[300];
-    const struct certificate *c = key->certificate;
+// "ED25519 SHA256:…"
+static void plain_text(const struct judge *j, const struct key *key, char *out,
+                       size_t size) {
+    char fingerprint[KEY_FINGERPRINT_SIZE];
     key_fingerprint(fingerprint, sizeof fingerprint, key_plain_blob(key), hash_of(j));
-    int n = snprintf(out, size, "%s %s", key->type->short_name, fingerprint);
-    if (c == NULL || n < 0 || (size_t)n >= size)
-        return;
-    key_fingerprint(ca, sizeof ca, key_blob(c->ca), hash_of(j));
-    snprintf(out + n, size - (size_t)n, " ID %s (serial %llu) CA %s %s",
-             text_clean(id, sizeof id, c->key_id), (unsigned long long)c->serial,
-             c->ca->type->short_name, ca);
+    snprintf(out, size, "%s %s", key->type->short_name, fingerprint);
+}
+
+// The same; what else is known of a certificate is told at once.
+static void key_text(struct judge *j, const struct key *key, char *out, size_t size) {
+    char ca[KEY_TEXT] = "";
+    if (key->certificate != NULL)
+        plain_text(j, key->certificate->ca, ca, sizeof ca);
+    judge_tell_facts(j, key->certificate, ca);
+    plain_text(j, key, out, size);
 }
 
 static void unknown_text(const struct judge *j, struct view blob, char *out,

@@ -36,6 +36,8 @@ struct judge {
     size_t groups_n;
     struct server_config config;  // with Match applied
     bool known, allowed;
+    char why[200];  // the user may not log in; "": may
+    bool told_certificate;
     bool must_change;  // the password, before anything else
     uint64_t asked_at;
     struct judge_methods methods;
@@ -50,6 +52,8 @@ struct judge {
 // judge.c
 _Noreturn void judge_give_up(struct judge *j, const char *what);
 void judge_tell(struct judge *j, enum ipc_number number, const void *body);
+// FACTS for the answer that follows; `c` NULL: of no certificate.
+void judge_tell_facts(struct judge *j, const struct certificate *c, const char *ca);
 // Waits for the next message; views into j->bytes. The process ends with the keeper's
 // word.
 void judge_receive(struct judge *j, struct ipc_message *m);

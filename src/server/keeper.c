@@ -1,5 +1,6 @@
 #include "server/keeper.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -71,6 +72,14 @@ static enum err open_log(struct keeper *k, struct fault *fault) {
 
 // ---- reload, stop ----
 
+// In any case: whoever rotates logs has renamed the file.
+static void reopen_events(struct keeper *k, enum event_number number, const char *text) {
+    struct fault fault = {0};
+    if (keeper_event_log(k, &fault) != OK)
+        log_error(&k->log, "%s; events are not written", fault_text(&fault));
+    keeper_event_server(k, number, text);
+}
+
 static void on_hang_up(void *arg, int number) {
     struct keeper *k = arg;
     struct fault fault = {0};
@@ -83,19 +92,21 @@ static void on_hang_up(void *arg, int number) {
     if (e == OK)
         e = keeper_load_keys(k->options, next, &k->log, &keys, &fault);
     if (e != OK) {
-        log_error(&k->log, "configuration is not used, the old one stays: %s",
-                  fault.text[0] != '\0' ? fault_text(&fault) : err_text(e));
+        const char *why = fault.text[0] != '\0' ? fault_text(&fault) : err_text(e);
+        log_error(&k->log, "configuration is not used, the old one stays: %s", why);
+        reopen_events(k, EVENT_SERVER_RELOAD_FAILED, why);
         if (next != NULL)
             server_config_free(next);
         free(next);
         keeper_notify("READY");
         return;
     }
-    if (!k->sockets_given && keeper_bind(k, next, &fault) != OK)
-        log_error(&k->log, "%s", fault_text(&fault));
     server_config_free(k->config);
     free(k->config);
     k->config = next;
+    reopen_events(k, EVENT_SERVER_RELOADED, "");
+    if (!k->sockets_given && keeper_bind(k, next, &fault) != OK)
+        log_error(&k->log, "%s", fault_text(&fault));
     host_keys_drop(k->host_keys);
     k->host_keys = keys;
     if (open_log(k, &fault) != OK)
@@ -112,6 +123,7 @@ static void on_hang_up(void *arg, int number) {
 static void on_stop(void *arg, int number) {
     struct keeper *k = arg;
     log_info(&k->log, "Received signal %d; terminating.", number);
+    keeper_event_stop(k, number == SIGTERM ? "TERM" : "INT");
     keeper_notify("STOPPING");
     k->stopping = true;
     keeper_stop_listeners(k);
@@ -163,11 +175,13 @@ static enum err start(struct keeper *k, struct fault *fault) {
     const struct keeper_options *o = k->options;
     TRY(keeper_load_config(o, k->config, o->quiet));
     TRY(open_log(k, fault));
+    TRY(keeper_event_log(k, fault));
     TRY(crypto_init());
     TRY(keeper_load_keys(o, k->config, &k->log, &k->host_keys, fault));
     sandbox_undumpable();
     (void)fd_limit(true);
     TRY(keeper_penalties_load(k));
+    keeper_event_server(k, EVENT_SERVER_STARTED, "");
     if (!o->inetd && !keeper_take_sockets(k))
         TRY(keeper_bind(k, k->config, fault));
     if (!o->foreground && !o->debug && !o->inetd)

@@ -10,6 +10,7 @@
 #include "io/loop.h"
 #include "io/process.h"
 #include "key/key.h"
+#include "server/event_log.h"
 #include "server/events.h"
 #include "server/ipc.h"
 #include "server/nursery.h"
@@ -84,6 +85,18 @@ struct link {
     struct keeper_child judge, holder;
     // For `bowline sessions`: from the verdict, and from the holder's STATUS.
     uint64_t serial, since;  // since: seconds since 1970
+    long gate_pid;           // for the log; 0: not known
+    struct log_as voice;
+    // From the judge's FACTS.
+    char why[200], ca[160];
+    uint8_t certificate_id[256];
+    size_t certificate_id_n;
+    uint64_t certificate_serial;
+    // For the last events.
+    const char *reason;  // NULL: not known yet
+    char reason_text[256];
+    uint64_t event_at, events_lost;  // of the holder: a token bucket
+    uint32_t event_tokens;
     uint32_t uid;
     char key[128], comment[96];
     uint64_t status_at, bytes_in, bytes_out;
@@ -113,6 +126,7 @@ struct keeper {
     struct host_keys *host_keys;
     struct log log;
     struct log_sink sink;
+    struct event_log event_log;
     struct loop loop;
     struct loop_signal term, interrupt, hang_up, child;
     struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
@@ -189,7 +203,32 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
 void link_end(struct link *l, const char *why);  // closes the gate; NULL: no log line
 void link_sweep(struct link *l);                 // frees it when nothing of it is left
 void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m);
+// keeper_events.c: the text log and typed events
+must_check enum err keeper_event_log(struct keeper *k, struct fault *fault);  // opens it
+void keeper_event(struct keeper *k, enum event_number number, const struct event *e);
+void keeper_event_server(struct keeper *k, enum event_number number, const char *text);
+void keeper_event_listening(struct keeper *k, const char *local, uint16_t port);
+void keeper_event_stop(struct keeper *k, const char *signal);
+void keeper_event_penalty(struct keeper *k, const char *source, uint64_t seconds,
+                          enum penalty_reason reason);
+void keeper_refused(struct keeper *k, const struct ipc_refused *m);
+// "22-17": the port and the link's serial. Returns out.
+const char *link_name(const struct link *l, char *out, size_t size);
+// The keeper's log with the id of the link's gate; good until the next call.
+struct log link_voice(struct link *l);
 struct event_link link_event(const struct link *l);
+// Fills in who and where, and puts the event.
+void link_tell(const struct link *l, enum event_number number, struct event *e);
+void link_facts(struct link *l, const struct ipc_facts *m);
+void link_failed(struct link *l, struct view method, struct view key);
+void link_partial(struct link *l, struct view method, struct view key);
+void link_accepted(struct link *l, const struct ipc_verdict *m);
+void link_said_end(struct link *l, const struct ipc_gate_end *m);
+// Why it ends, in a word of EVENTS(); the first reason counts.
+void link_reason(struct link *l, const char *reason, struct view text);
+void link_event_closed(const struct link *l);  // the link
+void link_event_over(const struct link *l);    // the login
+void link_holder_event(struct link *l, const struct ipc_event *m);
 
 // keeper_children.c
 bool link_spawn_judge(struct link *l);

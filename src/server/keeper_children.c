@@ -45,6 +45,8 @@ static void on_child_exit(void *arg, int status) {
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
         log_error(&l->keeper->log, "%s of %s died of signal %d",
                   judge ? "judge" : "holder", l->peer, WTERMSIG(status));
+    if (!judge && WIFSIGNALED(status))
+        link_reason(l, "crashed", view_text(""));
     if (judge && l->question != 0 && l->fd >= 0)
         link_end(l, "the judge ended");
     else
@@ -110,7 +112,6 @@ static const char *on_user_answer(struct link *l, const struct ipc_user_answer *
 }
 
 static const char *on_answer(struct link *l, const struct ipc_answer *m) {
-    struct keeper *k = l->keeper;
     bool query = l->question == IPC_KEY_QUERY;
     const char *why = answered(l, m->ticket);
     if (why != NULL)
@@ -118,15 +119,10 @@ static const char *on_answer(struct link *l, const struct ipc_answer *m) {
     if (m->verdict != AUTH_REFUSED &&
         m->verdict != (query ? AUTH_ACCEPTABLE : AUTH_PARTIAL))
         return "the judge's answer does not fit";
-    struct event_link e = link_event(l);
-    if (m->verdict == AUTH_REFUSED) {
-        l->failures++;
-        event_failed(&k->log, &e, m->method, m->key,
-                     !l->valid_user || view_is(m->method, "password") ||
-                         l->failures >= k->config->max_auth_tries / 2);
-    } else if (m->verdict == AUTH_PARTIAL) {
-        event_partial(&k->log, &e, m->method, m->key);
-    }
+    if (m->verdict == AUTH_REFUSED)
+        link_failed(l, m->method, m->key);
+    else if (m->verdict == AUTH_PARTIAL)
+        link_partial(l, m->method, m->key);
     struct ipc_answer told = *m;
     told.key = told.method = view_text("");
     return to_gate(l, IPC_ANSWER, &told);
@@ -157,8 +153,7 @@ static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
     if (!view_is(m->user, l->user))
         return "a verdict for another user";
     l->state = LINK_AUTHED;
-    struct event_link e = link_event(l);
-    event_accepted(&l->keeper->log, &e, m->method, m->key);
+    link_accepted(l, m);
     l->authenticated = true;
     l->since = (uint64_t)time(NULL);
     l->uid = m->uid;
@@ -204,6 +199,9 @@ static const char *take_judge(struct link *l, const struct ipc_message *m) {
         return NULL;
     case IPC_VERDICT:
         return on_verdict(l, &m->body.verdict);
+    case IPC_FACTS:
+        link_facts(l, &m->body.facts);
+        return NULL;
     case IPC_LOG:
         link_log(l, IPC_JUDGE, &m->body.log);
         return NULL;
@@ -269,6 +267,8 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         link_log(l, IPC_HOLDER, &m->body.log);
     else if (m->row->number == IPC_STATUS)
         keeper_control_status(l, &m->body.status);
+    else if (m->row->number == IPC_EVENT)
+        link_holder_event(l, &m->body.event);
 }
 
 static void on_holder(void *arg, uint32_t ready) {

@@ -95,11 +95,6 @@ static bool sees(const struct client *c, const struct link *l) {
            (uid == 0 || uid == getuid() || uid == l->uid);
 }
 
-static const char *link_name(const struct link *l, char *out, size_t size) {
-    snprintf(out, size, "%u-%llu", l->local_port, (unsigned long long)l->serial);
-    return out;
-}
-
 // ---- list ----
 
 static void describe(const struct link *l, char *id, size_t id_size,
@@ -253,6 +248,10 @@ static void end_link(struct client *c, struct link *l, struct view text) {
              "Session %s of user %s from %s port %u ended by uid %u (process %d): %s",
              link_name(l, id, sizeof id), l->user, l->peer, l->peer_port, c->peer.uid,
              (int)c->peer.pid, text_clean(clean, sizeof clean, text));
+    struct event e = {
+        .by_uid = c->peer.uid, .by_pid = (uint64_t)c->peer.pid, .text = text};
+    link_tell(l, EVENT_ADMIN_ENDED, &e);
+    link_reason(l, "administrator", text);
     if (!told ||
         loop_timer_set(&k->loop, &l->grace, clock_ms() + END_MS, on_end_time, l) != OK)
         on_end_time(l);

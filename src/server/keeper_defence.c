@@ -44,11 +44,14 @@ void keeper_penalise(struct keeper *k, const char *peer, enum penalty_reason rea
     uint64_t left = 0;
     if (!penalties_add(&k->penalties, peer, reason, clock_ms(), &left))
         return;
+    left = (left + 999) / 1000;
+    penalty_source_text(&k->penalties.rules, peer, source, sizeof source);
     log_info(&k->log,
-             "srclimit_penalise: activating %s penalty of %llu seconds for "
+             "srclimit_penalise: %s: activating %s penalty of %llu seconds for "
              "penalty: %s",
-             penalty_source_text(&k->penalties.rules, peer, source, sizeof source),
-             (unsigned long long)(left + 999) / 1000, penalty_reason_text(reason));
+             source, strchr(source, ':') != NULL ? "ipv6" : "ipv4",
+             (unsigned long long)left, penalty_reason_text(reason));
+    keeper_event_penalty(k, source, left, reason);
 }
 
 void keeper_penalise_link(struct link *l) {

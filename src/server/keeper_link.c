@@ -15,15 +15,11 @@
 #define LINES_MS 10000u
 #define GRACE_SLACK_MS 1000
 
-struct event_link link_event(const struct link *l) {
-    return (struct event_link){l->user, l->peer, l->peer_port, l->valid_user,
-                               l->authenticated};
-}
-
 void link_sweep(struct link *l) {
     struct keeper *k = l->keeper;
     if (l->fd >= 0 || l->judge.alive || l->holder.alive)
         return;
+    link_event_over(l);
     if (l->prev != NULL)
         l->prev->next = l->next;
     else
@@ -41,8 +37,13 @@ void link_sweep(struct link *l) {
 
 void link_end(struct link *l, const char *why) {
     struct keeper *k = l->keeper;
-    if (why != NULL)
-        log_error(&k->log, "link from %s port %u ended: %s", l->peer, l->peer_port, why);
+    struct log log = link_voice(l);
+    if (why != NULL) {
+        log_error(&log, "link from %s port %u ended: %s", l->peer, l->peer_port, why);
+        link_reason(l, "server", view_text(why));
+    }
+    if (l->fd >= 0)
+        link_event_closed(l);
     l->state = LINK_CLOSING;
     keeper_penalise_link(l);
     keeper_listener_link_done(l);
@@ -61,6 +62,7 @@ void link_end(struct link *l, const char *why) {
 
 void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m) {
     char text[1024];
+    struct log log = link_voice(l);
     uint64_t now = clock_ms();
     if (now >= l->line_at + LINES_MS) {
         l->line_at = now;
@@ -71,12 +73,11 @@ void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m) {
         return;
     // A gate or a user's holder does not get to write what the keeper's own lines say.
     if (from == IPC_JUDGE)
-        log_at(&l->keeper->log, (enum log_level)m->level, "%s",
+        log_at(&log, (enum log_level)m->level, "%s",
                text_one_line(text, sizeof text, m->text));
     else
-        log_at(&l->keeper->log, (enum log_level)m->level, "%s %s port %u: %s",
-               ipc_role_name(from), l->peer, l->peer_port,
-               text_one_line(text, sizeof text, m->text));
+        log_at(&log, (enum log_level)m->level, "%s %s port %u: %s", ipc_role_name(from),
+               l->peer, l->peer_port, text_one_line(text, sizeof text, m->text));
 }
 
 // ---- signing ----
@@ -148,10 +149,7 @@ static const char *on_user(struct link *l, const struct ipc_user *m) {
 // ---- messages of the gate ----
 
 static void on_end(struct link *l, const struct ipc_gate_end *m) {
-    struct event_link e = link_event(l);
-    l->said_end = true;
-    l->grace_over = m->cause == GATE_TIMEOUT;
-    event_end(&l->keeper->log, &e, m);
+    link_said_end(l, m);
     l->state = LINK_CLOSING;
 }
 
@@ -186,13 +184,15 @@ static const char *take(struct link *l, const struct ipc_message *m) {
 }
 
 static void gate_gone(struct link *l, enum err e, const struct fault *fault) {
-    struct event_link event = link_event(l);
+    struct event_link who = link_event(l);
+    struct log log = link_voice(l);
     if (e != ERR_CLOSED) {
         link_end(l, fault_text(fault));
         return;
     }
     if (!l->said_end)
-        event_lost(&l->keeper->log, &event);
+        event_lost(&log, &who);
+    link_reason(l, "lost", view_text(""));
     link_end(l, NULL);
 }
 
@@ -228,10 +228,16 @@ static void on_gate(void *arg, uint32_t ready) {
 static void on_grace(void *arg) {
     struct link *l = arg;
     struct ipc_gate_end m = {GATE_TIMEOUT, 0, view_text("")};
-    struct event_link e = link_event(l);
-    l->grace_over = true;
-    event_end(&l->keeper->log, &e, &m);
+    link_said_end(l, &m);
     link_end(l, NULL);
+}
+
+static void tell_new(struct link *l) {
+    struct event e = {0};
+    struct log log = link_voice(l);
+    log_verbose(&log, "Connection from %s port %u on %s port %u", l->peer, l->peer_port,
+                l->local, l->local_port);
+    link_tell(l, EVENT_CONNECTION_ACCEPTED, &e);
 }
 
 void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd) {
@@ -265,8 +271,8 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
         k->links->prev = l;
     k->links = l;
     k->links_n++;
-    log_verbose(&k->log, "Connection from %s port %u on %s port %u", l->peer,
-                l->peer_port, l->local, l->local_port);
+    l->gate_pid = (long)m->pid;
+    tell_new(l);
     uint64_t grace = k->options->grace_s != UINT32_MAX ? k->options->grace_s
                                                        : k->config->login_grace_time;
     enum err e = loop_watch(&k->loop, &l->watch, fd, LOOP_IN, on_gate, l);

@@ -53,6 +53,7 @@ static void bind_one(struct keeper *k, const struct server_listen *want, int fam
         struct endpoint at;
         endpoint_local(&at, fds[i]);
         log_info(&k->log, "Server listening on %s port %u.", at.text, at.port);
+        keeper_event_listening(k, at.text, at.port);
         if (*n == KEEPER_SOCKETS_MAX) {
             fd_close(&fds[i]);
             continue;
@@ -289,6 +290,9 @@ static void take(struct keeper_listener *l, struct ipc_message *m) {
             keeper_penalise(k, peer, m->body.penalty.reason);
         break;
     }
+    case IPC_REFUSED:
+        keeper_refused(k, &m->body.refused);
+        break;
     case IPC_LINK_END:
         gate_ended(l, &m->body.link_end);
         break;

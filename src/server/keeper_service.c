@@ -73,6 +73,7 @@ bool keeper_take_sockets(struct keeper *k) {
         s->fd = fd;
         snprintf(s->name, sizeof s->name, "given");
         log_info(&k->log, "Server listening on %s port %u.", at.text, at.port);
+        keeper_event_listening(k, at.text, at.port);
     }
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");

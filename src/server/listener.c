@@ -26,9 +26,11 @@
 
 #define SOCKETS_MAX 64
 #define GATES_MAX 65536u
-#define GRACE_SLACK_MS 2000  // a gate that has not ended itself by then is killed
-#define PAUSE_MS 200         // after running out of descriptors or processes
-#define ACCEPT_BATCH 16      // in one turn, so that exits are seen in between
+#define GRACE_SLACK_MS 2000       // a gate that has not ended itself by then is killed
+#define PAUSE_MS 200              // after running out of descriptors or processes
+#define REFUSED_A_SECOND 50u      // that the keeper is told of
+#define THROTTLE_TELL_MS 300000u  // between lines about MaxStartups
+#define ACCEPT_BATCH 16           // in one turn, so that exits are seen in between
 #define NOTSENT_LOWAT                                                                    \
     131072u  // bytes the kernel buffers unsent: keystrokes stay near the front
 
@@ -64,6 +66,8 @@ struct listener {
     uint32_t pending, elsewhere;
     struct penalties penalties;
     uint64_t next_id;
+    uint64_t refused_at, throttled_since, throttled_told;  // ms
+    uint32_t refused_told, refused_untold, throttled;
     bool stopping;
 };
 
@@ -210,8 +214,9 @@ static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
                         .pending = true};
     (void)penalty_source_of(&l->penalties.rules, peer->text, &c->source);
     (void)text_copy(c->peer, sizeof c->peer, view_text(peer->text));
-    struct ipc_link_new m = {c->id, view_text(peer->text), peer->port,
-                             view_text(local->text), local->port};
+    struct ipc_link_new m = {c->id,       view_text(peer->text),
+                             peer->port,  view_text(local->text),
+                             local->port, (uint32_t)pid};
     l->pending++;
     if (!loop_watches(&l->keeper_watch) || !tell_keeper(l, &m, ours)) {
         c->killed = true;
@@ -245,11 +250,26 @@ static void say_not_now(int fd) {
     (void)!send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void turn_away(struct listener *l, int fd, const struct endpoint *peer) {
-    // Level error as OpenSSH has it would let an attacker fill the log.
-    log_verbose(&l->log, "drop connection #%u from [%s]:%u past MaxStartups", l->pending,
-                peer->text, peer->port);
-    say_not_now(fd);
+// At most so many a second: who connects without end does not fill the log.
+static void tell_refused(struct listener *l, const struct endpoint *peer,
+                         const struct endpoint *local, enum refusal reason,
+                         const char *why) {
+    uint64_t now = clock_ms();
+    bool sent = false;
+    struct ipc_refused m = {view_text(peer->text), peer->port,    view_text(local->text),
+                            local->port,           reason,        l->pending,
+                            l->refused_untold,     view_text(why)};
+    if (now >= l->refused_at + 1000) {
+        l->refused_at = now;
+        l->refused_told = 0;
+    }
+    if (l->refused_told < REFUSED_A_SECOND &&
+        ipc_try_send(l->keeper, IPC_REFUSED, &m, -1, &sent) == OK && sent) {
+        l->refused_told++;
+        l->refused_untold = 0;
+    } else {
+        l->refused_untold++;
+    }
 }
 
 // Links of the source that are not authenticated yet.
@@ -269,15 +289,38 @@ static bool drop_source(struct listener *l, const struct endpoint *peer,
     const char *why = penalties_refuse(&l->penalties, peer->text, clock_ms());
     uint32_t most = l->settings.per_source_max;
     if (why != NULL)
-        log_info(&l->log, "drop connection #%u from [%s]:%u on [%s]:%u penalty: %s",
-                 l->pending, peer->text, peer->port, local->text, local->port, why);
+        tell_refused(l, peer, local, REFUSAL_PENALTY, why);
     else if (most != UINT32_MAX && pending_of(l, peer->text) >= most)
-        log_info(&l->log,
-                 "drop connection #%u from [%s]:%u on [%s]:%u PerSourceMaxStartups",
-                 l->pending, peer->text, peer->port, local->text, local->port);
+        tell_refused(l, peer, local, REFUSAL_SOURCE_STARTUPS, "");
     else
         return false;
     return true;
+}
+
+// MaxStartups, in OpenSSH's lines: when it begins to turn connections away, every five
+// minutes of that, and when it is over.
+static void throttle(struct listener *l, bool refused) {
+    uint64_t now = clock_ms(), for_s = (now - l->throttled_since) / 1000;
+    if (!refused) {
+        if (l->throttled > 0 && l->pending + 1 < l->settings.startups_begin) {
+            log_info(&l->log,
+                     "exited MaxStartups throttling after %02llu:%02llu:%02llu, %u "
+                     "connections dropped",
+                     for_s / 3600ull, for_s / 60 % 60ull, for_s % 60ull, l->throttled);
+            l->throttled = 0;
+        }
+        return;
+    }
+    if (l->throttled++ == 0) {
+        log_error(&l->log, "beginning MaxStartups throttling");
+        l->throttled_since = l->throttled_told = now;
+    } else if (now >= l->throttled_told + THROTTLE_TELL_MS) {
+        log_error(&l->log,
+                  "in MaxStartups throttling for %02llu:%02llu:%02llu, %u connections "
+                  "dropped",
+                  for_s / 3600ull, for_s / 60 % 60ull, for_s % 60ull, l->throttled);
+        l->throttled_told = now;
+    }
 }
 
 static void accepted(struct listener *l, int fd, const struct endpoint *peer) {
@@ -292,9 +335,12 @@ static void accepted(struct listener *l, int fd, const struct endpoint *peer) {
         return;
     }
     if (startups_refuse(&limit, l->pending + l->elsewhere, random)) {
-        turn_away(l, fd, peer);
+        throttle(l, true);
+        tell_refused(l, peer, &local, REFUSAL_STARTUPS, "");
+        say_not_now(fd);
         return;
     }
+    throttle(l, false);
     if (!fork_gate(l, fd, peer, &local)) {
         log_error(&l->log, "no gate for [%s]:%u: %m", peer->text, peer->port);
         accepting_on(l, false);

@@ -171,8 +171,8 @@ static void over_a_socket_with_a_descriptor(void **state) {
     int pair[2];
     uint8_t bytes[LIMIT_IPC_MESSAGE];
     assert_int_equal(ipc_pair(pair), OK);
-    struct ipc_link_new sent = {7, view_text("192.0.2.1"), 1234, view_text("192.0.2.2"),
-                                22};
+    struct ipc_link_new sent = {
+        7, view_text("192.0.2.1"), 1234, view_text("192.0.2.2"), 22, 4711};
     assert_int_equal(ipc_send(pair[0], IPC_LINK_NEW, &sent, 1), OK);
     struct ipc_side side = {IPC_LISTENER, IPC_KEEPER, .state = LINK_NONE};
     struct ipc_message m;

@@ -99,13 +99,19 @@ static void collect(void *sink, enum log_level level, const char *line) {
 static void log_lines(void **state) {
     (void)state;
     struct log log = {.level = LOG_LEVEL_INFO, .write = collect};
-    struct event_link l = {"ann\nforged", "192.0.2.1", 1000, true, false};
+    struct event_link l = {.user = "ann\nforged",
+                           .peer = "192.0.2.1",
+                           .local = "192.0.2.9",
+                           .port = 1000,
+                           .pid = 77,
+                           .valid_user = true};
+    struct event_key key = {.key = view_text("ED25519 SHA256:x")};
     struct ipc_gate_end closed = {GATE_CLOSED, 0, view_text("")};
     struct ipc_gate_end left = {GATE_DISCONNECTED, 11, view_text("bye\nbye")};
     lines[0] = '\0';
-    event_accepted(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"));
-    event_failed(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"), false);
-    event_failed(&log, &l, view_text("publickey"), view_text("ED25519 SHA256:x"), true);
+    event_accepted(&log, &l, view_text("publickey"), &key);
+    event_failed(&log, &l, view_text("publickey"), &key, false);
+    event_failed(&log, &l, view_text("publickey"), &key, true);
     event_end(&log, &l, &closed);
     l.user = "ann";
     l.authenticated = true;
