@@ -18,6 +18,7 @@ static const char *const letters[TOKENS_USE_COUNT] = {
     [TOKENS_AUTHORIZED_KEYS_COMMAND] = "%CDfhktUu",
     [TOKENS_AUTHORIZED_PRINCIPALS_COMMAND] = "%CDFfhiKksTtUu",
     [TOKENS_ROUTING_DOMAIN] = "%D",
+    [TOKENS_SFTP_START] = "%du",
 };
 
 const char *token_letters(enum token_use use) {

@@ -33,6 +33,7 @@ enum token_use {
     TOKENS_AUTHORIZED_KEYS_COMMAND,  // %% %C %D %f %h %k %t %U %u
     TOKENS_AUTHORIZED_PRINCIPALS_COMMAND,  // %% %C %D %F %f %h %i %K %k %s %T %t %U %u
     TOKENS_ROUTING_DOMAIN,                 // %D
+    TOKENS_SFTP_START,                     // sftp-server -d: %% %d %u
     TOKENS_USE_COUNT
 };
 
