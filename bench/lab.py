@@ -98,6 +98,7 @@ class Suite:
         with open(config, "w") as f:
             f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/authorized_keys\n"
                     "StrictModes no\nPidFile none\nUsePAM no\nMaxStartups 1000:30:2000\nMaxSessions 100\nLogLevel INFO\n")
+            f.write("Subsystem sftp " + ("internal-sftp" if "bowline" in name else "/usr/lib/openssh/sftp-server") + "\n")
             if "bowline" in name:
                 # Handshakes that never log in are what is measured here.
                 f.write("PerSourcePenalties no\n")

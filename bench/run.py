@@ -14,6 +14,7 @@ import pty
 import select
 import shutil
 import subprocess
+import tempfile
 import sys
 import termios
 import time
@@ -89,6 +90,41 @@ class Bench:
                 self.row(f"  speed", "MB/s", m["openssh"][1], m["bowline"][1], None,
                          [(k, v[1]) for k, v in m.items() if "," in k])
         os.remove(source)
+
+    def sftp(self):
+        """One file in memory, fetched and put by Debian's sftp: the server's CPU."""
+        size = (256 if self.args.quick else 1000) * MB
+        folder = tempfile.mkdtemp(prefix="bowline-bench-", dir="/dev/shm")
+        os.chmod(folder, 0o777)
+        with open(f"{folder}/file", "wb") as f:
+            for _ in range(size // MB):
+                f.write(os.urandom(MB))
+        took = {}
+        try:
+            for _ in range(1 if self.args.quick else 3):
+                for suite in (self.theirs, self.ours):
+                    for what, line in (("get", f"get {folder}/file /dev/null"), ("put", f"put {folder}/file {folder}/copy")):
+                        base = self.transfer(suite, "pwd")
+                        one = self.transfer(suite, line)
+                        took.setdefault((what, suite.name), []).append(((one[0] - base[0]) / size * 1e9, size / MB / one[1]))
+                    os.remove(f"{folder}/copy")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for what in ("get", "put"):
+            pair = [took[what, suite.name] for suite in (self.theirs, self.ours)]
+            self.row(f"sftp {what}: CPU of the server", "s/GB", *(median([r[0] for r in v]) for v in pair), 0.4)
+            self.row("  speed", "MB/s", *(median([r[1] for r in v]) for v in pair))
+
+    @staticmethod
+    def transfer(suite, line):
+        """CPU of the server, wall."""
+        command = suite.command("sftp", options=["-c", "aes128-gcm@openssh.com", "-b", "-"])
+        command[command.index("-p")] = "-P"
+        before, start = suite.group.cpu(), time.monotonic()
+        subprocess.run(command, input=line.encode(), stdout=NULL, stderr=subprocess.PIPE, check=True)
+        wall = time.monotonic() - start
+        time.sleep(0.05)
+        return suite.group.cpu() - before, wall
 
     def login(self):
         count = 10 if self.args.quick else 40
@@ -266,7 +302,7 @@ def wait_for(condition, seconds=10):
         time.sleep(0.02)
 
 
-NAMES = ["programs", "login", "handshake", "trips", "keystrokes", "beside", "far", "memory", "bulk"]
+NAMES = ["programs", "login", "handshake", "trips", "keystrokes", "beside", "far", "memory", "bulk", "sftp"]
 
 
 def main():

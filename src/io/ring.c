@@ -85,6 +85,10 @@ static size_t record_size(size_t payload) {
     return (PAYLOAD_AT + payload + RING_TAILROOM + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 }
 
+size_t ring_stride(size_t payload) {
+    return record_size(payload);
+}
+
 // The largest payload in n contiguous bytes, 0 if none.
 static size_t payload_in(size_t n) {
     n &= ~(size_t)(ALIGN - 1);

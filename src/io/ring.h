@@ -63,6 +63,10 @@ static inline bool ring_mapped(const struct ring *r) {
 // The largest payload that a ring of this size is sure to take once it is empty.
 size_t ring_payload_max(const struct ring *r);
 
+// From one payload's place to that of the next, for records that follow each other within
+// one contiguous room.
+size_t ring_stride(size_t payload);
+
 // Producer: contiguous room for one payload, at most `want`, at least `least` bytes (1 <=
 // least <= want, least <= ring_payload_max). room->n = 0: too full now. Asking again
 // replaces what was given. ERR_PROTOCOL: the consumer's index is impossible; the ring is

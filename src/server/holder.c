@@ -17,8 +17,7 @@
 #include "server/template.h"
 #include "wire/messages.h"
 
-#define IDLE_MS 5000      // quiet for so long: the ring and buffers are given back
-#define RING_LEAST 4096u  // as in holder_stream.c
+#define IDLE_MS 5000  // quiet for so long: the ring and buffers are given back
 #define MESSAGES_A_TURN 256
 
 void holder_end(struct holder *h, uint32_t reason, const char *text) {
@@ -292,6 +291,9 @@ static uint64_t next_deadline(const struct holder *h) {
     uint64_t d = interval > 0 ? since + interval : CLOCK_NEVER;
     if (!h->idle_done && h->busy_at + IDLE_MS < d)
         d = h->busy_at + IDLE_MS;
+    for (const struct session *s = h->sessions; s != NULL; s = s->next)
+        if (sftp_deadline(s) < d)
+            d = sftp_deadline(s);
     uint64_t timeout = holder_timeout_deadline(h);
     return timeout < d ? timeout : d;
 }
@@ -312,9 +314,12 @@ static void check_idle(struct holder *h) {
 // ---- the loop ----
 
 static void update(struct holder *h) {
-    for (struct session *s = h->sessions; s != NULL; s = s->next)
+    h->again = false;
+    for (struct session *s = h->sessions; s != NULL; s = s->next) {
         for (size_t i = 0; i < STREAM_COUNT; i++)
             stream_update(&s->streams[i]);
+        sftp_update(s);
+    }
     forwards_update(h);
 }
 
@@ -338,8 +343,8 @@ static void turn(struct holder *h) {
                       (h->ring_wait ? LOOP_IN : 0);
     if (loop_change(&h->loop, &h->seam_watch, events) != OK)
         h->ending = true;
-    bool sleep = !more;
-    if (sleep && !seam_may_sleep(&h->seam, h->ring_wait ? RING_LEAST : 0)) {
+    bool sleep = !more && !h->again;
+    if (sleep && !seam_may_sleep(&h->seam, h->ring_wait ? h->ring_least : 0)) {
         sleep = false;
         h->ring_wait = false;
     }
@@ -384,6 +389,8 @@ static bool become_user(struct holder *h, struct fault *fault) {
     struct reader r = reader_of(v->groups);
     while (reader_left(&r) > 0 && to.groups_n < ACCOUNT_GROUPS_MAX)
         groups[to.groups_n++] = read_u32(&r);
+    if (h->config.chroot_directory != NULL)
+        sftp_prepare(h);
     if (holder_chroot(h, fault) != OK)
         return false;
     if (h->start->as_root && privilege_drop(&to, fault) != OK)

@@ -59,9 +59,11 @@ struct carrier {
     bool open;         // false: not yet, or not any more, a channel that takes data
     bool input_ready;  // else the window holds what comes
     bool input_eof;
-    bool input_wide;        // its pipe was made larger
-    bool at_end;            // what cannot be read at once is not waited for
-    int input;              // for what the peer sends; -1: none
+    bool input_wide;  // its pipe was made larger
+    bool at_end;      // what cannot be read at once is not waited for
+    int input;        // for what the peer sends; -1: none
+    // Takes what the peer sends in place of a descriptor; NULL: none. How much it took.
+    size_t (*take)(struct carrier *c, struct view data);
     struct stream *duplex;  // its descriptor takes the input instead; or NULL
     struct loop_watch input_watch;
     struct buf waiting;            // for the input, bounded by the window
@@ -86,6 +88,7 @@ struct program_launch {
     struct env env;
     struct program_ends ends;
     char *command;  // owned; NULL: a login shell
+    bool internal;  // the command is internal-sftp: served by a fork of ours
     struct loop_child before;
 };
 
@@ -110,6 +113,7 @@ struct session {
     struct stream streams[STREAM_COUNT];
     struct program_launch *launch;  // NULL: started, or nothing asked for
     struct session_x11 x11;
+    struct holder_sftp *sftp;  // internal-sftp, served here; NULL: none
 };
 
 struct holder {
@@ -125,7 +129,10 @@ struct holder {
     struct seam seam;
     struct connection *connection;
     bool no_more_sessions, blocked, ring_wait, ending;
-    bool proving;  // the keeper signs for the peer's oldest global request
+    size_t ring_least;  // room that is waited for, with ring_wait
+    bool again;         // something was left undone in favour of the others: do not sleep
+    struct sftp_prepared *sftp;  // what internal-sftp has to have from outside a chroot
+    bool proving;                // the keeper signs for the peer's oldest global request
     struct session *sessions;
     struct forward *forwards;
     struct forward_listener *listeners;
@@ -178,6 +185,7 @@ must_check enum err holder_chroot(struct holder *h, struct fault *fault);
 void session_open(struct holder *h, uint32_t channel);
 // Ends the channel once the program has ended and its output is sent.
 void session_try_end(struct session *s);
+void session_program_ended(struct session *s, int status);
 void session_hang_up(struct session *s);
 void session_told_end(struct session *s);  // to the keeper, once
 // Those that are open, or whose program runs on although the peer has closed:
@@ -198,9 +206,24 @@ void program_ends_close(struct program_ends *e);
 void session_launch(struct session *s);
 void session_launch_drop(struct session *s);
 
+// holder_sftp.c: internal-sftp, by a process of its own or here
+// Before a chroot, where one is configured.
+void sftp_prepare(struct holder *h);
+// Is this command ours to serve?
+bool sftp_is_internal(const char *command);
+// Serves it in this process, where that holds nobody up. *here false: it does not.
+bool sftp_serve_here(struct session *s, const char *command, bool *here);
+// In a child: serves it on standard input and output.
+_Noreturn void sftp_serve_child(struct holder *h, const char *command);
+void sftp_update(struct session *s);  // once in each turn of the loop
+uint64_t sftp_deadline(const struct session *s);
+void sftp_end(struct session *s);  // also of a session that has none
+
 // holder_rc.c: ~/.ssh/rc, /etc/ssh/sshrc, xauth. True: one runs, and session_launch()
 // follows.
 bool session_prelude(struct session *s);
+// Does any of that run for this session?
+bool session_has_prelude(const struct session *s);
 
 // holder_stream.c: program's output to the peer
 void stream_open(struct stream *t, int fd);

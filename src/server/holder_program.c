@@ -16,8 +16,7 @@
 #define COMMAND_MAX (LIMIT_PACKET)
 #define NO_PROGRAM (255 << 8)  // the status of one that could not be started
 
-static void program_ended(void *arg, int status) {
-    struct session *s = arg;
+void session_program_ended(struct session *s, int status) {
     s->exited = true;
     s->status = status;
     fd_close(&s->process.pidfd);
@@ -25,6 +24,10 @@ static void program_ended(void *arg, int status) {
     if (s->with_pty && s->streams[STREAM_OUT].fd >= 0)
         stream_drain(&s->streams[STREAM_OUT]);
     session_try_end(s);
+}
+
+static void program_ended(void *arg, int status) {
+    session_program_ended(arg, status);
 }
 
 // ---- environment ----
@@ -145,11 +148,38 @@ static bool adopt(struct session *s, struct program_ends *e) {
     return true;
 }
 
+// internal-sftp in a process of its own: nothing is executed, so that a root folder
+// without any file will do.
+static bool fork_internal(struct session *s) {
+    const struct program_launch *l = s->launch;
+    const int keep[] = {0, 1, 2, s->c.holder->start->keeper};
+    if (process_fork(&s->process) != OK)
+        return false;
+    if (s->process.pid != 0)
+        return true;
+    int in = s->with_pty ? s->pty.slave : l->ends.in;
+    int out = s->with_pty ? s->pty.slave : l->ends.out;
+    int err = s->with_pty ? s->pty.slave : l->ends.err;
+    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+        _exit(1);
+    fd_close_all_but(keep, sizeof keep / sizeof keep[0]);
+    sftp_serve_child(s->c.holder, l->command);
+}
+
+static bool watch_process(struct session *s) {
+    int pidfd = s->process.pidfd;
+    s->process.pidfd = -1;
+    return loop_child(&s->c.holder->loop, &s->exit, s->process.pid, pidfd, program_ended,
+                      s) == OK;
+}
+
 static bool spawn(struct session *s) {
     struct holder *h = s->c.holder;
     struct program_launch *l = s->launch;
     struct fault fault = {0};
     struct program_argv argv;
+    if (l->internal)
+        return fork_internal(s) && watch_process(s);
     program_argv(&argv, h->shell, l->command);
     struct process_spec spec = {
         .path = h->shell,
@@ -168,9 +198,7 @@ static bool spawn(struct session *s) {
         log_error(&h->log, "%s for %s", fault_text(&fault), h->user);
         return false;
     }
-    int pidfd = s->process.pidfd;
-    s->process.pidfd = -1;
-    return loop_child(&h->loop, &s->exit, s->process.pid, pidfd, program_ended, s) == OK;
+    return watch_process(s);
 }
 
 void session_launch_drop(struct session *s) {
@@ -202,12 +230,6 @@ static const char *subsystem_command(const struct holder *h, const char *name) {
         if (strcmp(list->v[i].name, name) == 0)
             return list->v[i].command;
     return NULL;
-}
-
-static bool is_internal(const char *command) {
-    static const char internal[] = "internal-sftp";
-    return strncmp(command, internal, sizeof internal - 1) == 0 &&
-           (command[sizeof internal - 1] == '\0' || command[sizeof internal - 1] == ' ');
 }
 
 // What the peer asked for, as text; NULL: a login shell. False: refused.
@@ -243,19 +265,41 @@ static bool prepare(struct session *s, const char *command, const char *original
     return make_environment(s, original, &l->env) == OK && adopt(s, &l->ends);
 }
 
+// ForceCommand internal-sftp, and the client wants a shell or a command.
+static bool refuse_all_but_sftp(struct session *s) {
+    static const char text[] = "This service allows sftp connections only.\n";
+    struct program_ends e = {-1, -1, -1, -1, -1, -1};
+    if (!adopt(s, &e))
+        return false;
+    (void)!write(s->with_pty ? s->pty.slave : e.out, text, sizeof text - 1);
+    program_ends_close(&e);
+    fd_close(&s->pty.slave);
+    s->started = true;
+    session_program_ended(s, 1 << 8);
+    return true;
+}
+
 static bool run(struct session *s, const char *asked) {
     struct holder *h = s->c.holder;
-    const char *command = h->forced_command != NULL ? h->forced_command : asked;
-    if (command != NULL && is_internal(command)) {
-        log_error(&h->log, "internal-sftp is not there yet: use the sftp-server program");
+    bool forced = h->forced_command != NULL, here = false;
+    const char *command = forced ? h->forced_command : asked;
+    // By its bare name it is for subsystems; a client's command of that name is a
+    // program.
+    bool internal =
+        command != NULL && (forced || s->subsystem) && sftp_is_internal(command);
+    if (internal && !s->subsystem)
+        return refuse_all_but_sftp(s);
+    if (internal && !sftp_serve_here(s, command, &here))
         return false;
-    }
+    if (here)
+        return true;
     if (s->with_pty && command == NULL)
         say_motd(s);
-    if (!prepare(s, command, h->forced_command != NULL ? asked : NULL)) {
+    if (!prepare(s, command, forced ? asked : NULL)) {
         session_launch_drop(s);
         return false;
     }
+    s->launch->internal = internal;
     s->started = true;
     if (!session_prelude(s))
         session_launch(s);

@@ -24,7 +24,7 @@ static bool user_rc_is_allowed(const struct session *s) {
            (h->start->verdict->permits & PERMIT_USER_RC);
 }
 
-static void use_user_rc(struct session *s, struct prelude *p) {
+static void use_user_rc(const struct session *s, struct prelude *p) {
     const char *slash = strrchr(s->c.holder->shell, '/');
     p->path = s->c.holder->shell;
     text_copy(p->name, sizeof p->name,
@@ -41,7 +41,7 @@ static void use_system_rc(struct prelude *p) {
     p->argv[1] = (char *)SYSTEM_RC;
 }
 
-static void use_xauth(struct session *s, struct prelude *p) {
+static void use_xauth(const struct session *s, struct prelude *p) {
     p->path = s->c.holder->config.xauth_location;
     p->argv[0] = (char *)"xauth";
     p->argv[1] = (char *)"-q";
@@ -50,7 +50,7 @@ static void use_xauth(struct session *s, struct prelude *p) {
 }
 
 // False: nothing is to run.
-static bool choose(struct session *s, struct prelude *p) {
+static bool choose(const struct session *s, struct prelude *p) {
     char path[4200], display[160];
     bool x11 = x11_auth_display(s, display, sizeof display) != NULL;
     snprintf(path, sizeof path, "%s/.ssh/rc", s->c.holder->home);
@@ -78,6 +78,13 @@ static int input_pipe(const char *text) {
     (void)!write(p[1], text, strlen(text));
     close(p[1]);
     return p[0];
+}
+
+bool session_has_prelude(const struct session *s) {
+    struct prelude p = {0};
+    bool has = choose(s, &p);
+    explicit_bzero(p.input, sizeof p.input);
+    return has;
 }
 
 static void prelude_ended(void *arg, int status) {

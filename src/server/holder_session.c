@@ -104,7 +104,9 @@ static bool request_break(struct session *s, const union request *r) {
 // The reader of the output is gone: the program shall notice, as by SIGPIPE.
 static bool request_eow(struct session *s, const union request *r) {
     (void)r;
-    if (!s->with_pty && s->started) {
+    if (s->sftp != NULL) {
+        session_hang_up(s);
+    } else if (!s->with_pty && s->started) {
         stream_close(&s->streams[STREAM_OUT]);
         session_try_end(s);
     }
@@ -188,7 +190,7 @@ static bool output_done(const struct session *s) {
 }
 
 void session_try_end(struct session *s) {
-    if (!s->started || !s->c.open || !output_done(s))
+    if (!s->started || !s->c.open || !output_done(s) || (s->sftp != NULL && !s->exited))
         return;
     if (!s->eof_sent && !s->exited) {
         carrier_eof(&s->c);
@@ -205,6 +207,7 @@ void session_try_end(struct session *s) {
 }
 
 void session_hang_up(struct session *s) {
+    sftp_end(s);
     carrier_close_input(&s->c);
     for (size_t i = 0; i < STREAM_COUNT; i++)
         stream_close(&s->streams[i]);
@@ -220,7 +223,7 @@ static void output_ended(struct carrier *c) {
 }
 
 static void input_ended(struct carrier *c) {
-    if (c->duplex == NULL)
+    if (c->duplex == NULL && c->take == NULL)
         carrier_close_input(c);
 }
 
@@ -283,6 +286,7 @@ void session_told_end(struct session *s) {
 static void free_session(struct session *s) {
     session_told_end(s);
     session_launch_drop(s);
+    sftp_end(s);
     x11_session_end(s);
     carrier_drop(&s->c);
     for (size_t i = 0; i < STREAM_COUNT; i++)

@@ -106,6 +106,7 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     if (room.n == 0) {
         *taken = seam_has_ring(&h->seam);
         h->ring_wait = *taken;
+        h->ring_least = RING_LEAST;
         return STEP_WAIT;
     }
     ssize_t n =

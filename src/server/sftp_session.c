@@ -20,16 +20,24 @@ uint32_t sftp_session_handles(void) {
     return n > SPARE_DESCRIPTORS + 1 ? (uint32_t)(n - SPARE_DESCRIPTORS) : 1;
 }
 
+// As OpenSSH: a starting folder that is not there is told of, and done without.
+static enum err open_start(struct sftp_session *s, const char *start, const char *home,
+                           struct fault *fault) {
+    struct fault missing = {0};
+    if (start[0] != '\0' && sftp_files_open(&s->files, start, NULL, &missing) == OK)
+        return OK;
+    if (start[0] != '\0')
+        log_error(&s->log, "%s", fault_text(&missing));
+    return sftp_files_open(&s->files, home, "/", fault);
+}
+
 enum err sftp_session_open(struct sftp_session *s, const struct sftp_options *options,
                            const struct sftp_user *user, const struct log *log,
                            uint32_t handles, struct fault *fault) {
     *s = (struct sftp_session){.log = *log, .files = {.folder = -1}};
     text_clean(s->user, sizeof s->user, view_text(user->name));
     text_clean(s->client, sizeof s->client, view_text(user->client));
-    if (options->start[0] != '\0')
-        TRY(sftp_files_open(&s->files, options->start, NULL, fault));
-    else
-        TRY(sftp_files_open(&s->files, user->home, "/", fault));
+    TRY(open_start(s, options->start, user->home, fault));
     s->files.masked = options->masked;
     s->files.mask = options->mask;
     struct sftp_server_config config = {
