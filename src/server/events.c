@@ -71,8 +71,11 @@ static void who(const struct event_link *l, char *out, size_t size) {
 }
 
 static void closed(const struct end *e) {
-    log_info(e->log, "Connection closed by %s%s port %u%s", e->who, e->l->peer,
-             e->l->port, e->stage);
+    if (e->l->authenticated)
+        log_verbose(e->log, "Connection closed by %s port %u", e->l->peer, e->l->port);
+    else
+        log_info(e->log, "Connection closed by %s%s port %u%s", e->who, e->l->peer,
+                 e->l->port, e->stage);
 }
 
 static void disconnected(const struct end *e) {
@@ -154,6 +157,15 @@ static void no_match(const struct end *e) {
              e->l->peer, e->l->port, kind, offer != NULL ? offer + 9 : "", e->stage);
 }
 
+// What our faults say of the phase they were found in, log parsers do not know.
+static void cut_phase(struct end *e) {
+    char *during = e->m->cause == GATE_BAD_IDENT || e->m->cause == GATE_NO_MATCH
+                       ? strstr(e->text, " during ")
+                       : NULL;
+    if (during != NULL && strchr(during, '"') == NULL)
+        *during = '\0';
+}
+
 static void (*const ends[GATE_CAUSES])(const struct end *e) = {
     [GATE_CLOSED] = closed,     [GATE_DISCONNECTED] = disconnected,
     [GATE_FAULT] = fault,       [GATE_TIMEOUT] = timed_out,
@@ -167,6 +179,7 @@ void event_end(const struct log *log, const struct event_link *l,
     struct end e = {log, l, m, .stage = l->authenticated ? "" : " [preauth]"};
     who(l, e.who, sizeof e.who);
     text_clean(e.text, sizeof e.text, m->text);
+    cut_phase(&e);
     if (m->cause < GATE_CAUSES)
         ends[m->cause](&e);
     else

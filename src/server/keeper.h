@@ -79,7 +79,7 @@ struct link {
     size_t session_id_n;
     enum ipc_number question;  // that the judge has not answered; 0: none
     uint32_t ticket;
-    uint32_t questions, failures, lines;
+    uint32_t questions, failures, attempts, lines;
     uint64_t sign_at, line_at;  // token buckets
     uint32_t sign_tokens;
     struct keeper_child judge, holder;
@@ -220,7 +220,8 @@ struct event_link link_event(const struct link *l);
 // Fills in who and where, and puts the event.
 void link_tell(const struct link *l, enum event_number number, struct event *e);
 void link_facts(struct link *l, const struct ipc_facts *m);
-void link_failed(struct link *l, struct view method, struct view key);
+// query: a key was asked about, not tried.
+void link_failed(struct link *l, struct view method, struct view key, bool query);
 void link_partial(struct link *l, struct view method, struct view key);
 void link_accepted(struct link *l, const struct ipc_verdict *m);
 void link_said_end(struct link *l, const struct ipc_gate_end *m);

@@ -120,7 +120,7 @@ static const char *on_answer(struct link *l, const struct ipc_answer *m) {
         m->verdict != (query ? AUTH_ACCEPTABLE : AUTH_PARTIAL))
         return "the judge's answer does not fit";
     if (m->verdict == AUTH_REFUSED)
-        link_failed(l, m->method, m->key);
+        link_failed(l, m->method, m->key, query);
     else if (m->verdict == AUTH_PARTIAL)
         link_partial(l, m->method, m->key);
     struct ipc_answer told = *m;

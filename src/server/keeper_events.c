@@ -114,16 +114,19 @@ static struct event login_of(const struct link *l, struct view method, struct vi
     return e;
 }
 
-void link_failed(struct link *l, struct view method, struct view key) {
+void link_failed(struct link *l, struct view method, struct view key, bool query) {
     char serial[24];
     struct event_link who = link_event(l);
     struct event_key k = key_of(l, key);
     struct event e = login_of(l, method, key, serial, sizeof serial);
     struct log log = link_voice(l);
+    // As OpenSSH: of keys only those that a user who may log in has tried in earnest.
+    bool key_method = view_is(method, "publickey");
+    bool loud = l->valid_user ? l->attempts >= l->keeper->config->max_auth_tries / 2
+                              : !key_method;
+    event_failed(&log, &who, method, &k, loud || view_is(method, "password"));
     l->failures++;
-    event_failed(&log, &who, method, &k,
-                 !l->valid_user || view_is(method, "password") ||
-                     l->failures >= l->keeper->config->max_auth_tries / 2);
+    l->attempts += !query;
     bool unknown = strncmp(l->why, "Invalid user", 12) == 0;
     e.reason = view_text(l->valid_user ? "credentials"
                          : unknown     ? "invalid-user"
