@@ -23,7 +23,7 @@ struct client {
     struct client_subject subject;
     struct log log;
     struct log_sink sink;
-    char home[PATH_MAX], local_user[256], local_host[256];
+    char home[PATH_MAX], local_user[256], local_uid[16], local_host[256];
 
     struct link link;
     bool proxied;                  // proxy runs, and the link goes through it
@@ -52,6 +52,7 @@ void client_drop(struct client *c);
 bool client_path(struct client *c, const char *text, char *out, size_t size);
 
 // ---- connect.c ----
+int client_family(const struct client_config *config);  // AF_… of AddressFamily
 must_check enum err client_connect(struct client *c);
 
 // ---- handshake.c ----

@@ -16,8 +16,8 @@ static void note(void *arg, const char *line) {
     log_debug(&c->log, "%s", line);
 }
 
-static int family(const struct client *c) {
-    switch (c->config.address_family) {
+int client_family(const struct client_config *config) {
+    switch (config->address_family) {
     case CONF_ADDRESS_FAMILY_INET:
         return AF_INET;
     case CONF_ADDRESS_FAMILY_INET6:
@@ -40,7 +40,7 @@ static enum err connect_directly(struct client *c) {
     struct tcp_target target = {
         .host = c->host,
         .port = c->config.port,
-        .family = family(c),
+        .family = client_family(&c->config),
         .bind_address = c->config.bind_address,
         .bind_interface = c->config.bind_interface,
         .deadline = c->deadline,

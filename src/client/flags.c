@@ -1,10 +1,12 @@
 // The command line: a table {letter, argument, what it does}.
 #include "client/flags.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "client/forward_spec.h"
@@ -41,7 +43,7 @@ static const struct flag table[] = {
     {'G', NULL, SPECIAL, NULL},
     {'g', NULL, FIXED, "GatewayPorts yes"},
     {'I', "pkcs11", LATER, "PKCS#11 keys"},
-    {'i', "identity_file", LINE, "IdentityFile"},
+    {'i', "identity_file", SPECIAL, NULL},
     {'J', "destination", LINE, "ProxyJump"},
     {'K', NULL, LATER, "GSSAPI"},
     {'k', NULL, IGNORED, NULL},
@@ -49,7 +51,7 @@ static const struct flag table[] = {
     {'l', "login_name", SPECIAL, NULL},
     {'M', NULL, LATER, "connection sharing"},
     {'m', "macs", LINE, "MACs"},
-    {'N', NULL, FIXED, "SessionType none"},
+    {'N', NULL, SPECIAL, NULL},
     {'n', NULL, FIXED, "StdinNull yes"},
     {'O', "command", LATER, "connection sharing"},
     {'o', "option", SPECIAL, NULL},
@@ -135,6 +137,23 @@ static bool set_text(const char **at, const char *value, size_t n, char *why) {
     return *at != NULL ? true : WHY("out of memory");
 }
 
+// A file that is not there is told and forgotten: then the usual ones are tried.
+static bool add_identity(struct flags *f, const char *path, char *why) {
+    if (*path != '~' && access(path, F_OK) != 0) {
+        char clean[256];
+        fprintf(stderr, "Warning: Identity file %s not accessible: %s.\n",
+                text_clean(clean, sizeof clean, view_text(path)), strerror(errno));
+        return true;
+    }
+    return add_line(f, quoted_line("IdentityFile", path), why);
+}
+
+// -l and user@ count in their place among the lines; the first of them is the one.
+static bool add_user(struct flags *f, const char *user, size_t n, char *why) {
+    return f->user != NULL || (set_text(&f->user, user, n, why) &&
+                               add_line(f, quoted_line("User", f->user), why));
+}
+
 static bool set_port(struct flags *f, const char *text, char *why) {
     uint64_t port = 0;
     if (!text_number(text, 1, 65535, &port))
@@ -205,8 +224,13 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'G':
         f->mode = FLAGS_DUMP;
         return true;
+    case 'N':
+        return add_line(f, strdup("SessionType none"), why) &&
+               add_line(f, strdup("RequestTTY no"), why);
+    case 'i':
+        return add_identity(f, value, why);
     case 'l':
-        return set_text(&f->user, value, strlen(value), why);
+        return add_user(f, value, strlen(value), why);
     case 'o':
         return set_option(f, value, why);
     case 'p':
@@ -312,7 +336,7 @@ static bool destination_uri(struct flags *f, const char *text, char *why) {
             *parameters = 0;
         if (!decode_percent(copy))
             return WHY("bad percent encoding in the user's name");
-        if (f->user == NULL && !set_text(&f->user, copy, strlen(copy), why))
+        if (!add_user(f, copy, strlen(copy), why))
             return false;
     }
     if (*host == '[') {
@@ -335,13 +359,12 @@ bool flags_destination(struct flags *f, const char *text, char *why) {
     if (strncmp(text, "ssh://", 6) == 0)
         return destination_uri(f, text + 6, why);
     const char *at = strrchr(text, '@');
-    if (at != NULL && f->user == NULL &&
-        !set_text(&f->user, text, (size_t)(at - text), why))
-        return false;
     const char *host = at != NULL ? at + 1 : text;
     if (at == text || *host == 0)
         return WHY("destination '%.100s' lacks %s", text,
                    at == text ? "a user" : "a host");
+    if (at != NULL && !add_user(f, text, (size_t)(at - text), why))
+        return false;
     return set_text(&f->host, host, strlen(host), why);
 }
 

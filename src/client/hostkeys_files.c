@@ -94,11 +94,14 @@ static void drop_words(struct words *w) {
 
 static enum err add_word(struct client *c, struct words *w, const char *word,
                          const struct token *tokens) {
-    char *text = malloc(LIMIT_TEXT_LINE);
+    char *text = malloc(LIMIT_TEXT_LINE), plain[4096];
     if (text == NULL)
         return ERR_MEMORY;
-    enum err e = client_config_expand(&c->config, &c->subject, TOKENS_KNOWN_HOSTS_COMMAND,
-                                      tokens, word, text, LIMIT_TEXT_LINE, &c->fault);
+    enum err e = tokens_expand_env(word, c->subject.env, c->subject.env_ctx, plain,
+                                   sizeof plain, &c->fault);
+    if (e == OK)
+        e = client_config_expand(&c->config, &c->subject, TOKENS_KNOWN_HOSTS_COMMAND,
+                                 tokens, plain, text, LIMIT_TEXT_LINE, &c->fault);
     if (e == OK)
         w->v[w->n] = strdup(text);
     free(text);

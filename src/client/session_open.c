@@ -101,6 +101,15 @@ static bool is_sent(const struct client_config *o, const char *variable) {
     return false;
 }
 
+// SetEnv may have tokens in its values.
+static enum err send_set_variable(struct session *s, const char *variable) {
+    char text[LIMIT_PACKET_DEFAULT / 2];
+    struct client *c = s->c;
+    TRY(client_config_expand(&c->config, &c->subject, TOKENS_MATCH_EXEC, NULL, variable,
+                             text, sizeof text, &c->fault));
+    return send_variable(s, text);
+}
+
 static enum err request_environment(struct session *s) {
     const struct client_config *o = &s->c->config;
     if (o->send_env.n > 0)
@@ -108,7 +117,7 @@ static enum err request_environment(struct session *s) {
             if (is_sent(o, *v))
                 TRY(send_variable(s, *v));
     for (size_t i = 0; i < o->set_env.n; i++)
-        TRY(send_variable(s, o->set_env.v[i]));
+        TRY(send_set_variable(s, o->set_env.v[i]));
     return OK;
 }
 

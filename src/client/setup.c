@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/text.h"
 #include "client/algorithms.h"
 #include "client/client.h"
@@ -16,7 +17,9 @@
 #include "crypto/crypto.h"
 #include "crypto/digest.h"
 #include "io/hostname.h"
+#include "io/interfaces.h"
 #include "io/process.h"
+#include "io/tcp_connect.h"
 
 static const char *environment(void *ctx, const char *name) {
     (void)ctx;
@@ -44,6 +47,21 @@ static bool run_match(void *ctx, const char *command) {
            WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static bool in_list(void *list, const char *address) {
+    return address_match_cidr_list(list, address) == ADDRESS_MATCH_YES;
+}
+
+static bool local_network(void *ctx, const char *cidr_list) {
+    (void)ctx;
+    return interfaces_any(in_list, (void *)(uintptr_t)cidr_list);
+}
+
+static bool resolve(void *ctx, const struct client_config *config, const char *name,
+                    char *alias, size_t size) {
+    (void)ctx;
+    return tcp_canonical_name(name, client_family(config), alias, size) == OK;
+}
+
 static bool connection_hash(void *ctx, const char *text, char *out) {
     (void)ctx;
     uint8_t hash[DIGEST_MAX];
@@ -62,6 +80,7 @@ static bool find_user(struct client *c) {
         log_error(&c->log, "this user (uid %u) has no account", (unsigned)getuid());
         return false;
     }
+    snprintf(c->local_uid, sizeof c->local_uid, "%u", (unsigned)getuid());
     hostname_get(c->local_host, sizeof c->local_host);
     return true;
 }
@@ -102,9 +121,8 @@ static bool load(struct client *c) {
     snprintf(user_file, sizeof user_file, "%s/config", user_folder);
     c->subject = (struct client_subject){
         .host = c->flags.host,
-        .user = c->flags.user,
-        .port = c->flags.port,
         .local_user = c->local_user,
+        .local_uid = c->local_uid,
         .local_host = c->local_host,
         .home = c->home,
         .command = c->flags.command,
@@ -112,6 +130,8 @@ static bool load(struct client *c) {
         .version = VERSION_TEXT,
         .env = environment,
         .exec = run_match,
+        .localnetwork = local_network,
+        .resolve = resolve,
         .connection_hash = connection_hash,
     };
     struct client_config_input in = {
@@ -167,7 +187,33 @@ static bool answer_at_once(struct client *c) {
     return true;
 }
 
+static void expand_one(struct client *c, const char **value) {
+    char path[PATH_MAX];
+    if (*value == NULL || strcmp(*value, "none") == 0 || **value == '$' ||
+        strcmp(*value, "SSH_AUTH_SOCK") == 0 ||
+        !client_path(c, *value, path, sizeof path))
+        return;
+    const char *copy = conf_pool_text(&c->config.head.pool, view_text(path));
+    if (copy != NULL)
+        *value = copy;
+}
+
+// -G shows some paths as they will be used.
+static void expand_shown(struct client *c) {
+    struct client_config *o = &c->config;
+    for (size_t i = 0; i < o->user_known_hosts_file.n; i++)
+        expand_one(c, &o->user_known_hosts_file.v[i]);
+    expand_one(c, &o->control_path);
+    expand_one(c, &o->identity_agent);
+    char command[4096];
+    if (o->remote_command != NULL &&
+        client_config_expand(o, &c->subject, TOKENS_MATCH_EXEC, NULL, o->remote_command,
+                             command, sizeof command, NULL) == OK)
+        o->remote_command = conf_pool_text(&o->head.pool, view_text(command));
+}
+
 static bool dump(struct client *c) {
+    expand_shown(c);
     scoped_buf text;
     buf_init(&text, 1 << 20);
     if (client_config_dump(&c->config, &text) != OK) {
@@ -188,6 +234,18 @@ static bool check_config(struct client *c) {
     const char *command = c->config.remote_command;
     if (command != NULL && c->flags.command != NULL) {
         log_error(&c->log, "RemoteCommand is set, so no command can be given");
+        return false;
+    }
+    bool nothing = command == NULL && c->flags.command == NULL;
+    if (nothing && c->config.session_type == SESSION_TYPE_SUBSYSTEM) {
+        log_error(&c->log, "-s: which subsystem? (ssh -s host NAME)");
+        return false;
+    }
+    if (nothing && c->config.fork_after_authentication &&
+        c->config.session_type == SESSION_TYPE_DEFAULT &&
+        c->flags.stdio_forward == NULL) {
+        log_error(&c->log, "-f: there is no command to execute in the background "
+                           "(or -N for none)");
         return false;
     }
     return true;

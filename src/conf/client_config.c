@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "conf/canonical.h"
 #include "conf/script.h"
 
 #define CLIENT_FOLDER "/etc/ssh/"
@@ -143,6 +144,18 @@ static int final_holds(const struct pass *p) {
     return p->final;
 }
 
+// -N and -s are lines that came first.
+static const char *session_type(const struct pass *p) {
+    switch (p->c->session_type) {
+    case SESSION_TYPE_NONE:
+        return "none";
+    case SESSION_TYPE_SUBSYSTEM:
+        return "subsystem";
+    default:
+        return or_text(p->subject->session_type, "shell");
+    }
+}
+
 static int match_host_holds(const struct pass *p, const char *patterns) {
     char name[HOST_SIZE];
     current_hostname(p->c, p->host, name);
@@ -176,7 +189,7 @@ static int client_holds(const void *ctx, const struct conf_criterion *c) {
     case CONF_CRITERION_COMMAND:
         return may_be_empty_holds(c->argument, or_text(s->command, p->c->remote_command));
     case CONF_CRITERION_SESSION_TYPE:
-        return patterns_hold(c->argument, or_text(s->session_type, "shell"), true);
+        return patterns_hold(c->argument, session_type(p), true);
     case CONF_CRITERION_VERSION:
         return patterns_hold(c->argument, or_text(s->version, "Bowline"), false);
     case CONF_CRITERION_LOCAL_NETWORK:
@@ -373,7 +386,10 @@ static enum err finish(struct client_config *c, const struct client_subject *s) 
     } else if (!text_copy(name, sizeof name, view_text(s->host))) {
         return ERR_LIMIT;
     }
-    if (!address_parse(&address, name))
+    // An address has one way to be written.
+    if (address_parse(&address, name))
+        (void)address_format(&address, name, sizeof name);
+    else
         lower(name);
     c->hostname = conf_pool_text(&c->head.pool, view_text(name));
     if (c->user == NULL && s->local_user != NULL)
@@ -389,22 +405,66 @@ static enum err finish(struct client_config *c, const struct client_subject *s) 
     return c->hostname != NULL ? OK : ERR_MEMORY;
 }
 
+// --- canonical names
+
+static bool is_given(struct client_config *c, const char *keyword) {
+    return origin_of(c, keyword)->file != NULL;
+}
+
+static bool is_direct(const struct client_config *c) {
+    return c->proxy_jump == NULL &&
+           (c->proxy_command == NULL || conf_is_none(c->proxy_command));
+}
+
+// Between the passes: the host's name is settled. Defaults are not there yet.
+static enum err settle_name(struct client_config *c, const struct client_subject *s,
+                            const char *host, char name[HOST_SIZE],
+                            struct conf_problems *problems) {
+    char current[HOST_SIZE];
+    struct canonical rules = {
+        .how = c->canonicalize_hostname,
+        .direct = is_direct(c),
+        .domains = &c->canonical_domains,
+        .cnames = &c->canonicalize_permitted_cnames,
+        .max_dots = is_given(c, "CanonicalizeMaxDots") ? c->canonicalize_max_dots : 1,
+        .fallback_local =
+            !is_given(c, "CanonicalizeFallbackLocal") || c->canonicalize_fallback_local,
+    };
+    current_hostname(c, host, current);
+    lower(current);
+    enum err e = canonical_name(&rules, s, c, current, name, HOST_SIZE);
+    if (e == ERR_NOT_FOUND) {
+        const struct conf_origin *o = origin_of(c, "CanonicalizeFallbackLocal");
+        conf_problem_add(problems, CONF_ERROR, o->file, o->line,
+                         "could not resolve host \"%s\" in any CanonicalDomains",
+                         current);
+        return ERR_CONFIG;
+    }
+    TRY(e);
+    if (c->canonicalize_hostname == CANONICALIZE_NO)
+        return OK;
+    c->hostname = conf_pool_text(&c->head.pool, view_text(name));
+    // The second reading does not change it any more.
+    if (!is_given(c, "Hostname"))
+        *origin_of(c, "Hostname") = *origin_of(c, "CanonicalizeHostname");
+    return c->hostname != NULL ? OK : ERR_MEMORY;
+}
+
 static enum err evaluate(struct client_config *c, const struct client_subject *subject,
                          struct conf_problems *problems) {
     bool wants_final = false;
     struct pass p = {.c = c, .subject = subject, .wants_final = &wants_final};
+    char name[HOST_SIZE];
     if (!text_copy(p.host, sizeof p.host, view_text(subject->host)))
         return ERR_LIMIT;
     TRY(apply_subject(c, subject));
     TRY(run_pass(&p, problems));
-    if (wants_final) {
-        char name[HOST_SIZE];
-        current_hostname(c, p.host, name);
-        (void)text_copy(p.host, sizeof p.host, view_text(name));
-        p.final = true;
-        TRY(run_pass(&p, problems));
-    }
-    return OK;
+    if (!wants_final && c->canonicalize_hostname == CANONICALIZE_NO)
+        return OK;
+    TRY(settle_name(c, subject, p.host, name, problems));
+    (void)text_copy(p.host, sizeof p.host, view_text(name));
+    p.final = true;
+    return run_pass(&p, problems);
 }
 
 enum err client_config_load(struct client_config *c, const struct client_config_input *in,

@@ -210,6 +210,10 @@ struct client_subject {
     // Match localnetwork: whether an interface's address is in the CIDR list. NULL:
     // never.
     bool (*localnetwork)(void *ctx, const char *cidr_list);
+    // CanonicalizeHostname: is there such a name, and what is it an alias of ("" where
+    // that is not known)? c is half read. NULL: there are no names.
+    bool (*resolve)(void *ctx, const struct client_config *c, const char *name,
+                    char *alias, size_t size);
     void *hook_ctx;
     // %C and %j: the hash over %l%h%p%r%j in hexadecimal, into out (of 65 bytes). NULL:
     // %C is an error where it is used.

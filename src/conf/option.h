@@ -142,7 +142,8 @@ extern const struct conf_type conf_type_ports, conf_type_listen, conf_type_max_s
 // types_client.c
 extern const struct conf_type conf_type_port, conf_type_add_keys, conf_type_obscure,
     conf_type_tunnel_device, conf_type_escape, conf_type_control_persist,
-    conf_type_forward, conf_type_send_env, conf_type_proxy_jump;
+    conf_type_forward, conf_type_send_env, conf_type_proxy_jump, conf_type_domains,
+    conf_type_cnames, conf_type_shown_list;
 extern const struct conf_word conf_words_log_level[], conf_words_facility[],
     conf_words_address_family[], conf_words_fingerprint[];
 

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "conf/canonical.h"
 #include "conf/client_config.h"
 #include "conf/option.h"
 
@@ -240,10 +241,28 @@ static bool parse_forward(struct conf_parse *p) {
     return true;
 }
 
+// "host:80" is printed as OpenSSH does, the host in brackets; a port alone, a path and
+// what has brackets stay.
+static int put_end(char *out, size_t size, const char *text, size_t n) {
+    const char *port = memrchr(text, ':', n);
+    if (port == NULL || *text == '[' || *text == '/')
+        return snprintf(out, size, "%.*s", (int)n, text);
+    return snprintf(out, size, "[%.*s]%.*s", (int)(port - text), text,
+                    (int)(text + n - port), port);
+}
+
 static enum err dump_forward(const struct conf_dump *d) {
     const struct conf_list *list = CONF_FIELD_CONST(d, struct conf_list);
-    for (size_t i = 0; i < list->n; i++)
-        TRY(conf_dump_line(d, "%s", list->v[i]));
+    for (size_t i = 0; i < list->n; i++) {
+        char listen[2048], connect[2048] = " ";
+        const char *word = list->v[i];
+        size_t n = strcspn(word, " ");
+        (void)put_end(listen, sizeof listen, word, n);
+        if (word[n] != '\0')
+            (void)put_end(connect + 1, sizeof connect - 1, word + n + 1,
+                          strlen(word + n + 1));
+        TRY(conf_dump_line(d, "%s%s", listen, connect[1] != '\0' ? connect : ""));
+    }
     return OK;
 }
 
@@ -294,6 +313,55 @@ static enum err dump_send_env(const struct conf_dump *d) {
 
 const struct conf_type conf_type_send_env = {
     parse_send_env, dump_send_env, "[-]PATTERN ...", sizeof(struct conf_list), 0};
+
+// --- lists that are printed as "none" when they are empty
+
+static enum err dump_shown_list(const struct conf_dump *d) {
+    const struct conf_list *list = CONF_FIELD_CONST(d, struct conf_list);
+    return list->n == 0 ? conf_dump_line(d, "none")
+                        : conf_dump_words(d, list->v, list->n);
+}
+
+static bool parse_shown_list(struct conf_parse *p) {
+    return conf_type_list_none.parse(p);
+}
+
+const struct conf_type conf_type_shown_list = {
+    parse_shown_list, dump_shown_list, "WORD ... | none", sizeof(struct conf_list), 0};
+
+// --- CanonicalDomains, CanonicalizePermittedCNAMEs
+
+static bool parse_checked(struct conf_parse *p, bool (*is_good)(const char *),
+                          const char *form) {
+    if (p->argc == 1 && conf_is_none(p->argv[0]))
+        return true;
+    for (size_t i = 0; i < p->argc; i++)
+        if (!is_good(p->argv[i]))
+            return conf_bad(p, "%s: \"%s\" is not %s", p->option->name, p->argv[i], form);
+    return conf_type_list_none.parse(p);
+}
+
+static bool parse_domains(struct conf_parse *p) {
+    return parse_checked(p, canonical_domain_is_good, "a domain");
+}
+
+static bool parse_cnames(struct conf_parse *p) {
+    return parse_checked(p, canonical_cname_is_good, "\"*\" or FROM:TO");
+}
+
+const struct conf_type conf_type_domains = {
+    parse_domains, dump_shown_list, "DOMAIN ... | none", sizeof(struct conf_list), 0};
+
+static enum err dump_cnames(const struct conf_dump *d) {
+    const struct conf_list *list = CONF_FIELD_CONST(d, struct conf_list);
+    static const char *const everything[] = {"*:*"};
+    if (list->n == 1 && strcmp(list->v[0], "*") == 0)
+        return conf_dump_words(d, everything, 1);
+    return dump_shown_list(d);
+}
+
+const struct conf_type conf_type_cnames = {
+    parse_cnames, dump_cnames, "* | FROM:TO ... | none", sizeof(struct conf_list), 0};
 
 // --- ProxyJump [user@]host[:port],... | none
 

@@ -9,12 +9,17 @@
 #include "base/text.h"
 #include "conf/option.h"
 
-const struct conf_word conf_words_log_level[] = {
-    {"QUIET", LOG_LEVEL_QUIET},     {"FATAL", LOG_LEVEL_FATAL},
-    {"ERROR", LOG_LEVEL_ERROR},     {"INFO", LOG_LEVEL_INFO},
-    {"VERBOSE", LOG_LEVEL_VERBOSE}, {"DEBUG", LOG_LEVEL_DEBUG1},
-    {"DEBUG1", LOG_LEVEL_DEBUG1},   {"DEBUG2", LOG_LEVEL_DEBUG2},
-    {"DEBUG3", LOG_LEVEL_DEBUG3},   {NULL, 0}};
+const struct conf_word conf_words_log_level[] = {{"SILENT", LOG_LEVEL_QUIET},
+                                                 {"QUIET", LOG_LEVEL_QUIET},
+                                                 {"FATAL", LOG_LEVEL_FATAL},
+                                                 {"ERROR", LOG_LEVEL_ERROR},
+                                                 {"INFO", LOG_LEVEL_INFO},
+                                                 {"VERBOSE", LOG_LEVEL_VERBOSE},
+                                                 {"DEBUG", LOG_LEVEL_DEBUG1},
+                                                 {"DEBUG1", LOG_LEVEL_DEBUG1},
+                                                 {"DEBUG2", LOG_LEVEL_DEBUG2},
+                                                 {"DEBUG3", LOG_LEVEL_DEBUG3},
+                                                 {NULL, 0}};
 
 // syslog(3) facilities, shifted as openlog(3) wants them.
 const struct conf_word conf_words_facility[] = {{"DAEMON", 3 << 3},

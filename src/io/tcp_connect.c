@@ -283,15 +283,18 @@ enum err tcp_connect(const struct tcp_target *t, int *fd,
     return e;
 }
 
-enum err tcp_canonical_name(const char *host, char *out, size_t size) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_CANONNAME};
+enum err tcp_canonical_name(const char *host, int family, char *out, size_t size) {
+    struct addrinfo hints = {
+        .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_CANONNAME};
     struct addrinfo *list = NULL;
+    out[0] = '\0';
     if (getaddrinfo(host, NULL, &hints, &list) != 0)
         return ERR_NOT_FOUND;
-    bool good =
-        list->ai_canonname != NULL && text_copy(out, size, view_text(list->ai_canonname));
+    if (list->ai_canonname != NULL &&
+        !text_copy(out, size, view_text(list->ai_canonname)))
+        out[0] = '\0';
     freeaddrinfo(list);
-    for (char *p = out; good && *p != '\0'; p++)
+    for (char *p = out; *p != '\0'; p++)
         *p = (char)tolower((unsigned char)*p);
-    return good ? OK : ERR_NOT_FOUND;
+    return OK;
 }

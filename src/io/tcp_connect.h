@@ -57,5 +57,7 @@ must_check enum err tcp_connect(const struct tcp_target *t, int *fd,
                                 void (*note)(void *arg, const char *line), void *arg,
                                 struct fault *f);
 
-// The canonical name of a host (AI_CANONNAME, lower case) into out; ERR_NOT_FOUND.
-must_check enum err tcp_canonical_name(const char *host, char *out, size_t size);
+// The canonical name of a host (AI_CANONNAME, lower case, "" if there is none) into out,
+// looked up in the family; ERR_NOT_FOUND: no such host.
+must_check enum err tcp_canonical_name(const char *host, int family, char *out,
+                                       size_t size);

@@ -181,14 +181,39 @@ def cases_of_addresses(names, results):
     results["ip update"] = ssh(check, "UpdateHostKeys=yes", command="sleep 0.5")
 
 
+def cases_of_canonical_names(names, results):
+    names.zone.update({"web.example": [(A, ADDRESS)], "www.example": [(CNAME, "web.example")], "short.corp.example": [(A, ADDRESS)]})
+    config = os.path.join(FOLDER, "config")
+
+    def dump(case, host, text):
+        with open(config, "w") as f:
+            f.write(text)
+        done = ssh("-G", host=host, command=None, config=config)
+        values = dict(line.split(" ", 1) for line in done["stdout"].splitlines() if " " in line)
+        results["canonical " + case] = {"status": done["status"], "stderr": done["stderr"], "hostname": values.get("hostname"),
+                                        "port": values.get("port")}
+
+    yes = "CanonicalizeHostname yes\nCanonicalDomains other.example corp.example example\nHost *.corp.example\nPort 5\n"
+    dump("domain", "short", yes)
+    dump("alias", "www", "CanonicalizePermittedCNAMEs www.*:web.*\n" + yes)
+    dump("alias not followed", "www", yes)
+    dump("nothing", "nobody", yes)
+    dump("no fallback", "nobody", "CanonicalizeFallbackLocal no\n" + yes)
+    for case, text in (("network", "192.0.2.0/24"), ("other network", "198.51.100.0/24")):
+        dump(case, "short", f"Match localnetwork {text}\nPort 7\n")
+    knows("short.corp.example " + public())
+    with open(config, "w") as f:
+        f.write(yes.replace("Port 5", "HostKeyAlgorithms ssh-ed25519"))
+    results["canonical login"] = ssh(host="short", config=config)
+
+
 def main():
     names, results = world(), {}
     server = sshd()
     try:
         cases_of_sshfp(names, results)
         cases_of_addresses(names, results)
-        for cases in globals().get("MORE", []):
-            cases(names, results)
+        cases_of_canonical_names(names, results)
     finally:
         server.terminate()
         server.wait(20)

@@ -58,3 +58,20 @@ def test_host_addresses(results):
     # Announced keys come under both names.
     assert {line.split()[0] for line in results["ip update"]["known"]} == {"web.example,192.0.2.1"}
     assert len(results["ip update"]["known"]) == 3
+
+
+@pytest.mark.parametrize("case, hostname, port", [
+    ("domain", "short.corp.example", "5"), ("alias", "web.example", "22"), ("alias not followed", "www.example", "22"),
+    ("nothing", "nobody", "22"), ("network", "short", "7"), ("other network", "short", "22")])
+def test_canonical_names(results, case, hostname, port):
+    found = results["canonical " + case]
+    assert (found["status"], found["hostname"], found["port"]) == (0, hostname, port), found["stderr"]
+
+
+def test_canonical_name_without_fallback(results):
+    found = results["canonical no fallback"]
+    assert found["status"] == 255 and "nobody" in found["stderr"]
+
+
+def test_canonical_name_is_the_host_s(results):
+    assert results["canonical login"]["status"] == 0, results["canonical login"]["stderr"]

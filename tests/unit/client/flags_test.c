@@ -76,7 +76,8 @@ static void test_flags_around_the_destination(void **state) {
     assert_string_equal(f.command, "ls -l x y");
     assert_string_equal(f.lines[0], "LogLevel DEBUG1");
     assert_string_equal(f.lines[1], "Port 22");
-    assert_null(f.lines[2]);
+    assert_string_equal(f.lines[2], "User \"joe\"");
+    assert_null(f.lines[3]);
 }
 
 static void test_command_behind_dashes(void **state) {
@@ -91,15 +92,18 @@ static void test_command_behind_dashes(void **state) {
 
 static void test_lines(void **state) {
     (void)state;
-    assert_true(parse("-4|-N|-i|/a \"b\\c|-oUser=joe|-f|-tt|host"));
-    static const char *const want[] = {
-        "RequestTTY force", "AddressFamily inet",
-        "SessionType none", "IdentityFile \"/a \\\"b\\\\c\"",
-        "User=joe",         "ForkAfterAuthentication yes",
-        "StdinNull yes"};
+    assert_true(parse("-4|-N|-i|~/a \"b\\c|-oUser=joe|-f|-tt|host"));
+    static const char *const want[] = {"RequestTTY force",
+                                       "AddressFamily inet",
+                                       "SessionType none",
+                                       "RequestTTY no",
+                                       "IdentityFile \"~/a \\\"b\\\\c\"",
+                                       "User=joe",
+                                       "ForkAfterAuthentication yes",
+                                       "StdinNull yes"};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
         assert_string_equal(f.lines[i], want[i]);
-    assert_int_equal(f.lines_n, 7);
+    assert_int_equal(f.lines_n, 8);
 }
 
 static void test_grouped(void **state) {
