@@ -194,7 +194,7 @@ static void final_pass(void **state) {
                              "Host real\nPort 6\nHost h\nHostname REAL\nMatch final all\n"
                              "BatchMode yes\n",
                              NULL),
-                     22);
+                     6);
     assert_int_equal(port_of("h",
                              "Host real\nPort 6\nHost h\nHostname real\nMatch final all\n"
                              "BatchMode yes\n",
