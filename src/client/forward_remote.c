@@ -148,7 +148,7 @@ static enum err open_agent(struct forwards *f, const struct connection_event *ev
     if (r == NULL)
         return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");
     snprintf(r->what, sizeof r->what, "agent");
-    return relay_connect_path(r, f->agent_path);
+    return relay_connect_agent(r, f->agent_path);
 }
 
 enum err forward_peer_open(struct forwards *f, const struct connection_event *event) {

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "client/agent_bind.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/file.h"
@@ -33,7 +34,16 @@ void identities_open(struct identities *ids, struct client *c) {
     char room[PATH_MAX];
     const char *path = agent_path(ids, room);
     struct fault fault = {0};
-    if (path != NULL && *path != 0 && agent_open(&ids->agent, path, &fault) != OK)
+    if (path == NULL || *path == 0)
+        return;
+    enum err e = agent_link_open(&ids->agent, path, &fault);
+    if (e == OK)
+        agent_bind_login(c, &ids->agent);
+    if (e == OK && (e = agent_link_list(&ids->agent)) != OK) {
+        fault_set(&fault, e, 0, "agent at %s: %s", path, err_text(e));
+        agent_link_close(&ids->agent);
+    }
+    if (e != OK)
         log_debug(&c->log, "%s", fault_text(&fault));
 }
 
@@ -49,10 +59,10 @@ static void drop_offer(struct identities *ids) {
 void identities_close(struct identities *ids) {
     drop_offer(ids);
     if (ids->agent.fd >= 0)
-        agent_close(&ids->agent);
+        agent_link_close(&ids->agent);
 }
 
-static bool offer_agent_key(struct identities *ids, const struct agent_key *key) {
+static bool offer_agent_key(struct identities *ids, const struct agent_link_key *key) {
     drop_offer(ids);
     text_clean(ids->name, sizeof ids->name, key->comment);
     ids->blob = key->blob;
@@ -132,7 +142,7 @@ static bool parse_private(struct identities *ids, const char *path, struct view 
         struct view line = view_of(text.p, end != NULL ? (size_t)(end - text.p) : text.n);
         struct fault ignored = {0};
         if (key_from_public_text(&ids->public, line, &ignored) == OK &&
-            agent_find(&ids->agent, key_blob(ids->public)) != NULL)
+            agent_link_find(&ids->agent, key_blob(ids->public)) != NULL)
             return true;
         log_error(&ids->c->log, "%s: %s", path, fault_text(&fault));
         ids->skipped++;
@@ -160,7 +170,8 @@ static bool offer_file(struct identities *ids, const char *path) {
     }
     snprintf(ids->name, sizeof ids->name, "%s", path);
     ids->blob = key_blob(ids->secret != NULL ? ids->secret : ids->public);
-    ids->in_agent = ids->secret == NULL && agent_find(&ids->agent, ids->blob) != NULL;
+    ids->in_agent =
+        ids->secret == NULL && agent_link_find(&ids->agent, ids->blob) != NULL;
     return true;
 }
 
@@ -186,7 +197,7 @@ static bool offer_agent_certificate(struct identities *ids, const char *path) {
     struct key *certificate = read_certificate(ids, path);
     if (certificate == NULL)
         return false;
-    if (agent_find(&ids->agent, key_plain_blob(certificate)) == NULL) {
+    if (agent_link_find(&ids->agent, key_plain_blob(certificate)) == NULL) {
         key_free(certificate);
         return false;
     }
@@ -342,7 +353,7 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
     struct view plain =
         ids->certificate != NULL ? key_plain_blob(ids->certificate) : ids->blob;
     if (ids->in_agent) {
-        e = agent_sign(&ids->agent, plain, alg, data, out);
+        e = agent_link_sign(&ids->agent, plain, alg, data, out);
         if (e == OK || ids->public == NULL) {
             if (e != OK)
                 log_info(&ids->c->log, "the agent does not sign with %s: %s", ids->name,

@@ -4,14 +4,14 @@
 #pragma once
 
 #include "auth/client.h"
-#include "client/agent.h"
+#include "client/agent_link.h"
 #include "client/client.h"
 
 #define IDENTITIES_OFFERED_MAX 64
 
 struct identities {
     struct client *c;
-    struct agent agent;
+    struct agent_link agent;
     size_t next_agent, next_file;
     size_t next_agent_certificate;  // of CertificateFile, for keys in the agent
     size_t stage;  // of the file: the certificate beside it, those of CertificateFile, it

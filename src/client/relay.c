@@ -100,6 +100,11 @@ static enum err end_input(struct relay *r) {
 
 static enum err take_early(struct relay *r, struct span room, size_t *n) {
     size_t have = buf_len(&r->early);
+    *n = 0;
+    if (r->bind.waits)
+        TRY(agent_bind_skip(&r->bind, r->stream.fd));
+    if (r->bind.waits)
+        return OK;
     if (have == 0)
         return stream_read(&r->stream, room, n);
     *n = have < room.n ? have : room.n;

@@ -4,6 +4,7 @@
 // from either side.
 #pragma once
 
+#include "client/agent_bind.h"
 #include "client/socks.h"
 #include "client/stream.h"
 #include "connection/connection.h"
@@ -34,6 +35,7 @@ struct relay {
     struct socks socks;
     bool by_socks;
     const struct forward_rule *rule;  // NULL: agent
+    struct agent_bind bind;           // of an agent's
     struct buf early;                 // came before there was somewhere to write it
     size_t poll_at, poll_n;
     char what[160];  // for people
@@ -59,6 +61,7 @@ must_check enum err relay_open_channel(struct relay *r, const char *host, uint32
 // Starts to connect the socket for a channel of the server's.
 must_check enum err relay_connect(struct relay *r, const char *host, uint32_t port);
 must_check enum err relay_connect_path(struct relay *r, const char *path);
+must_check enum err relay_connect_agent(struct relay *r, const char *path);
 must_check enum err relay_connect_step(struct relay *r);
 must_check enum err relay_opened(struct relay *r);
 must_check enum err relay_open_refused(struct relay *r, const struct connection_event *e);

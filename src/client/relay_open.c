@@ -10,6 +10,7 @@
 #include "connection/requests.h"
 #include "io/clock.h"
 #include "io/endpoint.h"
+#include "io/fd.h"
 #include "io/unix_socket.h"
 
 // ---- the channel for a socket ----
@@ -158,6 +159,18 @@ enum err relay_connect_path(struct relay *r, const char *path) {
     if (unix_connect_now(path, SOCK_STREAM, &fd, &fault) != OK)
         return connect_failed(r, fault_text(&fault));
     return connected(r, fd);
+}
+
+enum err relay_connect_agent(struct relay *r, const char *path) {
+    struct fault fault = {0};
+    int fd = -1;
+    enum err e = unix_connect_now(path, SOCK_STREAM, &fd, &fault);
+    if (e == OK)
+        e = agent_bind_forward(&r->bind, r->f->c, fd);
+    if (e == OK)
+        return connected(r, fd);
+    fd_close(&fd);
+    return connect_failed(r, fault.code != OK ? fault_text(&fault) : err_text(e));
 }
 
 // ---- SOCKS from either side ----

@@ -26,6 +26,8 @@ static const int watched[] = {SIGINT,  SIGHUP,  SIGTERM, SIGQUIT,
 // A handler has no other way to tell.
 static volatile sig_atomic_t arrived[_NSIG];
 
+#define ASKPASS "/usr/bin/ssh-askpass"  // where distributions put theirs
+
 struct held {
     struct sigaction before[WATCHED];
     sigset_t mask;
@@ -143,6 +145,8 @@ struct askpass {
 
 static struct askpass find_askpass(void) {
     struct askpass a = {.program = getenv("SSH_ASKPASS")};
+    if (a.program == NULL && access(ASKPASS, X_OK) == 0)
+        a.program = ASKPASS;
     const char *require = getenv("SSH_ASKPASS_REQUIRE");
     bool display = getenv("DISPLAY") != NULL || getenv("WAYLAND_DISPLAY") != NULL;
     if (a.program != NULL && a.program[0] == '\0')
@@ -205,6 +209,26 @@ static enum err ask_program(const char *program, const char *text, unsigned flag
             out[n] = '\0', out[strcspn(out, "\r\n")] = '\0';
     }
     fd_close(&ends[0]);
+    return e;
+}
+
+enum err prompt_start(const char *text, unsigned flags, struct process *p, int *out,
+                      struct fault *f) {
+    int ends[2];
+    struct askpass askpass = find_askpass();
+    *out = -1;
+    if (askpass.program == NULL)
+        return fault_set(f, ERR_REFUSED, 0,
+                         "nobody to ask: no SSH_ASKPASS or no DISPLAY");
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+        return fault_errno(f, "pipe");
+    enum err e = fd_set_nonblock(ends[1], false);
+    if (e == OK)
+        e = start_askpass(askpass.program, text, flags, ends[1], p, f);
+    fd_close(&ends[1]);
+    if (e != OK)
+        fd_close(&ends[0]);
+    *out = ends[0];
     return e;
 }
 

@@ -22,6 +22,13 @@
 must_check enum err prompt_ask(const char *text, unsigned flags, char *out, size_t size,
                                struct fault *f);
 
+// Starts an askpass program for somebody who must not wait, whether or not there is a
+// terminal. *out is the caller's: what the program says until its end. Its exit status
+// tells yes (0) from no. ERR_REFUSED: there is none (SSH_ASKPASS, DISPLAY).
+struct process;
+must_check enum err prompt_start(const char *text, unsigned flags, struct process *p,
+                                 int *out, struct fault *f);
+
 // Is there anybody to ask: a terminal or an askpass program?
 bool prompt_possible(void);
 

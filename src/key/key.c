@@ -151,6 +151,8 @@ void key_free(struct key *k) {
         return;
     certificate_free(k->certificate);
     pk_free(k->pk);
+    secret_wipe(k->handle, k->handle_len);
+    free(k->handle);
     free(k->blob);
     free(k->comment);
     free(k);

@@ -31,7 +31,17 @@ struct key {
     char *comment;                    // owned, may be NULL
     struct view application;          // of a security key: "ssh:…"; into the blob
     struct certificate *certificate;  // of a certificate's type (key/certificate.h)
+    // The secret half of a security key, which means something to its token alone; owned,
+    // NULL where only the public half is known.
+    uint8_t *handle;
+    size_t handle_len;
+    uint8_t handle_flags;  // KEY_HANDLE_…
 };
+
+// What a token demands before it signs (OpenSSH's PROTOCOL.u2f).
+#define KEY_HANDLE_TOUCH 0x01u     // somebody touches it
+#define KEY_HANDLE_VERIFY 0x04u    // and proves by PIN or finger who it is
+#define KEY_HANDLE_RESIDENT 0x20u  // it is kept in the token
 
 const struct key_type *key_type_at(size_t index);        // NULL past the end
 const struct key_type *key_type_find(struct view name);  // by the name in blobs

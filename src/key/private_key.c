@@ -17,6 +17,7 @@
 #include "crypto/random.h"
 #include "key/base64.h"
 #include "key/fields.h"
+#include "key/secret_fields.h"
 
 #define MAGIC "openssh-key-v1"  // its NUL counts
 #define ARMOUR_BEGIN "-----BEGIN OPENSSH PRIVATE KEY-----"
@@ -34,64 +35,6 @@ static void buf_wipe(struct buf *b) {
     buf_free(b);
 }
 #define scoped_secret_buf __attribute__((cleanup(buf_wipe))) struct buf
-
-// --- secret fields
-// -----------------------------------------------------------------------------
-
-void fields_read_secret(struct reader *r, const struct key_type *type,
-                        struct pk_parts *parts) {
-    switch (type->kind) {
-    case PK_ED25519: {
-        parts->ed_public = read_string(r);
-        // The seed and the public half once more.
-        struct view both = read_string(r);
-        if (r->err == OK && (both.n != 64 || parts->ed_public.n != 32 ||
-                             memcmp(both.p + 32, parts->ed_public.p, 32) != 0))
-            r->err = ERR_KEY;
-        else if (r->err == OK)
-            parts->ed_secret = view_of(both.p, 32);
-        break;
-    }
-    case PK_ECDSA:
-        fields_read_public(r, type, parts);
-        parts->ec_scalar = read_mpint(r);
-        break;
-    case PK_RSA:
-        parts->rsa_n = read_mpint(r);
-        parts->rsa_e = read_mpint(r);
-        parts->rsa_d = read_mpint(r);
-        parts->rsa_iqmp = read_mpint(r);
-        parts->rsa_p = read_mpint(r);
-        parts->rsa_q = read_mpint(r);
-        break;
-    }
-}
-
-void fields_write_secret(struct writer *w, const struct key_type *type,
-                         const struct pk_parts *parts) {
-    write_text(w, type->name);
-    switch (type->kind) {
-    case PK_ED25519:
-        write_string(w, parts->ed_public);
-        write_u32(w, 64);
-        write_bytes(w, parts->ed_secret);
-        write_bytes(w, parts->ed_public);
-        break;
-    case PK_ECDSA:
-        write_text(w, type->curve_name);
-        write_string(w, parts->ec_point);
-        write_mpint(w, parts->ec_scalar);
-        break;
-    case PK_RSA:
-        write_mpint(w, parts->rsa_n);
-        write_mpint(w, parts->rsa_e);
-        write_mpint(w, parts->rsa_d);
-        write_mpint(w, parts->rsa_iqmp);
-        write_mpint(w, parts->rsa_p);
-        write_mpint(w, parts->rsa_q);
-        break;
-    }
-}
 
 // --- reading
 // ---------------------------------------------------------------------------------
@@ -203,29 +146,20 @@ static bool padding_counts(struct view pad) {
 }
 
 static enum err key_from_fields(struct key **out, struct reader *r, struct fault *fault) {
-    struct view name = read_string(r);
-    const struct key_type *type = key_type_find(name);
-    if (r->err == OK && (type == NULL || type->security_key || type->plain != NULL))
-        return unsupported(fault, "key type", name);
-    if (r->err != OK)
-        return fault_set(fault, r->err, 0, "the key file is damaged");
-    struct pk_parts parts = {0};
-    fields_read_secret(r, type, &parts);
+    struct key *k;
+    TRY(secret_fields_read(r, &k, NULL, fault));
     struct view comment = read_string(r), pad = read_rest(r);
     if (r->err == OK && !padding_counts(pad))
         r->err = ERR_FORMAT;
-    if (r->err != OK)
-        return fault_set(fault, r->err, 0, "the key file is damaged: %s",
-                         err_text(r->err));
-    struct pk *pk;
-    enum err e = pk_from_parts(&pk, type->kind, &parts, true);
-    if (e == OK)
-        e = key_from_pk(out, pk);
+    enum err e = r->err;
     if (e != OK)
-        return fault_set(fault, e, 0, "%s key: %s", type->name, err_text(e));
-    e = key_set_comment(*out, comment);
+        fault_set(fault, e, 0, "the key file is damaged: %s", err_text(e));
+    else
+        e = key_set_comment(k, comment);
     if (e != OK)
-        key_free(*out);
+        key_free(k);
+    else
+        *out = k;
     return e;
 }
 
@@ -329,16 +263,12 @@ static enum err secret_buf_init(struct buf *b, size_t n) {
 }
 
 static enum err write_plain(const struct key *k, size_t block, struct buf *out) {
-    scoped_secret arena = {0};
-    TRY(secret_arena_init(&arena, LIMIT_RSA_MAX, 0));
-    struct pk_parts parts;
-    TRY(pk_to_parts(k->pk, &arena, &parts));
     uint8_t check[4];
     random_bytes(check, sizeof check);
     struct writer w = writer_to_buf(out);
     write_bytes(&w, view_of(check, sizeof check));
     write_bytes(&w, view_of(check, sizeof check));
-    fields_write_secret(&w, k->type, &parts);
+    TRY(secret_fields_write(&w, k, NULL));
     write_text(&w, k->comment != NULL ? k->comment : "");
     for (uint8_t i = 1; w.err == OK && w.n % block != 0; i++)
         write_u8(&w, i);
@@ -428,7 +358,7 @@ static enum err openssh_write(const struct key *k, const struct private_key_opti
 
 enum err private_key_write(const struct key *k, const struct private_key_options *o,
                            struct buf *out, struct fault *fault) {
-    if (!pk_has_secret(k->pk))
+    if (!pk_has_secret(k->pk) && k->handle == NULL)
         return fault_set(fault, ERR_KEY, 0, "the key has no private half");
     if (o->format == PRIVATE_KEY_OPENSSH)
         return openssh_write(k, o, out, fault);

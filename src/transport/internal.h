@@ -116,6 +116,8 @@ struct transport {
     uint8_t session_id[DIGEST_MAX];
     size_t session_id_len;
     struct buf host_key;  // K_S of the last exchange
+    // Client: of the first one, what proves to others whose session this is.
+    struct buf first_host_key, first_signature;
     struct transport_agreed agreed;
     struct exchange *kex;
     uint64_t exchanges, keyed_at;

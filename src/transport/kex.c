@@ -312,6 +312,10 @@ enum err handle_kex_reply(struct transport *t, const struct packet *p,
         return fault_set(&t->fault, e, p->number, "%s: %s", message_name(p->number),
                          err_text(e));
     TRY(verify_host_key(t, m.signature));
+    if (x->first) {
+        TRY(buf_append(&t->first_host_key, m.host_key));
+        TRY(buf_append(&t->first_signature, m.signature));
+    }
     if (!x->first && view_equal(buf_view(&x->host_key), buf_view(&t->host_key)))
         return send_newkeys(t);
     ask(t, QUESTION_HOST_KEY, event);

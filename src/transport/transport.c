@@ -46,6 +46,8 @@ enum err transport_new(struct transport **out, const struct transport_config *co
     buf_init(&t->in.plain, LIMIT_PACKET + 1);
     buf_init(&t->out.plain, LIMIT_PACKET + 1);
     buf_init(&t->host_key, LIMIT_PACKET_PREAUTH);
+    buf_init(&t->first_host_key, LIMIT_PACKET_PREAUTH);
+    buf_init(&t->first_signature, LIMIT_PACKET_PREAUTH);
     buf_init(&t->deferred, LIMIT_DEFERRED);
     enum err e = start(t);
     if (e != OK) {
@@ -71,6 +73,8 @@ void transport_free(struct transport *t) {
     buf_free(&t->in_buf);
     buf_free(&t->out_buf);
     buf_free(&t->host_key);
+    buf_free(&t->first_host_key);
+    buf_free(&t->first_signature);
     buf_free(&t->deferred);
     secret_wipe(t, sizeof *t);
     free(t);
@@ -316,6 +320,12 @@ struct view transport_peer_ident(const struct transport *t) {
 
 struct view transport_host_key(const struct transport *t) {
     return buf_view(&t->host_key);
+}
+
+void transport_proof(const struct transport *t, struct view *host_key,
+                     struct view *signature) {
+    *host_key = buf_view(&t->first_host_key);
+    *signature = buf_view(&t->first_signature);
 }
 
 bool transport_keyed(const struct transport *t) {

@@ -188,6 +188,10 @@ transport_session_id(const struct transport *t);  // empty before the first keys
 struct view transport_peer_ident(const struct transport *t);
 // The host key of the last exchange (publickey-hostbound).
 struct view transport_host_key(const struct transport *t);
+// Client: the host key of the first exchange and its signature over the session id, which
+// prove to an agent whose session this is (session-bind@openssh.com). Empty before.
+void transport_proof(const struct transport *t, struct view *host_key,
+                     struct view *signature);
 bool transport_keyed(const struct transport *t);
 bool transport_peer_has_ping(const struct transport *t);
 const struct fault *transport_fault(const struct transport *t);
