@@ -234,8 +234,7 @@ def test_daemon_and_kill(tmp_path, files):
         assert os.path.dirname(path) == str(tmp_path / ".ssh" / "agent")
         assert os.stat(path).st_mode & 0o777 == 0o600
         assert f"echo Agent pid {pid};" in done.stdout
-        with open(f"/proc/{pid}/limits") as limits:
-            assert re.search(r"Max core file size +0 +0", limits.read())
+        assert wait_until(lambda: re.search(r"Max core file size +0 +0", open(f"/proc/{pid}/limits").read()))
         done = subprocess.run([tool("ssh-agent"), flag, "-k"], env={**env, **told}, capture_output=True, text=True, check=True)
         assert done.stdout == f"{unset}SSH_AUTH_SOCK;\n{unset}SSH_AGENT_PID;\necho Agent pid {pid} killed;\n"
         assert wait_until(lambda: not os.path.exists(path))
