@@ -177,14 +177,25 @@ size_t fd_count_open(void) {
     return n - 1;  // without the directory itself
 }
 
-size_t fd_limit(bool raise) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return 1024;
-    if (raise && limit.rlim_cur < limit.rlim_max) {
-        struct rlimit more = {limit.rlim_max, limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-            limit = more;
-    }
-    return (size_t)limit.rlim_cur;
+struct fd_limits fd_limits_now(void) {
+    struct rlimit limit = {1024, 1024};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return (struct fd_limits){limit.rlim_cur, limit.rlim_max};
+}
+
+void fd_limits_set(const struct fd_limits *l) {
+    struct rlimit limit = {l->soft, l->hard};
+    if (l->hard > 0)
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+size_t fd_limit_raise(size_t least) {
+    struct fd_limits now = fd_limits_now();
+    struct fd_limits more = {least, least};
+    if (now.hard < least)
+        fd_limits_set(&more);  // root may
+    now = fd_limits_now();
+    now.soft = now.hard;
+    fd_limits_set(&now);
+    return (size_t)fd_limits_now().soft;
 }

@@ -43,5 +43,12 @@ must_check enum err fd_write_some(int fd, struct view v, size_t *n);
 // Descriptors open in this process (for leak tests and diagnosis); 0 if unknown.
 size_t fd_count_open(void);
 
-// The soft limit of open descriptors, raised to the hard one when `raise`.
-size_t fd_limit(bool raise);
+// Limits of open descriptors of this process.
+struct fd_limits {
+    uint64_t soft, hard;
+};
+struct fd_limits fd_limits_now(void);
+void fd_limits_set(const struct fd_limits *l);  // as far as that is allowed
+// Raises the soft limit to the hard one, and that to `least` where it may be. The soft
+// limit.
+size_t fd_limit_raise(size_t least);

@@ -48,6 +48,7 @@ struct sandbox {
 // The profiles.
 extern const struct sandbox sandbox_gate;      // transport and auth for one link
 extern const struct sandbox sandbox_listener;  // accepts and forks gates
+extern const struct sandbox sandbox_anchor;    // keeps descriptors for the next keeper
 
 struct sandbox_identity {
     uid_t uid;  // become this one, when root; ignored otherwise

@@ -94,6 +94,10 @@ static const struct sandbox_rule listener_rules[] = {
     DENIED,
 };
 
+static const struct sandbox_rule anchor_rules[] = {
+    COMMON, ALLOW(accept4), FAIL(prlimit64, EPERM), FAIL(prctl, EPERM), DENIED,
+};
+
 _Static_assert(sizeof gate_rules / sizeof gate_rules[0] <= SANDBOX_RULES_MAX,
                "too many rules");
 _Static_assert(sizeof listener_rules / sizeof listener_rules[0] <= SANDBOX_RULES_MAX,
@@ -113,4 +117,12 @@ const struct sandbox sandbox_listener = {
     .rules = listener_rules,
     .rules_n = sizeof listener_rules / sizeof listener_rules[0],
     .flags = SANDBOX_EMPTY_ROOT | SANDBOX_NO_NETWORK,
+};
+
+// No namespaces: it looks at who connects, and in a user namespace all would be nobody.
+const struct sandbox sandbox_anchor = {
+    .name = "anchor",
+    .rules = anchor_rules,
+    .rules_n = sizeof anchor_rules / sizeof anchor_rules[0],
+    .flags = SANDBOX_EMPTY_ROOT | SANDBOX_NO_PROCESSES,
 };

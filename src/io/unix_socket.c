@@ -198,6 +198,12 @@ enum err unix_connect_now(const char *path, int type, int *out, struct fault *f)
     return connect_path(path, type, SOCK_NONBLOCK, out, f);
 }
 
+void unix_hang_up(int *fd) {
+    if (*fd >= 0)
+        (void)shutdown(*fd, SHUT_RDWR);
+    fd_close(fd);
+}
+
 enum err unix_accept(int listener, int *fd) {
     do
         *fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -55,5 +55,7 @@ must_check enum err unix_connect(const char *path, int type, int *fd, struct fau
 // The same without waiting: ERR_TIMEOUT if it would have to.
 must_check enum err unix_connect_now(const char *path, int type, int *fd,
                                      struct fault *f);
+// Ends the connection whoever else has a copy of the descriptor, and closes ours.
+void unix_hang_up(int *fd);
 // OK with *fd = -1: nobody there.
 must_check enum err unix_accept(int listener, int *fd);

@@ -87,10 +87,10 @@ bool control_folder(bool root, const char *runtime, const char *config_file, cha
     return format(out, size, config_file, "", (int)(slash - config_file));
 }
 
-bool control_path(const char *folder, const char *address, uint16_t port, char *out,
-                  size_t size) {
+bool control_path(const char *folder, const char *name, const char *address,
+                  uint16_t port, char *out, size_t size) {
     bool any = address == NULL || strchr(address, '/') != NULL;
-    int n = snprintf(out, size, "%s/sshd.%u%s%s.sock", folder, port, any ? "" : "@",
+    int n = snprintf(out, size, "%s/%s.%u%s%s.sock", folder, name, port, any ? "" : "@",
                      any ? "" : address);
     return n >= 0 && (size_t)n < size;
 }

@@ -74,6 +74,7 @@ must_check enum err control_encode(enum control_number number, const void *body,
 // of the configuration file. False: there is none.
 bool control_folder(bool root, const char *runtime, const char *config_file, char *out,
                     size_t size);
-// "FOLDER/sshd.PORT.sock", with "@ADDRESS" where it does not listen on all of them.
-bool control_path(const char *folder, const char *address, uint16_t port, char *out,
-                  size_t size);
+// "FOLDER/NAME.PORT.sock", with "@ADDRESS" where it does not listen on all of them. NAME:
+// "sshd" for the keeper's, "anchor" for the anchor's.
+bool control_path(const char *folder, const char *name, const char *address,
+                  uint16_t port, char *out, size_t size);

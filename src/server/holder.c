@@ -439,6 +439,9 @@ static bool set_up(struct holder *h, struct fault *fault) {
     list_of(v->permit_open, &h->key_open);
     list_of(v->permit_listen, &h->key_listen);
     process_title("sshd: %s", h->user);
+    struct fd_limits limits = fd_limits_now();
+    h->files = (struct process_limit){RLIMIT_NOFILE, {limits.soft, limits.hard}};
+    (void)fd_limit_raise(0);  // each forwarded connection is one of ours
     buf_init(&h->unsent, LIMIT_PACKET);
     return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
            seam_hello(&h->seam, view_of(NULL, 0)) == OK &&

@@ -124,6 +124,7 @@ struct holder {
     struct log log;
     struct ipc_log_sink log_sink;
     struct loop loop;
+    struct process_limit files;  // what programs get: the system's, or PAM's
     struct ipc_side keeper_side;
     struct loop_watch keeper_watch, seam_watch;
     struct seam seam;

@@ -193,6 +193,8 @@ static bool spawn(struct session *s) {
         .tty = s->with_pty ? s->pty.slave : -1,
         .new_session = true,
         .keep_nice_fds = true,
+        .limits = &h->files,
+        .limits_n = 1,
     };
     if (process_spawn(&spec, &s->process, &fault) != OK) {
         log_error(&h->log, "%s for %s", fault_text(&fault), h->user);

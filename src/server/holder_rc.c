@@ -121,6 +121,8 @@ bool session_prelude(struct session *s) {
         .tty = -1,
         .new_session = true,
         .keep_nice_fds = true,
+        .limits = &h->files,
+        .limits_n = 1,
     };
     if (process_spawn(&spec, &process, &fault) != OK) {
         log_error(&h->log, "%s for %s", fault_text(&fault), h->user);

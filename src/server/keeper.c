@@ -1,5 +1,6 @@
 #include "server/keeper.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "io/sandbox.h"
 #include "server/algorithms.h"
 #include "server/keeper_control.h"
+
+#define DESCRIPTORS_LEAST 65536u  // five for each session
 
 // ---- configuration ----
 
@@ -72,52 +75,9 @@ static enum err open_log(struct keeper *k, struct fault *fault) {
 
 // ---- reload, stop ----
 
-// In any case: whoever rotates logs has renamed the file.
-static void reopen_events(struct keeper *k, enum event_number number, const char *text) {
-    struct fault fault = {0};
-    if (keeper_event_log(k, &fault) != OK)
-        log_error(&k->log, "%s; events are not written", fault_text(&fault));
-    keeper_event_server(k, number, text);
-}
-
 static void on_hang_up(void *arg, int number) {
-    struct keeper *k = arg;
-    struct fault fault = {0};
-    struct server_config *next = calloc(1, sizeof *next);
-    struct host_keys *keys = NULL;
     (void)number;
-    log_info(&k->log, "Received SIGHUP; restarting.");
-    keeper_notify("RELOADING");
-    enum err e = next == NULL ? ERR_MEMORY : keeper_load_config(k->options, next, true);
-    if (e == OK)
-        e = keeper_load_keys(k->options, next, &k->log, &keys, &fault);
-    if (e != OK) {
-        const char *why = fault.text[0] != '\0' ? fault_text(&fault) : err_text(e);
-        log_error(&k->log, "configuration is not used, the old one stays: %s", why);
-        reopen_events(k, EVENT_SERVER_RELOAD_FAILED, why);
-        if (next != NULL)
-            server_config_free(next);
-        free(next);
-        keeper_notify("READY");
-        return;
-    }
-    server_config_free(k->config);
-    free(k->config);
-    k->config = next;
-    reopen_events(k, EVENT_SERVER_RELOADED, "");
-    if (!k->sockets_given && keeper_bind(k, next, &fault) != OK)
-        log_error(&k->log, "%s", fault_text(&fault));
-    host_keys_drop(k->host_keys);
-    k->host_keys = keys;
-    if (open_log(k, &fault) != OK)
-        log_sink_stderr(&k->sink, &k->log, "sshd", level_of(k));
-    keeper_control_open(k);
-    if (keeper_penalties_load(k) != OK)
-        log_error(&k->log, "PerSourcePenalties: out of memory; none are in force");
-    if (keeper_start_nursery(k, &fault) != OK)
-        log_error(&k->log, "%s", fault_text(&fault));
-    keeper_spawn_listener(k);
-    keeper_notify("READY");
+    keeper_reload(arg);
 }
 
 static void on_stop(void *arg, int number) {
@@ -132,6 +92,10 @@ static void on_stop(void *arg, int number) {
 
 // ---- start ----
 
+static enum err leave_folder(struct fault *fault) {
+    return chdir("/") == 0 ? OK : fault_set(fault, ERR_IO, 0, "chdir: %m");
+}
+
 // The first process ends when the server listens, or could not.
 static enum err daemonize(struct fault *fault) {
     pid_t pid = fork();
@@ -139,29 +103,46 @@ static enum err daemonize(struct fault *fault) {
         return fault_set(fault, ERR_IO, 0, "fork: %m");
     if (pid > 0)
         _exit(0);
-    if (setsid() < 0 || chdir("/") != 0)
+    if (setsid() < 0)
         return fault_set(fault, ERR_IO, 0, "setsid: %m");
+    TRY(leave_folder(fault));
     for (int fd = 0; fd < 3; fd++)
         TRY(fd_to_null(fd));
     return OK;
 }
 
-static void write_pid(const struct keeper *k) {
-    char text[32];
-    struct fault fault = {0};
-    if (k->config->pid_file == NULL || strcmp(k->config->pid_file, "none") == 0 ||
-        k->options->debug || k->options->inetd)
-        return;
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (file_write(k->config->pid_file, view_of(text, (size_t)n), 0644, &fault) != OK)
-        log_error(&k->log, "Couldn't create pid file \"%s\": %s", k->config->pid_file,
-                  fault_text(&fault));
+// NULL: none is wanted.
+static const char *pid_path(const struct keeper *k) {
+    const char *path = k->config->pid_file;
+    bool none = path == NULL || strcmp(path, "none") == 0 || k->options->debug ||
+                k->options->inetd;
+    return none ? NULL : path;
 }
 
-static void remove_pid(const struct keeper *k) {
-    if (k->config->pid_file != NULL && strcmp(k->config->pid_file, "none") != 0 &&
-        !k->options->debug && !k->options->inetd)
-        unlink(k->config->pid_file);
+static void remove_pid(struct keeper *k) {
+    if (k->pid_file != NULL)
+        unlink(k->pid_file);
+    free(k->pid_file);
+    k->pid_file = NULL;
+}
+
+// One of the keeper before that is elsewhere now, or nowhere, goes.
+static void write_pid(struct keeper *k) {
+    char text[32];
+    struct fault fault = {0};
+    const char *path = pid_path(k);
+    if (k->pid_file != NULL && (path == NULL || strcmp(path, k->pid_file) != 0))
+        remove_pid(k);
+    if (path == NULL)
+        return;
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (file_write(path, view_of(text, (size_t)n), 0644, &fault) != OK) {
+        log_error(&k->log, "Couldn't create pid file \"%s\": %s", path,
+                  fault_text(&fault));
+        return;
+    }
+    free(k->pid_file);
+    k->pid_file = strdup(path);
 }
 
 static enum err set_up_loop(struct keeper *k) {
@@ -171,26 +152,44 @@ static enum err set_up_loop(struct keeper *k) {
     return loop_signal(&k->loop, &k->hang_up, SIGHUP, on_hang_up, k);
 }
 
+// Sockets, loop and, over an exec, all that the keeper before has left us.
+static enum err take_place(struct keeper *k, struct fault *fault) {
+    const struct keeper_options *o = k->options;
+    k->anchor_before = -1;
+    if (o->handover >= 0) {
+        TRY(set_up_loop(k));
+        enum err e = keeper_handover_read(k, o->handover, fault);
+        if (e != OK)
+            return fault_set(fault, e, 0, "what the server before left is not usable");
+    }
+    if (!o->inetd && !k->sockets_given && !keeper_take_sockets(k))
+        TRY(keeper_bind(k, k->config, fault));
+    if (!o->foreground && !o->debug && !o->inetd)
+        TRY(o->handover < 0 ? daemonize(fault) : leave_folder(fault));
+    write_pid(k);
+    return o->handover < 0 ? set_up_loop(k) : OK;
+}
+
 static enum err start(struct keeper *k, struct fault *fault) {
     const struct keeper_options *o = k->options;
+    char folder[PATH_MAX];
     TRY(keeper_load_config(o, k->config, o->quiet));
     TRY(open_log(k, fault));
     TRY(keeper_event_log(k, fault));
     TRY(crypto_init());
     TRY(keeper_load_keys(o, k->config, &k->log, &k->host_keys, fault));
     sandbox_undumpable();
-    (void)fd_limit(true);
+    k->folder = getcwd(folder, sizeof folder) != NULL ? strdup(folder) : NULL;
+    k->limits = fd_limits_now();
+    (void)fd_limit_raise(DESCRIPTORS_LEAST);
     TRY(keeper_penalties_load(k));
-    keeper_event_server(k, EVENT_SERVER_STARTED, "");
-    if (!o->inetd && !keeper_take_sockets(k))
-        TRY(keeper_bind(k, k->config, fault));
-    if (!o->foreground && !o->debug && !o->inetd)
-        TRY(daemonize(fault));
-    write_pid(k);
-    TRY(set_up_loop(k));
+    keeper_event_server(k, o->handover < 0 ? EVENT_SERVER_STARTED : EVENT_SERVER_RELOADED,
+                        "");
+    TRY(take_place(k, fault));
     TRY(keeper_reap_orphans(k));
     TRY(keeper_start_nursery(k, fault));
     keeper_control_open(k);
+    keeper_anchor_open(k);
     keeper_spawn_listener(k);
     if (k->listeners != NULL)
         keeper_notify("READY");
@@ -216,6 +215,7 @@ int keeper_main(const struct keeper_options *options) {
     }
     e = loop_run(&k.loop);
     keeper_control_close(&k);
+    keeper_anchor_close(&k);
     remove_pid(&k);
     return e == OK ? 0 : 255;
 }

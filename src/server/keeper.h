@@ -6,13 +6,16 @@
 
 #include "conf/server_config.h"
 #include "io/endpoint.h"
+#include "io/fd.h"
 #include "io/log_sink.h"
 #include "io/loop.h"
 #include "io/process.h"
+#include "io/sandbox.h"
 #include "key/key.h"
 #include "server/event_log.h"
 #include "server/events.h"
 #include "server/ipc.h"
+#include "server/link_record.h"
 #include "server/nursery.h"
 #include "server/penalties.h"
 #include "server/settings.h"
@@ -28,6 +31,8 @@ struct host_keys {
     size_t signer[SETTINGS_HOST_KEYS_MAX];     // the key itself, or that of a certificate
     char *algorithms[SETTINGS_HOST_KEYS_MAX];  // that it can sign with and the
                                                // configuration allows
+    bool lent[SETTINGS_HOST_KEYS_MAX];         // the key is of one of these sets, which
+    struct host_keys *owners[2];               // live as long as this one; NULL: none
 };
 
 // A listening socket and what it is for, so that a reload keeps it.
@@ -105,6 +110,7 @@ struct link {
     char tty[32], command[128];
     bool judge_stays;  // until its holder has ended
     int seam;          // the gate's end, of a holder that the judge made; else -1
+    bool anchored;     // the anchor has what the next keeper needs
 };
 
 struct keeper_options {
@@ -118,12 +124,16 @@ struct keeper_options {
     unsigned debug_level;
     int address_family;  // of -4, -6; AF_UNSPEC
     uint32_t grace_s;    // of -g; UINT32_MAX: not given
+    int argc;            // the command line, to be executed anew
+    char *const *argv;
+    int handover;  // from the keeper before, over an exec; -1: none
 };
 
 struct keeper {
     const struct keeper_options *options;
     struct server_config *config;
     struct host_keys *host_keys;
+    struct host_keys *retired;  // of keepers before, for their links; NULL: none
     struct log log;
     struct log_sink sink;
     struct event_log event_log;
@@ -131,7 +141,8 @@ struct keeper {
     struct loop_signal term, interrupt, hang_up, child;
     struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
     size_t sockets_n;
-    bool sockets_given;                 // by who started us; a reload keeps them
+    int anchor_before;   // the socket of the anchor before, over an exec; -1: none
+    bool sockets_given;  // by who started us; a reload keeps them
     struct keeper_listener *listeners;  // the first one accepts
     uint64_t listener_serial, respawn_at;
     struct loop_timer respawn;
@@ -140,6 +151,11 @@ struct keeper {
     size_t links_n;
     uint64_t link_serial;
     struct keeper_control *control;  // NULL: none
+    struct keeper_anchor *anchor;    // NULL: none
+    struct keeper_reload *reload;    // NULL: none goes on
+    struct fd_limits limits;         // as they were given; programs of users get them
+    char *folder;                    // that we were started in
+    char *pid_file;                  // that was written; NULL: none
     struct penalties penalties;      // the listener has a copy of what is in force
     bool stopping;
 };
@@ -152,6 +168,9 @@ must_check enum err keeper_load_config(const struct keeper_options *options,
                                        struct server_config *config, bool quiet);
 
 // keeper_nursery.c
+must_check enum err keeper_check_libraries(const struct server_config *config,
+                                           struct fault *fault);
+void keeper_forget(struct keeper *k);  // in a child: secrets go
 must_check enum err keeper_start_nursery(struct keeper *k, struct fault *fault);
 // A child at that end of a socket; a nursery that has died is replaced.
 must_check enum err keeper_make(struct keeper *k, enum ipc_role role, int theirs,
@@ -175,12 +194,26 @@ must_check enum err host_keys_prove(const struct host_keys *k, struct view sessi
                                     const char *algorithm, struct view blobs,
                                     struct buf *out);
 
+// keeper_key_sets.c: what a link began with, over the keeper's own life
+// {blob, plain blob, algorithms} of each, as strings.
+must_check enum err host_keys_write(const struct host_keys *k, struct buf *out);
+// The set that such a list stands for, of keys that are loaded or retired; a reference.
+must_check enum err keeper_keys_of(struct keeper *k, struct view list,
+                                   struct host_keys **out);
+// Secret halves that links still need, for the next keeper: wipe them. Read: k->retired.
+must_check enum err keeper_retired_write(const struct keeper *k, struct buf *out);
+must_check enum err keeper_retired_read(struct keeper *k, struct view keys);
+
 // keeper_listener.c
 must_check enum err keeper_bind(struct keeper *k, const struct server_config *config,
                                 struct fault *fault);
 void keeper_spawn_listener(struct keeper *k);  // the old one drains
 void keeper_stop_listeners(struct keeper *k);
 void keeper_count_startups(struct keeper *k);
+// One of the keeper before, which is to drain; false: it cannot be had.
+bool keeper_adopt_listener(struct keeper *k, const struct keeper_listener *facts,
+                           pid_t pid, int pidfd);
+void keeper_identity(struct sandbox_identity *as, bool *has);  // of unprivileged ones
 struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial);
 void keeper_listener_link_authed(struct link *l);
 void keeper_listener_link_done(
@@ -197,8 +230,43 @@ void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m);
 void keeper_notify(const char *state);  // "READY", "RELOADING", "STOPPING": sd_notify(3)
 bool keeper_take_sockets(struct keeper *k);  // true: there are some, and no others
 must_check enum err keeper_reap_orphans(struct keeper *k);  // as process 1
+// A child of the keeper before, over an exec, of which nothing more is wanted. 0: none.
+void keeper_reap(struct keeper *k, pid_t pid);
+
+// keeper_reload.c: SIGHUP. The program and its configuration are tried first; then the
+// keeper executes it in its own place.
+void keeper_reload(struct keeper *k);
+bool keeper_reload_is(const struct keeper *k, pid_t pid);
+
+// keeper_handover.c: what the keeper is, over that exec.
+// A file to read it from, and every descriptor that it names made to pass the exec. -1.
+int keeper_handover_write(struct keeper *k, struct fault *fault);
+// Back again, after an exec that failed.
+void keeper_handover_undo(struct keeper *k);
+// The descriptor that this process was executed with; -1: it is a new server.
+int keeper_handover_given(void);
+// ERR_…: nothing was taken over, and no descriptor of it is left open.
+must_check enum err keeper_handover_read(struct keeper *k, int fd, struct fault *fault);
+
+// keeper_anchor.c: see anchor.h
+// Takes over what the anchor of a killed keeper has, and starts one of our own.
+void keeper_anchor_open(struct keeper *k);
+void keeper_anchor_close(struct keeper *k);                   // the server ends
+int keeper_anchor_facts(const struct keeper *k, pid_t *pid);  // its socket; -1: none
+bool keeper_anchor_is(const struct keeper *k, pid_t pid);     // a child of that number
+void keeper_anchor_keep(struct link *l);  // somebody is in: keeps it from now on
+
+// keeper_restore.c: one link over the life of keepers
+// fds: LINK_FDS, which stay the link's.
+must_check enum err link_record_of(const struct link *l, struct buf *out, int *fds);
+// Takes over fds, each that it takes becomes -1.
+must_check enum err keeper_restore(struct keeper *k, struct view record, int *fds,
+                                   struct fault *fault);
 
 // keeper_link.c
+struct link *link_make(struct keeper *k, uint64_t serial);  // NULL: no memory
+// grace_at: clock_ms() of the end of LoginGraceTime; 0: none.
+must_check enum err link_watch_gate(struct link *l, int fd, uint64_t grace_at);
 void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd);
 void link_end(struct link *l, const char *why);  // closes the gate; NULL: no log line
 void link_sweep(struct link *l);                 // frees it when nothing of it is left
@@ -232,6 +300,9 @@ void link_event_over(const struct link *l);    // the login
 void link_holder_event(struct link *l, const struct ipc_event *m);
 
 // keeper_children.c
+must_check enum err link_watch_judge(struct link *l);
+must_check enum err link_watch_holder(struct link *l);
+must_check enum err link_watch_exit(struct keeper_child *c, pid_t pid, int pidfd);
 bool link_spawn_judge(struct link *l);
 bool link_spawn_holder(struct link *l, const struct ipc_verdict *v);
 bool link_adopt_holder(struct link *l);          // one that the judge made

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "io/fd.h"
 #include "io/sandbox.h"
+#include "io/unix_socket.h"
 #include "server/holder.h"
 #include "server/judge.h"
 #include "server/keeper_control.h"
@@ -18,7 +19,7 @@
 
 static void close_child(struct keeper_child *c) {
     loop_unwatch(&c->link->keeper->loop, &c->watch);
-    fd_close(&c->fd);
+    unix_hang_up(&c->fd);  // of which the anchor may have a copy
 }
 
 void link_child_forget(struct keeper_child *c) {
@@ -27,8 +28,9 @@ void link_child_forget(struct keeper_child *c) {
 
 void link_child_end(struct keeper_child *c) {
     close_child(c);
-    if (c->alive)
-        kill(c->exit.pid, SIGKILL);  // not reaped yet, so surely this process
+    struct process p = {c->exit.pid, c->exit.pidfd};
+    if (c->alive && process_signal(&p, SIGKILL) != OK)
+        log_verbose(&c->link->keeper->log, "process %d has ended already", (int)p.pid);
 }
 
 // ---- making them ----
@@ -86,8 +88,7 @@ static bool make_child(struct keeper_child *c, enum ipc_role role,
     c->fd = ours;
     ours = -1;
     c->side = (struct ipc_side){role, IPC_KEEPER, .state = l->state};
-    c->alive = loop_child(&l->keeper->loop, &c->exit, pid, -1, on_child_exit, c) == OK;
-    return c->alive;
+    return link_watch_exit(c, pid, -1) == OK;
 }
 
 // ---- the judge's words ----
@@ -168,18 +169,17 @@ static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
     why = to_gate(l, IPC_ANSWER, &granted);
     if (!l->judge_stays)
         close_child(&l->judge);  // it ends by that
+    keeper_anchor_keep(l);
     return why;
 }
 
 // Made by the judge as our child: what PAM did to the judge's process holds for it too.
 static const char *on_holder_made(struct link *l, const struct ipc_message *m) {
-    struct keeper *k = l->keeper;
     l->holder.fd = m->fd;
     l->judge_stays = true;
-    l->holder.alive =
-        loop_child(&k->loop, &l->holder.exit, (pid_t)m->body.holder_made.pid, -1,
-                   on_child_exit, &l->holder) == OK;
-    return l->holder.alive ? NULL : "the judge's holder is not there";
+    return link_watch_exit(&l->holder, (pid_t)m->body.holder_made.pid, -1) == OK
+               ? NULL
+               : "the judge's holder is not there";
 }
 
 static const char *take_judge(struct link *l, const struct ipc_message *m) {
@@ -240,9 +240,19 @@ static void on_judge(void *arg, uint32_t ready) {
 }
 
 bool link_spawn_judge(struct link *l) {
-    return make_child(&l->judge, IPC_JUDGE, NULL, -1) &&
-           loop_watch(&l->keeper->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge,
-                      l) == OK;
+    return make_child(&l->judge, IPC_JUDGE, NULL, -1) && link_watch_judge(l) == OK;
+}
+
+enum err link_watch_judge(struct link *l) {
+    struct keeper *k = l->keeper;
+    return loop_watch(&k->loop, &l->judge.watch, l->judge.fd, LOOP_IN, on_judge, l);
+}
+
+enum err link_watch_exit(struct keeper_child *c, pid_t pid, int pidfd) {
+    enum err e =
+        loop_child(&c->link->keeper->loop, &c->exit, pid, pidfd, on_child_exit, c);
+    c->alive = e == OK;
+    return e;
 }
 
 // ---- the holder ----
@@ -295,15 +305,18 @@ static void on_holder(void *arg, uint32_t ready) {
     }
 }
 
+enum err link_watch_holder(struct link *l) {
+    struct keeper *k = l->keeper;
+    return loop_watch(&k->loop, &l->holder.watch, l->holder.fd, LOOP_IN, on_holder, l);
+}
+
 // The gate gets its end of the seam, and the holder is listened to.
 static bool join_holder(struct link *l) {
     struct ipc_holder_ready ready = {IPC_VERSION};
     bool good = ipc_send(l->fd, IPC_HOLDER_READY, &ready, l->seam) == OK;
     fd_close(&l->seam);
     l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN};
-    return loop_watch(&l->keeper->loop, &l->holder.watch, l->holder.fd, LOOP_IN,
-                      on_holder, l) == OK &&
-           good;
+    return link_watch_holder(l) == OK && good;
 }
 
 bool link_adopt_holder(struct link *l) {

@@ -383,19 +383,44 @@ static bool make_folder(const char *folder, bool root, struct fault *fault) {
     return true;
 }
 
-static bool place(struct keeper *k, char *path, struct fault *fault) {
-    char folder[CONTROL_PATH_SIZE];
+bool keeper_control_place(const struct keeper *k, char *folder, char *path,
+                          const char *name, struct fault *fault) {
     bool root = geteuid() == 0;
     const struct server_listens *listens = &k->config->listens;
     if (listens->n == 0 ||
         !control_folder(root, getenv("XDG_RUNTIME_DIR"), k->options->config_file, folder,
-                        sizeof folder) ||
-        !control_path(folder, listens->v[0].host, listens->v[0].port, path,
+                        CONTROL_PATH_SIZE) ||
+        !control_path(folder, name, listens->v[0].host, listens->v[0].port, path,
                       CONTROL_PATH_SIZE)) {
         fault_set(fault, ERR_LIMIT, 0, "no place for the control socket");
         return false;
     }
     return make_folder(folder, root, fault);
+}
+
+int keeper_control_socket(const struct keeper *k, const char **path) {
+    if (k->control == NULL || k->control->fd < 0)
+        return -1;
+    *path = k->control->path;
+    return k->control->fd;
+}
+
+static bool control_make(struct keeper *k, int fd, struct view path) {
+    k->control = calloc(1, sizeof *k->control);
+    if (k->control == NULL || fd < 0 ||
+        loop_watch(&k->loop, &k->control->watch, fd, LOOP_IN, on_connect, k) != OK)
+        fd_close(&fd);
+    if (k->control == NULL)
+        return false;
+    k->control->fd = fd;
+    if (fd >= 0)
+        (void)text_copy(k->control->path, CONTROL_PATH_SIZE, path);
+    return fd >= 0;
+}
+
+void keeper_control_take(struct keeper *k, int fd, struct view path) {
+    if (fd >= 0)
+        (void)control_make(k, fd, path);
 }
 
 void keeper_control_open(struct keeper *k) {
@@ -404,21 +429,14 @@ void keeper_control_open(struct keeper *k) {
     int fd = -1;
     if (k->options->inetd)
         return;
-    bool placed = place(k, path, &fault);
+    char folder[CONTROL_PATH_SIZE];
+    bool placed = keeper_control_place(k, folder, path, "sshd", &fault);
     if (placed && k->control != NULL && strcmp(path, k->control->path) == 0)
         return;
     keeper_control_close(k);
-    k->control = calloc(1, sizeof *k->control);
-    if (k->control == NULL)
-        return;
-    k->control->fd = -1;
     bool good =
-        placed && unix_listen(path, SOCK_SEQPACKET, 0666, true, &fd, &fault) == OK &&
-        loop_watch(&k->loop, &k->control->watch, fd, LOOP_IN, on_connect, k) == OK;
-    k->control->fd = fd;
-    if (good)
-        (void)text_copy(k->control->path, CONTROL_PATH_SIZE, view_text(path));
-    else
+        placed && unix_listen(path, SOCK_SEQPACKET, 0666, true, &fd, &fault) == OK;
+    if (!control_make(k, fd, view_text(path)) || !good)
         log_verbose(&k->log, "`bowline sessions` cannot reach this server: %s",
                     fault_text(&fault));
 }

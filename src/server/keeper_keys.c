@@ -157,17 +157,25 @@ enum err keeper_load_keys(const struct keeper_options *options,
 
 void host_keys_forget(struct host_keys *k) {
     for (size_t i = 0; i < k->n; i++) {
-        key_free(k->keys[i]);
+        if (!k->lent[i])
+            key_free(k->keys[i]);
         free(k->algorithms[i]);
     }
     k->n = 0;
+    for (size_t i = 0; i < 2; i++)
+        if (k->owners[i] != NULL)
+            host_keys_forget(k->owners[i]);
 }
 
 void host_keys_drop(struct host_keys *k) {
     if (k == NULL || --k->refs > 0)
         return;
+    struct host_keys *owners[2] = {k->owners[0], k->owners[1]};
+    k->owners[0] = k->owners[1] = NULL;
     host_keys_forget(k);
     free(k);
+    for (size_t i = 0; i < 2; i++)
+        host_keys_drop(owners[i]);
 }
 
 enum err host_keys_sign(const struct host_keys *k, uint32_t index, struct view algorithm,

@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "io/fd.h"
+#include "io/unix_socket.h"
 #include "server/keeper_control.h"
 
 #define QUESTIONS_MAX 128u  // to one judge
@@ -49,7 +50,7 @@ void link_end(struct link *l, const char *why) {
     keeper_listener_link_done(l);
     loop_unwatch(&k->loop, &l->watch);
     loop_timer_unset(&k->loop, &l->grace);
-    fd_close(&l->fd);
+    unix_hang_up(&l->fd);  // of which the anchor may have a copy
     fd_close(&l->seam);
     // A judge with a session of PAM's stays to close it, and ends by itself.
     if (l->judge_stays)
@@ -104,7 +105,7 @@ static const char *on_sign(struct link *l, const struct ipc_sign *m) {
     if (!may_sign(l))
         return "SIGN: too many";
     if (host_keys_sign(l->host_keys, m->key, m->algorithm, m->hash, &signature) != OK)
-        return "SIGN: no such key or algorithm";
+        return "SIGN: no such key or algorithm; its host key may have been removed";
     struct ipc_signed answer = {m->ticket, buf_view(&signature)};
     if (ipc_send(l->fd, IPC_SIGNED, &answer, -1) != OK)
         return "gate does not listen";
@@ -240,45 +241,72 @@ static void tell_new(struct link *l) {
     link_tell(l, EVENT_CONNECTION_ACCEPTED, &e);
 }
 
+// Behind newer ones: `bowline sessions` goes through them in this order.
+static void insert(struct keeper *k, struct link *l) {
+    struct link *before = NULL, *after = k->links;
+    while (after != NULL && after->serial > l->serial) {
+        before = after;
+        after = after->next;
+    }
+    l->prev = before;
+    l->next = after;
+    if (before != NULL)
+        before->next = l;
+    else
+        k->links = l;
+    if (after != NULL)
+        after->prev = l;
+    k->links_n++;
+}
+
+struct link *link_make(struct keeper *k, uint64_t serial) {
+    struct link *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->keeper = k;
+    l->serial = serial;
+    l->fd = l->judge.fd = l->holder.fd = l->seam = -1;
+    l->judge.link = l->holder.link = l;
+    l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, .state = LINK_NEW};
+    l->sign_tokens = SIGN_RATE;
+    l->sign_at = clock_ms();
+    insert(k, l);
+    return l;
+}
+
+enum err link_watch_gate(struct link *l, int fd, uint64_t grace_at) {
+    struct keeper *k = l->keeper;
+    l->fd = fd;
+    TRY(loop_watch(&k->loop, &l->watch, fd, LOOP_IN, on_gate, l));
+    return grace_at == 0 ? OK
+                         : loop_timer_set(&k->loop, &l->grace, grace_at, on_grace, l);
+}
+
 void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd) {
     struct keeper *k = from->keeper;
-    struct link *l = calloc(1, sizeof *l);
+    struct link *l = link_make(k, k->link_serial + 1);
     if (l == NULL) {
         fd_close(&fd);
         return;
     }
-    l->keeper = k;
+    k->link_serial++;
     l->listener = from->serial;
     l->id = m->id;
-    l->serial = ++k->link_serial;
-    l->fd = fd;
-    l->judge.fd = l->holder.fd = l->seam = -1;
-    l->judge.link = l->holder.link = l;
     l->state = LINK_NEW;
-    l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, .state = LINK_NEW};
+    l->side.version = from->side.version;
     text_copy(l->peer, sizeof l->peer, m->peer);
     text_copy(l->local, sizeof l->local, m->local);
     l->peer_port = (uint16_t)m->peer_port;
     l->local_port = (uint16_t)m->local_port;
-    l->sign_tokens = SIGN_RATE;
-    l->sign_at = clock_ms();
     l->pending = true;
     from->pending++;
     l->host_keys = k->host_keys;
     l->host_keys->refs++;
-    l->next = k->links;
-    if (k->links != NULL)
-        k->links->prev = l;
-    k->links = l;
-    k->links_n++;
     l->gate_pid = (long)m->pid;
     tell_new(l);
     uint64_t grace = k->options->grace_s != UINT32_MAX ? k->options->grace_s
                                                        : k->config->login_grace_time;
-    enum err e = loop_watch(&k->loop, &l->watch, fd, LOOP_IN, on_gate, l);
-    if (e == OK && grace > 0)
-        e = loop_timer_set(&k->loop, &l->grace,
-                           clock_ms() + grace * 1000 + GRACE_SLACK_MS, on_grace, l);
-    if (e != OK)
+    uint64_t grace_at = grace > 0 ? clock_ms() + grace * 1000 + GRACE_SLACK_MS : 0;
+    if (link_watch_gate(l, fd, grace_at) != OK)
         link_end(l, "out of memory");
 }

@@ -87,19 +87,16 @@ enum err keeper_bind(struct keeper *k, const struct server_config *config,
 
 // ---- settings ----
 
-static void fill_identity(struct settings *s) {
+void keeper_identity(struct sandbox_identity *as, bool *has) {
     static const char *const names[] = {"bowline", "sshd", "nobody"};
-    for (size_t i = 0; getuid() == 0 && !s->has_identity && i < 3; i++) {
+    *as = (struct sandbox_identity){65534, 65534};
+    *has = getuid() == 0;
+    for (size_t i = 0; *has && i < sizeof names / sizeof names[0]; i++) {
         scoped_account a = {0};
         if (account_by_name(names[i], &a, NULL) != OK)
             continue;
-        s->has_identity = true;
-        s->uid = a.uid;
-        s->gid = a.gid;
-    }
-    if (getuid() == 0 && !s->has_identity) {
-        s->has_identity = true;
-        s->uid = s->gid = 65534;
+        *as = (struct sandbox_identity){a.uid, a.gid};
+        return;
     }
 }
 
@@ -188,7 +185,10 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
             c->compression == COMPRESSION_NO ? "none" : "none,zlib@openssh.com"),
         .moduli = buf_view(&moduli),
     };
-    fill_identity(&s);
+    struct sandbox_identity as;
+    keeper_identity(&as, &s.has_identity);
+    s.uid = as.uid;
+    s.gid = as.gid;
     struct writer w = writer_to_buf(out);
     settings_encode(&s, &w);
     buf_free(&banner);
@@ -276,6 +276,10 @@ static void listener_gone(struct keeper_listener *l) {
 static void take(struct keeper_listener *l, struct ipc_message *m) {
     struct keeper *k = l->keeper;
     switch (m->row->number) {
+    case IPC_LISTENING:
+        l->side.version = m->body.listening.version;
+        log_verbose(&k->log, "listener is ready");
+        break;
     case IPC_LINK_NEW:
         l->forks++;
         link_new(l, &m->body.link_new, m->fd);
@@ -350,9 +354,13 @@ static void on_listener_exit(void *arg, int status) {
     if (!accepting || k->stopping || k->options->inetd)
         return;
     log_error(&k->log, "listener ended: status %#x; starting another", status);
-    enum err e =
-        loop_timer_set(&k->loop, &k->respawn, clock_ms() + RESPAWN_MS, respawn, k);
-    (void)e;
+    uint64_t now = clock_ms(), earliest = k->respawn_at;
+    k->respawn_at = now + RESPAWN_MS;
+    // At once, unless it has just been done.
+    if (now >= earliest)
+        keeper_spawn_listener(k);
+    else if (loop_timer_set(&k->loop, &k->respawn, earliest, respawn, k) != OK)
+        log_error(&k->log, "no listener: out of memory");
 }
 
 static void format_fds(struct keeper *k, int link, int settings, char *out, size_t size) {
@@ -415,6 +423,22 @@ static void drain(struct keeper_listener *l) {
         return;
     l->draining = true;
     tell(l, IPC_STOP, &stop);
+}
+
+bool keeper_adopt_listener(struct keeper *k, const struct keeper_listener *facts,
+                           pid_t pid, int pidfd) {
+    struct keeper_listener *l = calloc(1, sizeof *l), **at = &k->listeners;
+    if (l == NULL || facts->fd < 0 || pidfd < 0) {
+        free(l);
+        return false;
+    }
+    *l = *facts;
+    l->keeper = k;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = l;
+    return loop_child(&k->loop, &l->exit, pid, pidfd, on_listener_exit, l) == OK &&
+           loop_watch(&k->loop, &l->watch, l->fd, LOOP_IN, on_listener, l) == OK;
 }
 
 void keeper_spawn_listener(struct keeper *k) {

@@ -4,15 +4,20 @@
 #include "server/pam_library.h"
 
 // In the new process: the host keys go, those of links that began before a reload too.
-static void forget(void *arg) {
-    struct keeper *k = arg;
+void keeper_forget(struct keeper *k) {
     for (struct link *l = k->links; l != NULL; l = l->next)
         host_keys_forget(l->host_keys);
     host_keys_forget(k->host_keys);
 }
 
+static void forget(void *arg) {
+    struct keeper *k = arg;
+    keeper_forget(k);
+    fd_limits_set(&k->limits);  // what users' programs get
+}
+
 // What judges will need is there, or that is said now and not at somebody's login.
-static enum err check_libraries(const struct server_config *config, struct fault *fault) {
+enum err keeper_check_libraries(const struct server_config *config, struct fault *fault) {
     void *library;
     if (config->use_pam && pam_library_load(fault) != OK)
         return fault_set(fault, ERR_CONFIG, 0, "UsePAM yes: %s", fault_text(fault));
@@ -32,11 +37,11 @@ enum err keeper_start_nursery(struct keeper *k, struct fault *fault) {
     nursery_stop(k->nursery);
     k->nursery = NULL;
     if (k->config->use_pam)
-        TRY(check_libraries(k->config, fault));
+        TRY(keeper_check_libraries(k->config, fault));
     enum err e = nursery_start(&k->nursery, &options);
     if (e != OK)
         return fault_set(fault, e, 0, "no process for logins can be made");
-    return check_libraries(k->config, fault);
+    return keeper_check_libraries(k->config, fault);
 }
 
 enum err keeper_make(struct keeper *k, enum ipc_role role, int theirs, pid_t *pid) {

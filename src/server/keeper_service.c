@@ -92,7 +92,7 @@ static bool is_child(const struct keeper *k, pid_t pid) {
         if ((l->judge.alive && l->judge.exit.pid == pid) ||
             (l->holder.alive && l->holder.exit.pid == pid))
             return true;
-    return false;
+    return keeper_anchor_is(k, pid) || keeper_reload_is(k, pid);
 }
 
 static void on_child_signal(void *arg, int number) {
@@ -111,4 +111,19 @@ static void on_child_signal(void *arg, int number) {
 enum err keeper_reap_orphans(struct keeper *k) {
     return getpid() == 1 ? loop_signal(&k->loop, &k->child, SIGCHLD, on_child_signal, k)
                          : OK;
+}
+
+struct leftover {
+    struct loop_child exit;
+};
+
+static void on_leftover_end(void *arg, int status) {
+    (void)status;
+    free(arg);
+}
+
+void keeper_reap(struct keeper *k, pid_t pid) {
+    struct leftover *l = pid > 0 ? calloc(1, sizeof *l) : NULL;
+    if (l != NULL && loop_child(&k->loop, &l->exit, pid, -1, on_leftover_end, l) != OK)
+        free(l);  // it has never been ours
 }

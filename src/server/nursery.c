@@ -175,6 +175,10 @@ enum err nursery_start(struct nursery **out, const struct nursery_options *o) {
     return loop_child(o->loop, &n->exit, p.pid, p.pidfd, on_end, n);
 }
 
+pid_t nursery_pid(const struct nursery *n) {
+    return n != NULL && loop_watches(&n->exit.watch) ? n->exit.pid : 0;
+}
+
 void nursery_stop(struct nursery *n) {
     if (n == NULL)
         return;

@@ -24,6 +24,7 @@ struct nursery_options {
 
 // ERR_IO, ERR_MEMORY. In the new process it does not return.
 must_check enum err nursery_start(struct nursery **out, const struct nursery_options *o);
+pid_t nursery_pid(const struct nursery *n);  // 0: it has ended
 // It ends by itself, its children go on. NULL: nothing happens.
 void nursery_stop(struct nursery *n);
 

@@ -54,13 +54,19 @@ static int check(const struct flags *f) {
         keeper_load_keys(&f->keeper, &config, &log, &keys, &fault) != OK)
         return refused(&fault);
     host_keys_drop(keys);
+    if (f->mode == MODE_TEST && keeper_check_libraries(&config, &fault) != OK)
+        return refused(&fault);
     return f->mode == MODE_TEST ? 0 : dump(f, &config);
 }
 
 int main(int argc, char **argv) {
     static struct flags f;  // the keeper uses it as long as it runs
     process_title_init(argc, argv);
-    process_reset_signals();
+    int handover = keeper_handover_given();
+    // A keeper that executed itself goes on with its signals blocked: the next SIGHUP may
+    // be waiting.
+    if (handover < 0)
+        process_reset_signals();
     if (fd_fill_standard() != OK)
         return 1;
     if (argc == 3 && strcmp(argv[1], LISTENER_FLAG) == 0)
@@ -71,5 +77,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", VERSION_TEXT);
         return 0;
     }
+    f.keeper.argc = argc;
+    f.keeper.argv = argv;
+    f.keeper.handover = handover;
     return f.mode == MODE_SERVE ? keeper_main(&f.keeper) : check(&f);
 }

@@ -250,10 +250,10 @@ static bool is_ours(const struct request *r, const char *name) {
 
 static void ask_folder(struct answer *a, const char *folder) {
     struct dirent **names = NULL;
-    int n = scandir(folder, &names, NULL, alphasort);
+    int n = scandir(folder, &names, NULL, alphasort), asked = 0;
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
-        if (i < SERVERS_MAX && is_ours(a->request, names[i]->d_name) &&
+        if (asked < SERVERS_MAX && is_ours(a->request, names[i]->d_name) && ++asked &&
             snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name) <
                 (int)sizeof path)
             ask_path(a, path);

@@ -129,6 +129,12 @@ class Server:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
+        # What killed processes could not remove.
+        for name in ("sshd", "anchor"):
+            try:
+                os.unlink(f"/run/bowline/{name}.{self.port}@127.0.0.1.sock")
+            except OSError:
+                pass
 
 
 class Lab:

@@ -106,7 +106,7 @@ static void fd_whole_and_some(void **state) {
     assert_true(more >= 40);
     assert_int_equal(fd_count_open(), open + 1);
     fd_close(&more);
-    assert_true(fd_limit(false) >= 3);
+    assert_true(fd_limits_now().soft >= 3);
 }
 
 static void env_list_rules(void **state) {
