@@ -16,7 +16,7 @@
 #define SPARE_DESCRIPTORS 5u
 
 uint32_t sftp_session_handles(void) {
-    size_t n = fd_limit(false);
+    size_t n = (size_t)fd_limits_now().soft;
     return n > SPARE_DESCRIPTORS + 1 ? (uint32_t)(n - SPARE_DESCRIPTORS) : 1;
 }
 
