@@ -17,6 +17,7 @@
 #include "server/template.h"
 #include "wire/messages.h"
 
+#define PACE_MS 500   // is a peer looked at that leaves probes unanswered
 #define IDLE_MS 5000  // quiet for so long: the ring and buffers are given back
 #define MESSAGES_A_TURN 256
 
@@ -37,8 +38,7 @@ static void connection_failed(struct holder *h, enum err e) {
 
 // ---- out ----
 
-// Control messages to the gate, in order, while it takes them.
-static void flush_control(struct holder *h) {
+void holder_flush(struct holder *h) {
     struct view m;
     while (holder_send_unsent(h) && (m = connection_out(h->connection)).n > 0) {
         bool sent = false;
@@ -141,6 +141,10 @@ static void take_event(struct holder *h, const struct connection_event *event) {
     case CONNECTION_REQUEST:
         channel_request(h, event);
         break;
+    case CONNECTION_REPLY:
+        if (c != NULL)
+            stream_answered(c);
+        break;
     case CONNECTION_GLOBAL_REQUEST:
         global_request(h, event);
         break;
@@ -218,7 +222,7 @@ static bool pull_seam(struct holder *h) {
         if (event.kind == SEAM_SLOT && seam_taken(&h->seam) != OK)
             h->ending = true;
         if (h->connection != NULL && !h->ending)
-            flush_control(h);
+            holder_flush(h);
     }
     return true;
 }
@@ -294,6 +298,8 @@ static uint64_t next_deadline(const struct holder *h) {
     for (const struct session *s = h->sessions; s != NULL; s = s->next)
         if (sftp_deadline(s) < d)
             d = sftp_deadline(s);
+    if (h->pace_wait && h->now + PACE_MS < d)
+        d = h->now + PACE_MS;
     uint64_t timeout = holder_timeout_deadline(h);
     return timeout < d ? timeout : d;
 }
@@ -314,6 +320,9 @@ static void check_idle(struct holder *h) {
 // ---- the loop ----
 
 static void update(struct holder *h) {
+    h->terminal = h->pace_wait = false;
+    for (struct session *s = h->sessions; s != NULL; s = s->next)
+        h->terminal = h->terminal || (s->with_pty && s->started && !s->exited);
     h->again = false;
     for (struct session *s = h->sessions; s != NULL; s = s->next) {
         for (size_t i = 0; i < STREAM_COUNT; i++)
@@ -333,7 +342,7 @@ static void turn(struct holder *h) {
         update(h);
         session_sweep(h);
         forwards_sweep(h);
-        flush_control(h);
+        holder_flush(h);
         pull_events(h);
     }
     check_idle(h);

@@ -5,6 +5,7 @@
 
 #include "conf/server_config.h"
 #include "connection/connection.h"
+#include "connection/pace.h"
 #include "io/env.h"
 #include "io/loop.h"
 #include "io/process.h"
@@ -67,6 +68,7 @@ struct carrier {
     struct stream *duplex;  // its descriptor takes the input instead; or NULL
     struct loop_watch input_watch;
     struct buf waiting;            // for the input, bounded by the window
+    struct pace pace;              // of its bulk, while a session has a terminal
     uint64_t used_at, timeout;     // ChannelTimeout: ms, 0 none
     uint64_t bytes_in, bytes_out;  // from and to the peer
 };
@@ -134,6 +136,8 @@ struct holder {
     bool again;         // something was left undone in favour of the others: do not sleep
     struct sftp_prepared *sftp;  // what internal-sftp has to have from outside a chroot
     bool proving;                // the keeper signs for the peer's oldest global request
+    bool terminal;               // a session has one
+    bool pace_wait;              // a stream is held back by its pace
     struct session *sessions;
     struct forward *forwards;
     struct forward_listener *listeners;
@@ -151,6 +155,8 @@ struct holder {
     uint32_t events_lost;  // that the keeper had no room for
 };
 
+// Control messages to the gate, in order, while it takes them.
+void holder_flush(struct holder *h);
 // Ends the connection, telling the peer why.
 void holder_end(struct holder *h, uint32_t reason, const char *text);
 // holder_info.c: the file of ExposeAuthInfo, made when first asked for; NULL: none.
@@ -235,6 +241,8 @@ void stream_drain(struct stream *t);
 // What the stream and the input wait for now; before each wait of the loop.
 void stream_update(struct stream *t);
 bool holder_send_unsent(struct holder *h);
+// The peer has answered a probe behind this carrier's bulk.
+void stream_answered(struct carrier *c);
 
 // holder_environment.c: pure
 struct program_facts {

@@ -18,6 +18,7 @@ void carrier_init(struct carrier *c, struct holder *h, uint32_t channel,
     c->input = -1;
     c->used_at = h->now;
     buf_init(&c->waiting, LIMIT_WINDOW_MAX);
+    pace_init(&c->pace);
 }
 
 void carrier_drop(struct carrier *c) {

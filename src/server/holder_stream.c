@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/fd.h"
 #include "server/holder.h"
 
@@ -65,6 +66,38 @@ static void send_small(struct stream *t, uint8_t *message, size_t head, size_t n
     }
 }
 
+// ---- pace: bulk beside a terminal ----
+
+static bool paced(const struct stream *t) {
+    return t->bulk && t->carrier->holder->terminal;
+}
+
+static void probe(struct stream *t) {
+    struct holder *h = t->carrier->holder;
+    if (connection_request(h->connection, t->carrier->channel, "keepalive@openssh.com",
+                           true, view_of(NULL, 0)) != OK)
+        return;
+    pace_probed(&t->carrier->pace, clock_us());
+    holder_flush(h);
+}
+
+// What may be sent now; 0: not before an answer.
+static uint64_t room(struct stream *t) {
+    struct carrier *c = t->carrier;
+    if (!paced(t))
+        return UINT64_MAX;
+    uint64_t n = pace_room(&c->pace);
+    if (n == 0) {
+        c->holder->pace_wait = true;
+        pace_tick(&c->pace, clock_us());
+    }
+    return n;
+}
+
+void stream_answered(struct carrier *c) {
+    pace_answered(&c->pace, clock_us());
+}
+
 enum step {
     STEP_MORE,
     STEP_WAIT,
@@ -118,13 +151,15 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     connection_data_header(h->connection, t->carrier->channel, 0, *got, room.p);
     if (seam_publish(&h->seam, *got + CONNECTION_DATA_HEADER) == ERR_PROTOCOL)
         holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    else if (paced(t) && pace_sent(&t->carrier->pace, *got))
+        probe(t);
     t->small_reads = *got >= SEAM_BULK / 8 ? 0 : (uint8_t)(t->small_reads + 1);
     if (t->small_reads >= SMALL_READS)
         t->bulk = false;
     return STEP_MORE;
 }
 
-static bool may_read(const struct stream *t) {
+static bool may_read(struct stream *t) {
     const struct carrier *c = t->carrier;
     struct holder *h = c->holder;
     if (t->fd < 0 || !c->open || h->ending || buf_len(&h->unsent) > 0 || h->blocked)
@@ -132,13 +167,15 @@ static bool may_read(const struct stream *t) {
     if (t->bulk && h->ring_wait)
         return false;
     return !connection_out_pending(h->connection, c->channel) &&
-           connection_data_max(h->connection, c->channel) > 0;
+           connection_data_max(h->connection, c->channel) > 0 && room(t) > 0;
 }
 
 static enum step read_once(struct stream *t, size_t *got) {
     size_t max = connection_data_max(t->carrier->holder->connection, t->carrier->channel);
     bool taken = false;
     enum step step = STEP_WAIT;
+    if (room(t) < max)
+        max = (size_t)room(t);
     if (t->bulk)
         step = read_ring(t, max, got, &taken);
     return taken ? step : read_small(t, max, got);
