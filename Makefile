@@ -21,6 +21,9 @@ check:  ## install what is missing, build, run every test
 check-asan:  ## the whole test suite under ASan and UBSan
 	@scripts/run-tests --asan
 
+check-openssh: build  ## OpenSSH's own regression suite against our programs
+	@scripts/bootstrap openssh && scripts/check-openssh --build $(BUILD)
+
 lint: build  ## layers, formatting, headers that compile alone, sizes
 	@scripts/lint $(BUILD)
 
@@ -39,4 +42,4 @@ clean:
 help:
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 14
 
-.PHONY: build try check check-asan lint bench fuzz install clean help
+.PHONY: build try check check-asan check-openssh lint bench fuzz install clean help

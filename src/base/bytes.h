@@ -27,6 +27,12 @@ static inline struct view view_text(const char *text) {
     return (struct view){(const uint8_t *)text, strlen(text)};
 }
 
+// What stands before the first `end`; all of it when there is none.
+static inline struct view view_until(struct view v, char end) {
+    const uint8_t *at = v.n > 0 ? (const uint8_t *)memchr(v.p, end, v.n) : NULL;
+    return at != NULL ? view_of(v.p, (size_t)(at - v.p)) : v;
+}
+
 // Not for secrets: see secret_equal().
 static inline bool view_equal(struct view a, struct view b) {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

@@ -36,7 +36,7 @@ enum disconnect_reason {
     X(ERR_VERSION, "no SSH 2.0 identification", VERSION_NOT_SUPPORTED)                   \
     X(ERR_NEGOTIATION, "no algorithm in common", KEX_FAILED)                             \
     X(ERR_KEX, "key exchange failed", KEX_FAILED)                                        \
-    X(ERR_MAC, "message authentication failed", MAC_ERROR)                               \
+    X(ERR_MAC, "message authentication code incorrect", MAC_ERROR)                       \
     X(ERR_SIGNATURE, "bad signature", KEX_FAILED)                                        \
     X(ERR_HOST_KEY, "host key not verified", HOST_KEY_NOT_VERIFIABLE)                    \
     X(ERR_AUTH, "authentication failed", NO_MORE_AUTH_METHODS)                           \

@@ -12,8 +12,8 @@
 #define LIMIT_PACKET (256u * 1024u)
 // RFC 4253 s.6.1: every peer takes packets of 35000 bytes.
 #define LIMIT_PACKET_DEFAULT 35000u
-// Before authentication no message needs more: a KEXINIT of 10 generous lists, or a
-// certificate.
+// Before authentication no message to a server needs more: a KEXINIT of 10 generous
+// lists, or a certificate. (A client takes a long banner.)
 #define LIMIT_PACKET_PREAUTH (64u * 1024u)
 // Bytes and packets a peer may send in one link before authentication (OpenSSH 10.3 has
 // such too).

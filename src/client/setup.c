@@ -167,6 +167,9 @@ static bool open_log(struct client *c) {
         log_error(&c->log, "-E %s: %s", c->flags.log_file, fault_text(&fault));
         return false;
     }
+    // As people and scripts know it: the lines alone, as they would stand on a terminal.
+    c->sink.with_time = c->sink.with_pid = false;
+    c->sink.with_level = c->flags.log_file != NULL;
     if (c->flags.log_file == NULL && c->flags.syslog)
         log_sink_syslog(&c->sink, &c->log, "ssh", c->config.syslog_facility, level);
     return true;

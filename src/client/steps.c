@@ -16,6 +16,10 @@ void client_step(struct client *c, const char *name, const char *format, ...) {
     va_start(ap, format);
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
+    if (c->flags.log_file != NULL && !c->flags.show_steps) {
+        log_debug(&c->log, "%-8s %s", name, text);
+        return;
+    }
     int n = snprintf(line, sizeof line, "bowline: %-8s %s\n", name, text);
     (void)!fd_write_full(STDERR_FILENO, view_of(line, (size_t)n));
 }

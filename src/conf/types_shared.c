@@ -197,14 +197,32 @@ const struct conf_type conf_type_channel_timeout = {
 
 // --- SetEnv NAME=VALUE ...
 
+static bool has_name_of(const struct conf_list *list, const char *pair) {
+    size_t n = strcspn(pair, "=") + 1;
+    for (size_t i = 0; i < list->n; i++) {
+        if (strncmp(list->v[i], pair, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Of several values of one name the first counts.
 static bool parse_set_env(struct conf_parse *p) {
+    struct conf_list *list = CONF_FIELD(p, struct conf_list);
+    if (p->argc == 0)
+        return conf_type_one_line.parse(p);
     for (size_t i = 0; i < p->argc; i++) {
         const char *equals = strchr(p->argv[i], '=');
         if (equals == NULL || equals == p->argv[i])
             return conf_bad(p, "%s: \"%s\" is not like NAME=value", p->option->name,
                             p->argv[i]);
+        if (has_name_of(list, p->argv[i]))
+            continue;
+        const char *word = conf_pool_text(&p->head->pool, view_text(p->argv[i]));
+        if (word == NULL || !conf_list_append(&p->head->pool, list, word))
+            return conf_bad(p, "%s: out of memory", p->option->name);
     }
-    return conf_type_one_line.parse(p);
+    return true;
 }
 
 static enum err dump_set_env(const struct conf_dump *d) {

@@ -20,15 +20,17 @@ static enum err cipher_umac(struct packet_cipher *c, uint32_t sequence, const ui
 
 enum err cipher_mac(struct packet_cipher *c, uint32_t sequence, const uint8_t *p,
                     size_t n, uint8_t *tag) {
-    uint8_t number[4];
-    size_t tag_len = 0;
+    uint8_t number[4], whole[CIPHER_TAG_MAX];
+    size_t whole_len = 0;
     if (c->umac != NULL)
         return cipher_umac(c, sequence, p, n, tag);
     store_u32(number, sequence);
     bool good = EVP_MAC_init(c->mac, NULL, 0, NULL) == 1 &&
                 EVP_MAC_update(c->mac, number, sizeof number) == 1 &&
                 EVP_MAC_update(c->mac, p, n) == 1 &&
-                EVP_MAC_final(c->mac, tag, &tag_len, CIPHER_TAG_MAX) == 1 &&
-                tag_len == c->mac_alg->tag_len;
+                EVP_MAC_final(c->mac, whole, &whole_len, sizeof whole) == 1 &&
+                whole_len >= c->mac_alg->tag_len;
+    if (good)
+        memcpy(tag, whole, c->mac_alg->tag_len);
     return good ? OK : fetched_failed(ERR_CRYPTO);
 }

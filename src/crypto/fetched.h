@@ -27,7 +27,11 @@
     X(FETCHED_AES_256_GCM, "AES-256-GCM")                                                \
     X(FETCHED_AES_128_CTR, "AES-128-CTR")                                                \
     X(FETCHED_AES_192_CTR, "AES-192-CTR")                                                \
-    X(FETCHED_AES_256_CTR, "AES-256-CTR")
+    X(FETCHED_AES_256_CTR, "AES-256-CTR")                                                \
+    X(FETCHED_AES_128_CBC, "AES-128-CBC")                                                \
+    X(FETCHED_AES_192_CBC, "AES-192-CBC")                                                \
+    X(FETCHED_AES_256_CBC, "AES-256-CBC")                                                \
+    X(FETCHED_DES_EDE3_CBC, "DES-EDE3-CBC")
 
 #define X(id, name) id,
 enum fetched_md {

@@ -76,6 +76,10 @@ size_t packet_cipher_aad(const struct packet_cipher *c) {
     return c->aad;
 }
 
+bool packet_cipher_tells(const struct packet_cipher *c) {
+    return c->alg != NULL && c->alg->chained && !c->mac_alg->etm;
+}
+
 size_t packet_cipher_head(const struct packet_cipher *c) {
     return c->head;
 }

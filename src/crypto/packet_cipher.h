@@ -16,12 +16,13 @@ struct cipher_alg {
     bool length_is_clear;    // aes-gcm: length is additional data
     uint64_t rekey_bytes;    // renew after so many (RFC 4344 s.3.2); OpenSSH's figures
     const struct packet_cipher_ops *ops;
-    int id;  // index into the fetched objects
+    int id;        // index into the fetched objects
+    bool chained;  // CBC: a block deciphers to something that its neighbour decides
 };
 
 struct mac_alg {
     const char *name;
-    size_t key_len, tag_len;
+    size_t key_len, tag_len;  // an HMAC is cut to tag_len
     bool etm;
     bool umac;  // RFC 4418 under the sequence number as nonce; else HMAC
     int id;     // HMAC: as in struct digest_alg
@@ -42,6 +43,9 @@ size_t packet_cipher_block(const struct packet_cipher *c);
 // Bytes in front that padding does not align: 4 where the length is not encrypted with
 // the rest (GCM, etm, chacha20), 0 otherwise.
 size_t packet_cipher_aad(const struct packet_cipher *c);
+// True for CBC with a MAC over the plain packet: whoever may guess what a block deciphers
+// to must learn nothing from when and how a bad packet is refused (CPNI-957037).
+bool packet_cipher_tells(const struct packet_cipher *c);
 // Bytes of the packet that packet_cipher_length() needs.
 size_t packet_cipher_head(const struct packet_cipher *c);
 

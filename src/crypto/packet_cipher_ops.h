@@ -42,12 +42,12 @@ struct packet_cipher {
     struct umac *umac;        // instead of the HMAC
     OSSL_PARAM tag_param[2];  // gcm
     uint8_t iv[16];           // gcm: of the next packet; chacha20: counter and nonce
-    uint8_t first[CIPHER_BLOCK_MAX];  // ctr with encrypt-and-mac: first block of the
+    uint8_t first[CIPHER_BLOCK_MAX];  // encrypt-and-mac: first block of the
                                       // packet, plain
 };
 
 extern const struct packet_cipher_ops cipher_null_ops, cipher_gcm_ops, cipher_chacha_ops,
-    cipher_ctr_ops;
+    cipher_block_ops;
 
 // A new context with key and IV (NULL: later).
 must_check enum err cipher_context(EVP_CIPHER_CTX **out, enum fetched_cipher id,

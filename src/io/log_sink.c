@@ -65,7 +65,8 @@ static void time_text(char *out, size_t size, const char *format) {
 static void write_line(void *arg, enum log_level level, const char *line) {
     struct log_sink *s = arg;
     char head[96] = "", when[40] = "", pid[24] = "";
-    (void)level;
+    if (s->with_level && level >= LOG_LEVEL_DEBUG1)
+        snprintf(head, sizeof head, "debug%d: ", level - LOG_LEVEL_DEBUG1 + 1);
     if (s->with_time)
         time_text(when, sizeof when, "%Y-%m-%dT%H:%M:%S%z ");
     if (s->with_pid)

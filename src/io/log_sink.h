@@ -14,6 +14,7 @@ struct log_sink {
     bool with_time;    // file and stderr lines start with the time
     bool with_pid;
     long pid;  // shown instead of our own; 0: ours
+    bool with_level;  // debug lines start with "debug1: "
 };
 
 // Each fills `sink` and `log` (prefix empty). They hold until log_sink_close().

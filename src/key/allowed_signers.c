@@ -97,8 +97,9 @@ static enum err parse_text(struct allowed_signer *s, const struct authkey_place 
     if (e != OK)
         return authkey_refuse(place, e == ERR_UNSUPPORTED ? e : ERR_CONFIG, "%s",
                               fault_text(&why));
-    if (s->key->certificate != NULL)
-        return authkey_refuse(place, ERR_CONFIG, "a certificate where a key is needed");
+    if (s->key->certificate != NULL && s->cert_authority)
+        return authkey_refuse(place, ERR_CONFIG,
+                              "a certificate where an authority's key is needed");
     return OK;
 }
 
@@ -138,7 +139,7 @@ static enum err check_certificate(const struct allowed_signer *s,
                                   struct fault *fault) {
     const struct certificate *c = w->key->certificate;
     const struct signature_alg *alg = certificate_signature_alg(c);
-    if (!s->cert_authority || !view_equal(key_blob(c->ca), key_blob(s->key)))
+    if (!view_equal(key_blob(c->ca), key_blob(s->key)))
         return ERR_REFUSED;
     struct certificate_want want = {.kind = CERTIFICATE_USER,
                                     .ca_algorithms = alg != NULL ? alg->name : "",
@@ -151,7 +152,8 @@ enum err allowed_signer_check(const struct allowed_signer *s,
                               const struct allowed_signer_want *w, struct fault *fault) {
     if (w->principal != NULL && !allowed_signer_names(s, w->principal))
         return ERR_REFUSED;
-    if (w->key->certificate != NULL)
+    // A certificate counts by its authority, or when it is the very one of the line.
+    if (w->key->certificate != NULL && s->cert_authority)
         TRY(check_certificate(s, w, fault));
     else if (s->cert_authority || !view_equal(key_blob(w->key), key_blob(s->key)))
         return ERR_REFUSED;

@@ -54,7 +54,9 @@ static bool add_group(void *arg, const char *name) {
 static bool look_up(struct judge *j, struct view user) {
     struct fault fault = {0};
     bool printable =
-        text_copy(j->user, sizeof j->user, user) && strlen(j->user) == user.n;
+        text_copy(j->asked, sizeof j->asked, user) && strlen(j->asked) == user.n;
+    // It is no longer than `asked`, and so fits.
+    text_copy(j->user, sizeof j->user, view_until(view_text(j->asked), ':'));
     enum err e =
         printable ? account_by_name(j->user, &j->account, &fault) : ERR_NOT_FOUND;
     bool known = e == OK;

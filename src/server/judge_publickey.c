@@ -168,7 +168,7 @@ static enum err merge(struct judge *j, const struct judge_match *m,
 static enum err verify(struct judge *j, const struct ipc_key_auth *m,
                        struct key_touch *touch, struct fault *why) {
     struct judge_signature want = {
-        j->start->session_id, j->start->host_key, view_text(j->user),
+        j->start->session_id, j->start->host_key, view_text(j->asked),
         j->config.pubkey_accepted_algorithms, j->config.required_rsa_size};
     return judge_signature_check(&want, m, touch, why);
 }

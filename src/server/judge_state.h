@@ -29,8 +29,9 @@ struct judge {
     struct ipc_side side;
     struct log log;
     struct ipc_log_sink log_sink;
-    char user[LIMIT_USER_NAME + 1];
-    struct account account;  // of the user, or one that stands for nobody
+    char asked[LIMIT_USER_NAME + 1];  // the name as the peer sent and signed it
+    char user[LIMIT_USER_NAME + 1];   // without ":style"
+    struct account account;           // of the user, or one that stands for nobody
     char names[ACCOUNT_GROUPS_MAX][JUDGE_GROUP_NAME];
     const char *groups[ACCOUNT_GROUPS_MAX];
     size_t groups_n;

@@ -14,6 +14,7 @@
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/sandbox.h"
+#include "io/two_way.h"
 #include "server/algorithms.h"
 #include "server/keeper_control.h"
 
@@ -149,7 +150,22 @@ static enum err set_up_loop(struct keeper *k) {
     TRY(loop_init(&k->loop));
     TRY(loop_signal(&k->loop, &k->term, SIGTERM, on_stop, k));
     TRY(loop_signal(&k->loop, &k->interrupt, SIGINT, on_stop, k));
-    return loop_signal(&k->loop, &k->hang_up, SIGHUP, on_hang_up, k);
+    // Of -i a client that is done with its ProxyCommand sends it.
+    return loop_signal(&k->loop, &k->hang_up, SIGHUP,
+                       k->options->inetd ? on_stop : on_hang_up, k);
+}
+
+// -i: descriptors 0 and 1 become one socket, which only the listener's gate is to hold:
+// the link ends with that one. Before anything secret is read, for the process in between
+// is a copy of this one.
+static enum err take_standard(struct keeper *k, struct fault *fault) {
+    k->single = -1;
+    if (!two_way_is_socket(0, 1))
+        TRY(two_way_join(0, 1, &k->single, fault));
+    else if ((k->single = fd_dup_above(0, 3)) < 0)
+        return fault_set(fault, ERR_IO, 0, "dup: %m");
+    TRY(fd_to_null(0));
+    return fd_to_null(1);
 }
 
 // Sockets, loop and, over an exec, all that the keeper before has left us.
@@ -173,6 +189,8 @@ static enum err take_place(struct keeper *k, struct fault *fault) {
 static enum err start(struct keeper *k, struct fault *fault) {
     const struct keeper_options *o = k->options;
     char folder[PATH_MAX];
+    if (o->inetd)
+        TRY(take_standard(k, fault));
     TRY(keeper_load_config(o, k->config, o->quiet));
     TRY(open_log(k, fault));
     TRY(keeper_event_log(k, fault));
@@ -217,5 +235,5 @@ int keeper_main(const struct keeper_options *options) {
     keeper_control_close(&k);
     keeper_anchor_close(&k);
     remove_pid(&k);
-    return e == OK ? 0 : 255;
+    return e == OK && !k.unserved ? 0 : 255;
 }

@@ -158,6 +158,8 @@ struct keeper {
     char *pid_file;                  // that was written; NULL: none
     struct penalties penalties;      // the listener has a copy of what is in force
     bool stopping;
+    int single;     // -i: the link, until the listener has it
+    bool unserved;  // -i: the one link ended before anybody was let in
 };
 
 // Runs the server; the exit status.

@@ -46,6 +46,7 @@ void link_end(struct link *l, const char *why) {
     if (l->fd >= 0)
         link_event_closed(l);
     l->state = LINK_CLOSING;
+    k->unserved = k->options->inetd && !l->authenticated;
     keeper_penalise_link(l);
     keeper_listener_link_done(l);
     loop_unwatch(&k->loop, &l->watch);
@@ -140,7 +141,7 @@ static const char *on_user(struct link *l, const struct ipc_user *m) {
     if (m->user.n > LIMIT_USER_NAME || memchr(m->user.p, '\0', m->user.n) != NULL)
         text_copy(l->user, sizeof l->user, view_text("?"));
     else
-        text_copy(l->user, sizeof l->user, m->user);
+        text_copy(l->user, sizeof l->user, view_until(m->user, ':'));
     if (!link_spawn_judge(l))
         return "no judge can be started";
     l->state = LINK_USER;

@@ -14,9 +14,9 @@
 #include "server/listener.h"
 #include "wire/messages.h"
 
-#define FORKS_MAX 1000u  // of one listener
-#define RESPAWN_MS 500   // between listeners that die at once
-#define BANNER_MAX 65536u
+#define FORKS_MAX 1000u            // of one listener
+#define RESPAWN_MS 500             // between listeners that die at once
+#define BANNER_MAX 204800u         // has to fit into one packet
 #define MODULI_MAX (768u * 1024u)  // as much as settings have room for
 #define BACKLOG 128
 
@@ -390,7 +390,7 @@ static enum err execute(struct keeper *k, int link, int settings, struct process
     struct process_spec spec = {
         .path = "/proc/self/exe",
         .argv = argv,
-        .fd_in = k->options->inetd ? 0 : -1,
+        .fd_in = k->options->inetd ? k->single : -1,
         .fd_out = -1,
         .fd_err = k->options->to_stderr ? 2 : -1,
         .tty = -1,
@@ -398,6 +398,8 @@ static enum err execute(struct keeper *k, int link, int settings, struct process
     };
     TRY(pass_fds(k, link, settings, true));
     enum err e = process_spawn(&spec, p, fault);
+    if (k->options->inetd)
+        fd_close(&k->single);
     TRY(pass_fds(k, link, settings, false));
     return e;
 }

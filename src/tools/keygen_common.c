@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "crypto/registry.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/prompt.h"
@@ -22,8 +23,16 @@ const struct keygen_type *keygen_type_at(size_t index) {
     return index < sizeof types / sizeof types[0] ? &types[index] : NULL;
 }
 
+// Of "rsa-sha2-256" the key is an RSA one, too.
+static const struct key_type *type_of_name(const char *name) {
+    const struct alg *a = alg_find(ALG_SIGNATURE, view_text(name));
+    if (a != NULL && a->signature->kind == PK_RSA)
+        return key_type_find(view_text("ssh-rsa"));
+    return key_type_find(view_text(name));
+}
+
 const struct keygen_type *keygen_type_find(const char *name) {
-    const struct key_type *by_blob = key_type_find(view_text(name));
+    const struct key_type *by_blob = type_of_name(name);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcasecmp(types[i].name, name) == 0 ||
             (by_blob != NULL && by_blob->plain == NULL && !by_blob->security_key &&

@@ -36,7 +36,51 @@ static bool job_open(struct job *j, struct keygen *k) {
 }
 
 static void note_damaged(const struct known_hosts_line *line) {
-    fprintf(stderr, "%s:%lu: invalid line, left as it is\n", line->file, line->number);
+    fprintf(stderr, "%s:%lu: invalid line\n", line->file, line->number);
+}
+
+// A file with a line that nobody understands may be none of known_hosts at all.
+static int refuse_damaged(const struct job *j) {
+    keygen_fail("%s is not a valid known_hosts file: it is left as it is", j->path);
+    return 1;
+}
+
+// --- hashing
+// -----------------------------------------------------------------------------------
+
+static bool hashable(const struct known_hosts_line *line) {
+    if (known_hosts_line_hashed(line) || line->marker != KNOWN_HOSTS_PLAIN)
+        return false;
+    if (memchr(line->hosts.p, '*', line->hosts.n) == NULL &&
+        memchr(line->hosts.p, '?', line->hosts.n) == NULL &&
+        memchr(line->hosts.p, '!', line->hosts.n) == NULL)
+        return true;
+    fprintf(stderr, "%s:%lu: ignoring host name with wildcard: %.*s\n", line->file,
+            line->number, (int)line->hosts.n, (const char *)line->hosts.p);
+    return false;
+}
+
+// A line of its own for each name, so that the names do not betray each other.
+static enum err hash_line(const struct known_hosts_line *line, struct buf *out) {
+    struct view list = line->hosts;
+    const uint8_t *behind = line->hosts.p + line->hosts.n;
+    while (list.n > 0) {
+        char one[1024], name[1024];
+        const uint8_t *comma = memchr(list.p, ',', list.n);
+        size_t n = comma != NULL ? (size_t)(comma - list.p) : list.n;
+        if (n > 0) {
+            if (!text_copy(one, sizeof one, view_of(list.p, n)))
+                return ERR_LIMIT;
+            TRY(known_hosts_name(name, sizeof name, one, 0));
+            TRY(known_hosts_hash_name(name, out));
+            TRY(buf_append(
+                out, view_of(behind, (size_t)(line->text.p + line->text.n - behind))));
+            TRY(buf_append(out, view_text("\n")));
+        }
+        n += comma != NULL;
+        list = view_of(list.p + n, list.n - n);
+    }
+    return OK;
 }
 
 // --- -F
@@ -69,15 +113,13 @@ static void print_found_fingerprint(const struct job *j,
     key_free(key);
 }
 
-// The line, its names replaced by the hash of the one looked for.
-static bool print_found_hashed(const struct job *j, const struct known_hosts_line *line) {
-    scoped_buf hash;
-    buf_init(&hash, 256);
-    if (known_hosts_hash_name(j->name, &hash) != OK)
+// A line for each of its names.
+static bool print_found_hashed(const struct known_hosts_line *line) {
+    scoped_buf lines;
+    buf_init(&lines, LIMIT_KNOWN_HOSTS);
+    if (hash_line(line, &lines) != OK)
         return false;
-    printf("%.*s%.*s\n", (int)buf_len(&hash), (const char *)buf_view(&hash).p,
-           (int)(line->text.p + line->text.n - (line->hosts.p + line->hosts.n)),
-           (const char *)(line->hosts.p + line->hosts.n));
+    printf("%.*s", (int)buf_len(&lines), (const char *)buf_view(&lines).p);
     return true;
 }
 
@@ -87,8 +129,8 @@ static bool print_found(const struct job *j, const struct known_hosts_line *line
                marker_text(line->marker));
     if (j->k->fingerprint)
         print_found_fingerprint(j, line);
-    else if (j->k->hash_hosts && line->marker == KNOWN_HOSTS_PLAIN)
-        return print_found_hashed(j, line);
+    else if (j->k->hash_hosts && hashable(line))
+        return print_found_hashed(line);
     else
         printf("%.*s\n", (int)line->text.n, (const char *)line->text.p);
     return true;
@@ -143,13 +185,16 @@ static int replace(const struct job *j, struct view text) {
 // --- -R
 // ----------------------------------------------------------------------------------------
 
-static void tell_removed(const struct job *j) {
+// Says what will go; false when the file is damaged.
+static bool tell_removed(const struct job *j) {
     struct known_hosts_cursor c = known_hosts_cursor_of(&j->file);
     struct known_hosts_line line;
     enum known_hosts_kind kind;
+    bool damaged = false;
     while ((kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END) {
         if (kind == KNOWN_HOSTS_DAMAGED)
             note_damaged(&line);
+        damaged |= kind == KNOWN_HOSTS_DAMAGED;
         if (kind != KNOWN_HOSTS_ENTRY || !known_hosts_line_matches(&line, j->name))
             continue;
         if (line.marker != KNOWN_HOSTS_PLAIN)
@@ -159,6 +204,7 @@ static void tell_removed(const struct job *j) {
         else if (!j->k->quiet)
             printf("# Host %s found: line %lu\n", j->k->host, line.number);
     }
+    return !damaged;
 }
 
 int keygen_remove_host(struct keygen *k) {
@@ -169,9 +215,11 @@ int keygen_remove_host(struct keygen *k) {
     scoped_buf out;
     buf_init(&out, LIMIT_KNOWN_HOSTS);
     int status = KEYGEN_FAILED;
-    tell_removed(&j);
+    bool whole = tell_removed(&j);
     enum err e = known_hosts_remove(&j.file, j.name, &out, &removed);
-    if (e != OK) {
+    if (!whole) {
+        status = refuse_damaged(&j);
+    } else if (e != OK) {
         keygen_fail("%s", err_text(e));
     } else if (removed == 0) {
         fprintf(stderr, "Host %s not found in %s\n", k->host, j.path);
@@ -186,41 +234,7 @@ int keygen_remove_host(struct keygen *k) {
 // --- -H
 // ----------------------------------------------------------------------------------------
 
-static bool hashable(const struct known_hosts_line *line) {
-    if (known_hosts_line_hashed(line) || line->marker != KNOWN_HOSTS_PLAIN)
-        return false;
-    if (memchr(line->hosts.p, '*', line->hosts.n) == NULL &&
-        memchr(line->hosts.p, '?', line->hosts.n) == NULL &&
-        memchr(line->hosts.p, '!', line->hosts.n) == NULL)
-        return true;
-    fprintf(stderr, "%s:%lu: ignoring host name with wildcard: %.*s\n", line->file,
-            line->number, (int)line->hosts.n, (const char *)line->hosts.p);
-    return false;
-}
-
-// A line of its own for each name, so that the names do not betray each other.
-static enum err hash_line(const struct known_hosts_line *line, struct buf *out) {
-    struct view list = line->hosts;
-    const uint8_t *behind = line->hosts.p + line->hosts.n;
-    while (list.n > 0) {
-        char one[1024], name[1024];
-        const uint8_t *comma = memchr(list.p, ',', list.n);
-        size_t n = comma != NULL ? (size_t)(comma - list.p) : list.n;
-        if (n > 0) {
-            if (!text_copy(one, sizeof one, view_of(list.p, n)))
-                return ERR_LIMIT;
-            TRY(known_hosts_name(name, sizeof name, one, 0));
-            TRY(known_hosts_hash_name(name, out));
-            TRY(buf_append(
-                out, view_of(behind, (size_t)(line->text.p + line->text.n - behind))));
-            TRY(buf_append(out, view_text("\n")));
-        }
-        n += comma != NULL;
-        list = view_of(list.p + n, list.n - n);
-    }
-    return OK;
-}
-
+// ERR_FORMAT: the file is damaged.
 static enum err hash_all(const struct job *j, struct buf *out, size_t *hashed) {
     struct known_hosts_cursor c = known_hosts_cursor_of(&j->file);
     struct known_hosts_line line;
@@ -228,8 +242,10 @@ static enum err hash_all(const struct job *j, struct buf *out, size_t *hashed) {
     *hashed = 0;
     for (size_t from = 0; (kind = known_hosts_next(&c, &line)) != KNOWN_HOSTS_END;
          from = c.at) {
-        if (kind == KNOWN_HOSTS_DAMAGED)
+        if (kind == KNOWN_HOSTS_DAMAGED) {
             note_damaged(&line);
+            return ERR_FORMAT;
+        }
         if (kind == KNOWN_HOSTS_ENTRY && hashable(&line)) {
             TRY(hash_line(&line, out));
             (*hashed)++;
@@ -249,7 +265,9 @@ int keygen_hash_hosts(struct keygen *k) {
     buf_init(&out, LIMIT_KNOWN_HOSTS);
     int status = 0;
     enum err e = hash_all(&j, &out, &hashed);
-    if (e != OK)
+    if (e == ERR_FORMAT)
+        status = refuse_damaged(&j);
+    else if (e != OK)
         status = keygen_fail("%s", err_text(e));
     else if (hashed > 0)
         status = replace(&j, buf_view(&out));

@@ -61,18 +61,30 @@ static bool print_lines(const struct keygen *k, struct view text) {
     return any;
 }
 
+// The key of a file that needs no passphrase: only so its comment is seen, and of a PEM
+// file anything at all.
+static struct key *open_private(const struct keygen *k) {
+    scoped_buf text = {0};
+    struct key *key = NULL;
+    if (file_read(k->file, 0, LIMIT_KEY_FILE, &text, NULL) != OK ||
+        private_key_parse(&key, buf_view(&text), (struct view){0}, NULL) != OK)
+        key = NULL;
+    secret_wipe(text.p, text.room);
+    return key;
+}
+
 static bool print_private(const struct keygen *k) {
-    struct key *key;
-    struct fault f = {0};
-    enum err e = keygen_load_public(k->file, &key, &f);
-    if (e == ERR_UNSUPPORTED) {
-        // A PEM file: its public half can be had if no passphrase is needed.
-        scoped_buf text = {0};
-        if (file_read(k->file, 0, LIMIT_KEY_FILE, &text, NULL) == OK)
-            e = private_key_parse(&key, buf_view(&text), (struct view){0}, NULL);
-        secret_wipe(text.p, text.room);
+    struct key *key = NULL;
+    if (keygen_load_public(k->file, &key, NULL) != OK)
+        key = NULL;
+    struct key *whole = key == NULL || key->comment == NULL || key->comment[0] == '\0'
+                            ? open_private(k)
+                            : NULL;
+    if (whole != NULL) {
+        key_free(key);
+        key = whole;
     }
-    return e == OK && print_and_free(k, key, NULL);
+    return key != NULL && print_and_free(k, key, NULL);
 }
 
 int keygen_fingerprint(struct keygen *k) {

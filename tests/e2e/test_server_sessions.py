@@ -446,7 +446,7 @@ def test_inetd(lab):
     config = lab.config(free_port())
     ours, theirs = socket.socketpair()
     process = subprocess.Popen([lab_tool("sshd"), "-i", "-f", config, "-E", f"{lab.folder}/inetd.log"], stdin=theirs,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                               stdout=theirs, stderr=subprocess.DEVNULL)
     theirs.close()
     try:
         ours.settimeout(10 * SLOW)

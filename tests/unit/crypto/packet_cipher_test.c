@@ -52,6 +52,28 @@ static const struct packet_vector PACKETS[] = {
      "a195acff8ae93313dc9f85219ddd0b2b83c3fdf6250a72de9deca3b25441579f"
      "975fd3e39636dd737745dba5531a11877953a22716aeb09b39fadf91c0eadf84"
      "308523c6bbf95d61d6d670c86c631ed8"},
+    // Two packets each: the second one's IV is the first one's last block.
+    {"aes128-cbc", "hmac-sha1-96",
+     "bb8176b11e7e9b694323e497a2e1eb028a72dc8908050834c91f67ac35421e19"
+     "2237d61fa0e4dcc2566344aa4cf0379418fb94417381af15b41e29b265dac330"
+     "4a19309552d45d56a8ff9b6b4fc222976f554dd8cb01f676c870bfc016fb9dab"
+     "dbefb203259f6a49ca3e7ebe18fb94417381af15b41e29b2"},
+    {"aes192-cbc", "hmac-md5-96",
+     "485b960853e712c77e05b10e37e13c108545fed85fc4665bef703c1ac9f1e665"
+     "0c6d94c87b669ba6073a3a1ec2b7f55a486653adbb6aad48ecd4889dffda7e44"
+     "940e62363f2248ed6f4565d26ed9d1944fcb6d2b10a9b4de3ddc37438a12f177"
+     "0c88ae9ad1b965ffe73f3ccd486653adbb6aad48ecd4889d"},
+    {"aes256-cbc", "hmac-sha2-256",
+     "94b61462dcb1aba2bca72fb190d6978d75c086af360c19c65de9fc8b9ff55074"
+     "ba4b7f2720d6c31f2a2be16bfbf7199c58f6ad928a27faaccca77d2eb05fe3a9"
+     "47d39fe49cec234927beaa395cd052aa128653f645fd7e741a22c6439876d2bd"
+     "494b701f529b9b26bbe7f4aae1caefbb073c8731afca767b368c33a1f07b0b61"
+     "58f6ad928a27faaccca77d2eb05fe3a947d39fe49cec234927beaa395cd052aa"},
+    {"3des-cbc", "hmac-md5",
+     "f58d5d2838ed6903954b9e3a4b5cac6c1ec0454b8caadccc04f41417475f2951"
+     "da3f4a0c3e12fb2943c5322c00c54e89486653adbb6aad48ecd4889d396d73f3"
+     "9673387e85a18df0585a3b5df04acdeefc2576d6a7173c5d018665f030c04fcb"
+     "f81a44f9acdf220b95eb3112de47c410486653adbb6aad48ecd4889d396d73f3"},
 };
 
 static struct packet_cipher *make(const struct cipher_alg *cipher,
@@ -245,11 +267,14 @@ static void pair_trip(struct pair *p, size_t n, unsigned place) {
 static void every_length(const struct cipher_alg *cipher, const struct mac_alg *mac) {
     struct pair p;
     pair_start(&p, cipher, mac);
-    for (size_t n = packet_cipher_head(p.seal) + 1; n <= 304; n++)
+    // A mode that chains takes whole blocks alone.
+    size_t step = cipher != NULL && cipher->chained ? cipher->block : 1;
+    size_t aad = packet_cipher_aad(p.seal), least = packet_cipher_head(p.seal) + 1;
+    for (size_t n = step > 1 ? aad + 2 * step : least; n <= 304; n += step)
         for (unsigned place = 0; place < 4; place++)
             pair_trip(&p, n, place);
     for (unsigned place = 0; place < 4; place++)
-        pair_trip(&p, 32 * 1024 + 16, place);
+        pair_trip(&p, 32 * 1024 + 16 + aad, place);
     pair_end(&p);
 }
 
@@ -259,7 +284,7 @@ static void refuses_bit(const struct cipher_alg *cipher, const struct mac_alg *m
                         size_t bit) {
     struct pair p;
     pair_start(&p, cipher, mac);
-    size_t n = 4 + 60;
+    size_t n = 64 + (cipher->chained ? packet_cipher_aad(p.seal) : 0);
     store_u32(p.plain, (uint32_t)(n - 4));
     assert_int_equal(packet_cipher_seal(p.seal, 7, p.plain, n, p.wire), OK);
     size_t whole = n + packet_cipher_tag_len(p.seal);
@@ -328,6 +353,23 @@ static void layout_is_as_declared(void **state) {
     packet_cipher_free(NULL);
 }
 
+static void only_plain_macs_over_chained_blocks_tell(void **state) {
+    (void)state;
+    const struct {
+        const char *cipher, *mac;
+        bool tells;
+    } rows[] = {{"aes128-cbc", "hmac-sha2-256", true},
+                {"3des-cbc", "hmac-md5-96", true},
+                {"aes256-cbc", "hmac-sha2-256-etm@openssh.com", false},
+                {"aes128-ctr", "hmac-sha2-256", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct packet_cipher *c = make(find(ALG_CIPHER, rows[i].cipher)->cipher,
+                                       find(ALG_MAC, rows[i].mac)->mac, false);
+        assert_int_equal(packet_cipher_tells(c), rows[i].tells);
+        packet_cipher_free(c);
+    }
+}
+
 static void wrong_key_lengths_are_refused(void **state) {
     (void)state;
     uint8_t key[64] = {0};
@@ -350,6 +392,7 @@ int main(void) {
         cmocka_unit_test(gcm_matches_test_case_4),
         cmocka_unit_test(chacha_and_poly_match_rfc8439),
         cmocka_unit_test(layout_is_as_declared),
+        cmocka_unit_test(only_plain_macs_over_chained_blocks_tell),
         cmocka_unit_test(wrong_key_lengths_are_refused),
         cmocka_unit_test(one_wrong_bit_is_refused),
         cmocka_unit_test(round_trips_of_every_length),
