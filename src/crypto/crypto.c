@@ -79,7 +79,10 @@ static bool fetch_all(void) {
             return false;
     }
     for (size_t i = 0; i < FETCHED_CIPHER_COUNT; i++) {
-        state.cipher[i] = EVP_CIPHER_fetch(NULL, cipher_names[i], NULL);
+        // Of the old modes PEM files want objects of their own, made when libcrypto has
+        // its tables of names.
+        OSSL_LIB_CTX *from = i >= FETCHED_AES_128_CBC ? provider_wide() : NULL;
+        state.cipher[i] = EVP_CIPHER_fetch(from, cipher_names[i], NULL);
         if (state.cipher[i] == NULL)
             return false;
     }

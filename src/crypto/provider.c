@@ -22,10 +22,9 @@ struct narrowed {
     OSSL_ALGORITHM rows[ROWS_MAX + 1];
 };
 
-static const char *const ciphers[] = {"ChaCha20",    "AES-128-ECB",  "AES-128-GCM",
-                                      "AES-256-GCM", "AES-128-CTR",  "AES-192-CTR",
-                                      "AES-256-CTR", "AES-128-CBC",  "AES-192-CBC",
-                                      "AES-256-CBC", "DES-EDE3-CBC", NULL};
+static const char *const ciphers[] = {"ChaCha20",    "AES-128-ECB", "AES-128-GCM",
+                                      "AES-256-GCM", "AES-128-CTR", "AES-192-CTR",
+                                      "AES-256-CTR", "AES-256-CBC", NULL};
 static const char *const keys[] = {"X25519", "ED25519", "EC", "RSA", "ML-KEM-768", NULL};
 static const char *const exchanges[] = {"X25519", "ECDH", NULL};
 static const char *const signatures[] = {"ED25519", "ECDSA", "RSA", NULL};

@@ -202,12 +202,27 @@ def test_known_hosts_removal(known_hosts):
     assert known_hosts.read_text() == after
 
 
-def test_damaged_known_hosts_lines_stay(known_hosts):
+@pytest.mark.parametrize("program", [OURS, "ssh-keygen"])
+@pytest.mark.parametrize("command", [["-R", "alpha"], ["-H"]])
+def test_damaged_known_hosts_files_stay(known_hosts, program, command):
     with open(known_hosts, "a") as f:
         f.write("half line\n")
-    done = run(OURS, "-R", "alpha", "-f", str(known_hosts))
-    assert "known_hosts:6: invalid line" in done.stderr
-    assert known_hosts.read_text().endswith("half line\n")
+    before = known_hosts.read_text()
+    done = run(program, *command, "-f", str(known_hosts), ok=False)
+    assert done.returncode in (1, 255) and "not a valid known_hosts file" in done.stderr
+    assert known_hosts.read_text() == before
+    # To look something up does no harm.
+    assert "known_hosts:6: invalid line" in run(OURS, "-F", "alpha", "-f", str(known_hosts)).stderr
+
+
+@pytest.mark.parametrize("program", [OURS, "ssh-keygen"])
+def test_all_names_of_a_found_line_are_hashed(known_hosts, tmp_path, program):
+    key = " ".join((tmp_path / "host.pub").read_text().split()[:2])
+    names = tmp_path / "names"
+    names.write_text(f"a.example,b.example,c.example {key}\nd* {key}\n")
+    found = run(program, "-q", "-H", "-F", "b.example", "-f", str(names)).stdout.splitlines()
+    assert len(found) == 3 and all(line.startswith("|1|") and line.endswith(key) for line in found)
+    assert run(program, "-q", "-H", "-F", "dx", "-f", str(names)).stdout == f"d* {key}\n"
 
 
 def test_fingerprints_of_lists(known_hosts, theirs, tmp_path):

@@ -358,8 +358,14 @@ static void damaged_lines_of_signers(void **state) {
                          ERR_CONFIG);
     assert_int_equal(allowed("  # x", public_user, "a", "file"), ERR_NOT_FOUND);
     assert_int_equal(allowed("", public_user, "a", "file"), ERR_NOT_FOUND);
+    assert_int_equal(
+        allowed(LINE("a cert-authority", certificate_user), public_user, "a", "file"),
+        ERR_CONFIG);
+    // A certificate by itself allows nobody but its own signatures.
     assert_int_equal(allowed(LINE("a", certificate_user), public_user, "a", "file"),
-                     ERR_CONFIG);
+                     ERR_REFUSED);
+    assert_int_equal(allowed(LINE("a", certificate_user), certificate_user, "a", "file"),
+                     OK);
 }
 
 int main(void) {
