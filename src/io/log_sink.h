@@ -13,7 +13,7 @@ struct log_sink {
     char program[32];  // "sshd"
     bool with_time;    // file and stderr lines start with the time
     bool with_pid;
-    long pid;  // shown instead of our own; 0: ours
+    long pid;         // shown instead of our own; 0: ours
     bool with_level;  // debug lines start with "debug1: "
 };
 
