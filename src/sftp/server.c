@@ -217,10 +217,12 @@ static bool begin_write(struct sftp_server *s) {
 static enum err wanted(struct sftp_server *s, size_t *n, struct fault *fault) {
     struct view v = buf_view(&s->in);
     uint32_t length = 0;
-    *n = 5 - v.n;
-    if (v.n < 5)
+    *n = v.n < 4 ? 4 - v.n : 1;
+    if (v.n < 4)
         return OK;
     TRY(check_length(v, &length, fault));
+    if (v.n == 4)
+        return OK;
     bool head = v.p[4] == SFTP_WRITE && v.n < WRITE_HEAD && length + 4 > WRITE_HEAD;
     *n = (head ? WRITE_HEAD : length + 4) - v.n;
     return OK;
