@@ -14,10 +14,12 @@
 #define BURST (64u * 1024u)
 #define PIPE_SIZE (1024 * 1024)
 #define SPARE_DESCRIPTORS 5u
+#define HANDLES_MAX 65536u  // where descriptors have no limit
 
 uint32_t sftp_session_handles(void) {
     size_t n = (size_t)fd_limits_now().soft;
-    return n > SPARE_DESCRIPTORS + 1 ? (uint32_t)(n - SPARE_DESCRIPTORS) : 1;
+    uint64_t most = n > SPARE_DESCRIPTORS + 1 ? n - SPARE_DESCRIPTORS : 1;
+    return most < HANDLES_MAX ? (uint32_t)most : HANDLES_MAX;
 }
 
 // As OpenSSH: a starting folder that is not there is told of, and done without.

@@ -293,7 +293,7 @@ static enum err make_lists(struct lists *l) {
 
 int keyscan_scan(struct keyscan *k) {
     struct scan *s = calloc(1, sizeof *s);
-    size_t room = (fd_limit(true) - 16) / POLLS_EACH;
+    size_t room = (fd_limit_raise(0) - 16) / POLLS_EACH;
     if (s == NULL)
         return KEYSCAN_FATAL;
     s->k = k;
