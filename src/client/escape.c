@@ -6,20 +6,30 @@
 static const struct row {
     char key;
     enum escape_action action;
+    bool own;
     const char *shown, *help;
 } rows[] = {
-    {'.', ESCAPE_DISCONNECT, ".", "end the connection"},
-    {'B', ESCAPE_BREAK, "B", "send a BREAK"},
-    {'C', ESCAPE_COMMAND, "C", "command line (not there yet)"},
-    {'I', ESCAPE_INFO, "I", "say what this connection is"},
-    {'R', ESCAPE_REKEY, "R", "renew the keys"},
-    {'V', ESCAPE_QUIETER, "V", "fewer messages"},
-    {'v', ESCAPE_LOUDER, "v", "more messages"},
-    {'Z' & 31, ESCAPE_SUSPEND, "^Z", "suspend ssh"},
-    {'#', ESCAPE_CHANNELS, "#", "list channels"},
-    {'&', ESCAPE_BACKGROUND, "&", "go to the background when the session ends"},
-    {'?', ESCAPE_HELP, "?", "this text"},
+    {'.', ESCAPE_DISCONNECT, false, ".",
+     "end the connection (of a shared one: the session)"},
+    {'B', ESCAPE_BREAK, false, "B", "send a BREAK"},
+    {'C', ESCAPE_COMMAND, true, "C", "command line: forwardings (-h there for help)"},
+    {'I', ESCAPE_INFO, false, "I", "say what this connection is"},
+    {'R', ESCAPE_REKEY, false, "R", "renew the keys"},
+    {'V', ESCAPE_QUIETER, true, "V", "fewer messages"},
+    {'v', ESCAPE_LOUDER, true, "v", "more messages"},
+    {'Z' & 31, ESCAPE_SUSPEND, true, "^Z", "suspend ssh"},
+    {'#', ESCAPE_CHANNELS, false, "#", "list channels and forwardings"},
+    {'&', ESCAPE_BACKGROUND, true, "&",
+     "to the background, until what is forwarded ends"},
+    {'?', ESCAPE_HELP, false, "?", "this text"},
 };
+
+bool escape_is_own(enum escape_action action) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].action == action)
+            return rows[i].own;
+    return false;
+}
 
 void escape_init(struct escape *e, int character) {
     *e = (struct escape){.character = character, .line_start = true};
@@ -61,13 +71,14 @@ enum escape_action escape_filter(struct escape *e, struct view *in, uint8_t *out
     return ESCAPE_NOTHING;
 }
 
-size_t escape_help(const struct escape *e, char *out, size_t size) {
+size_t escape_help(const struct escape *e, bool own, char *out, size_t size) {
     size_t n = 0;
     char c = (char)e->character;
     n += (size_t)snprintf(out, size, "%c?\r\nescapes, at the start of a line:\r\n", c);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, " %c%-3s %s\r\n", c, rows[i].shown,
-                              rows[i].help);
+        if (own || !rows[i].own)
+            n += (size_t)snprintf(out + n, size - n, " %c%-3s %s\r\n", c, rows[i].shown,
+                                  rows[i].help);
     if (n < size)
         n += (size_t)snprintf(out + n, size - n,
                               " %c%c   the escape character itself\r\n", c, c);

@@ -33,5 +33,9 @@ void escape_init(struct escape *e, int character);
 enum escape_action escape_filter(struct escape *e, struct view *in, uint8_t *out,
                                  size_t *n);
 
-// The help text, one escape a line, "\r\n" between; the character in front.
-size_t escape_help(const struct escape *e, char *out, size_t size);
+// Only in a session of one's own: what it does is the whole ssh's business.
+bool escape_is_own(enum escape_action action);
+
+// The help text, one escape a line, "\r\n" between; the character in front. `own`: with
+// those of one's own session.
+size_t escape_help(const struct escape *e, bool own, char *out, size_t size);

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "client/forward_spec.h"
+#include "client/mux_passenger.h"
 
 enum kind {
     LINE,     // `text` and the argument
@@ -23,7 +24,7 @@ struct flag {
     char letter;
     const char *argument;  // NULL: none
     enum kind kind;
-    const char *text;  // LINE, FIXED: the keyword; LATER: what it is
+    const char *text;  // LINE: the keyword; FIXED: lines; LATER: what it is
 };
 
 static const struct flag table[] = {
@@ -39,7 +40,7 @@ static const struct flag table[] = {
     {'E', "log_file", SPECIAL, NULL},
     {'e', "escape_char", LINE, "EscapeChar"},
     {'F', "config_file", SPECIAL, NULL},
-    {'f', NULL, SPECIAL, NULL},
+    {'f', NULL, FIXED, "ForkAfterAuthentication yes\nStdinNull yes"},
     {'G', NULL, SPECIAL, NULL},
     {'g', NULL, FIXED, "GatewayPorts yes"},
     {'I', "pkcs11", LATER, "PKCS#11 keys"},
@@ -49,18 +50,18 @@ static const struct flag table[] = {
     {'k', NULL, IGNORED, NULL},
     {'L', "address", SPECIAL, NULL},
     {'l', "login_name", SPECIAL, NULL},
-    {'M', NULL, LATER, "connection sharing"},
+    {'M', NULL, SPECIAL, NULL},
     {'m', "macs", LINE, "MACs"},
-    {'N', NULL, SPECIAL, NULL},
+    {'N', NULL, FIXED, "SessionType none\nRequestTTY no"},
     {'n', NULL, FIXED, "StdinNull yes"},
-    {'O', "command", LATER, "connection sharing"},
+    {'O', "ctl_cmd", SPECIAL, NULL},
     {'o', "option", SPECIAL, NULL},
     {'P', "tag", LINE, "Tag"},
     {'p', "port", SPECIAL, NULL},
     {'Q', "query", SPECIAL, NULL},
     {'q', NULL, SPECIAL, NULL},
     {'R', "address", SPECIAL, NULL},
-    {'S', "path", SPECIAL, NULL},
+    {'S', "ctl_path", LINE, "ControlPath"},
     {'s', NULL, FIXED, "SessionType subsystem"},
     {'T', NULL, FIXED, "RequestTTY no"},
     {'t', NULL, SPECIAL, NULL},
@@ -68,9 +69,9 @@ static const struct flag table[] = {
     {'v', NULL, SPECIAL, NULL},
     {'W', "host:port", SPECIAL, NULL},
     {'w', "tunnels", LATER, "tunnel devices"},
-    {'X', NULL, LATER, "X11 forwarding"},
-    {'x', NULL, IGNORED, NULL},
-    {'Y', NULL, LATER, "X11 forwarding"},
+    {'X', NULL, FIXED, "ForwardX11 yes"},
+    {'x', NULL, FIXED, "ForwardX11 no"},
+    {'Y', NULL, FIXED, "ForwardX11 yes\nForwardX11Trusted yes"},
     {'y', NULL, SPECIAL, NULL},
 };
 
@@ -218,15 +219,9 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'F':
         f->file = value;
         return true;
-    case 'f':
-        return add_line(f, strdup("ForkAfterAuthentication yes"), why) &&
-               add_line(f, strdup("StdinNull yes"), why);
     case 'G':
         f->mode = FLAGS_DUMP;
         return true;
-    case 'N':
-        return add_line(f, strdup("SessionType none"), why) &&
-               add_line(f, strdup("RequestTTY no"), why);
     case 'i':
         return add_identity(f, value, why);
     case 'l':
@@ -242,10 +237,17 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'q':
         f->quiet++;
         return true;
-    case 'S':
-        if (strcmp(value, "none") == 0)
-            return true;
-        return WHY("-S: connection sharing is not there yet");
+    case 'M':
+        f->master++;
+        return true;
+    case 'O':
+        f->control_command = value;
+        return mux_command_is_known(value)
+                   ? true
+                   : WHY("Invalid multiplex command '%.40s' (check, "
+                         "forward, cancel, proxy, exit, stop, "
+                         "conninfo, channels)",
+                         value);
     case 't':
         f->tty++;
         return true;
@@ -263,13 +265,20 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     }
 }
 
+static bool add_lines(struct flags *f, const char *text, char *why) {
+    for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
+        if (!add_line(f, strndup(text, (size_t)(end - text)), why))
+            return false;
+    return add_line(f, strdup(text), why);
+}
+
 static bool set_flag(struct flags *f, const struct flag *flag, const char *value,
                      char *why) {
     switch (flag->kind) {
     case LINE:
         return add_line(f, quoted_line(flag->text, value), why);
     case FIXED:
-        return add_line(f, strdup(flag->text), why);
+        return add_lines(f, flag->text, why);
     case IGNORED:
         return true;
     case LATER:
@@ -401,6 +410,11 @@ static bool finish(struct flags *f, char *why) {
     if (f->tty > 0 &&
         !put_first(f, f->tty > 1 ? "RequestTTY force" : "RequestTTY yes", why))
         return false;
+    if (f->master > 0 &&
+        !put_first(f, f->master > 1 ? "ControlMaster ask" : "ControlMaster yes", why))
+        return false;
+    if (f->control_command != NULL && f->stdio_forward != NULL)
+        return WHY("Cannot specify stdio forward with -O");
     if (f->verbose > 0)
         return put_first(f, levels[f->verbose > 3 ? 2 : f->verbose - 1], why);
     return f->quiet == 0 || put_first(f, "LogLevel QUIET", why);

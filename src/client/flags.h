@@ -16,16 +16,17 @@ enum flags_mode {
 
 struct flags {
     enum flags_mode mode;
-    const char *query;          // -Q
-    const char *host;           // as typed, without user and port; owned
-    const char *user;           // -l or user@; NULL: not given; owned
-    uint16_t port;              // 0: not given
-    const char *stdio_forward;  // -W; NULL: not given
-    const char *file;           // -F
-    const char *log_file;       // -E
-    bool syslog;                // -y
-    bool show_steps;            // ShowSteps=yes, for `bowline try`
-    unsigned verbose, quiet, tty;
+    const char *query;            // -Q
+    const char *host;             // as typed, without user and port; owned
+    const char *user;             // -l or user@; NULL: not given; owned
+    uint16_t port;                // 0: not given
+    const char *stdio_forward;    // -W; NULL: not given
+    const char *control_command;  // -O; NULL: not given
+    const char *file;             // -F
+    const char *log_file;         // -E
+    bool syslog;                  // -y
+    bool show_steps;              // ShowSteps=yes, for `bowline try`
+    unsigned verbose, quiet, tty, master;
     // Lines of ssh_config, as -o has them, in order; NULL-terminated, owned.
     char *lines[FLAGS_LINES_MAX + 1];
     size_t lines_n;

@@ -1,10 +1,12 @@
 // Listening here: -L and -D.
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "client/forwards.h"
 #include "io/clock.h"
 #include "io/endpoint.h"
+#include "io/fd.h"
 #include "io/tcp.h"
 #include "io/unix_socket.h"
 
@@ -58,6 +60,21 @@ enum err forward_listen(struct forwards *f, struct forward_rule *rule) {
     log_debug(&f->c->log, "listening on %s port %u",
               want.address != NULL ? want.address : "*", want.port);
     return OK;
+}
+
+void forward_unlisten(struct forwards *f, const struct forward_rule *rule, bool unlinks) {
+    size_t kept = 0;
+    for (size_t i = 0; i < f->listeners_n; i++) {
+        struct forward_listener *l = &f->listeners[i];
+        if (rule != NULL && l->rule != rule) {
+            f->listeners[kept++] = *l;
+            continue;
+        }
+        fd_close(&l->fd);
+        if (unlinks && l->rule->spec.listen.path[0] != 0)
+            (void)unlink(l->rule->spec.listen.path);
+    }
+    f->listeners_n = kept;
 }
 
 static enum err start(struct forwards *f, struct forward_rule *rule, int fd) {

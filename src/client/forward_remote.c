@@ -5,7 +5,10 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/forwards.h"
+#include "client/mux_master.h"
+#include "client/timeouts.h"
 #include "connection/requests.h"
+#include "io/clock.h"
 
 // ---- asking ----
 
@@ -36,13 +39,30 @@ enum err forward_request(struct forwards *f, struct forward_rule *rule) {
     return connection_global_request(f->connection, name, true, buf_view(&b));
 }
 
-static enum err refused(struct forwards *f, const struct forward_rule *rule) {
+enum err forward_cancel_request(struct forwards *f, const struct forward_rule *rule) {
+    scoped_buf b;
+    buf_init(&b, LIMIT_PACKET_DEFAULT);
+    const char *path = rule->spec.listen.path, *name = "cancel-tcpip-forward";
+    if (path[0] != 0) {
+        name = "cancel-streamlocal-forward@openssh.com";
+        TRY(request_encode(REQUEST_GLOBAL, name,
+                           &(struct request_streamlocal){view_text(path)}, &b));
+    } else {
+        struct request_forward fields = {view_text(wire_address(&rule->spec)),
+                                         rule->listen_port};
+        TRY(request_encode(REQUEST_GLOBAL, name, &fields, &b));
+    }
+    return connection_global_request(f->connection, name, false, buf_view(&b));
+}
+
+static enum err refused(struct forwards *f, struct forward_rule *rule) {
     char what[FORWARD_TEXT + 8];
+    rule->in_use = false;
     if (rule->spec.listen.path[0] != 0)
         snprintf(what, sizeof what, "path %s", rule->spec.listen.path);
     else
         snprintf(what, sizeof what, "port %u", rule->spec.listen.port);
-    if (f->c->config.exit_on_forward_failure)
+    if (f->c->config.exit_on_forward_failure && !rule->late)
         return fault_set(&f->c->fault, ERR_REFUSED, 0,
                          "Error: remote port forwarding failed for listen %s", what);
     log_info(&f->c->log, "Warning: remote port forwarding failed for listen %s", what);
@@ -57,20 +77,28 @@ static void say_port(struct forwards *f, struct forward_rule *rule,
     if (request_decode_forward_reply(event->fields, &port, &fault) != OK)
         return;
     rule->listen_port = port;
-    log_info(&f->c->log, "Allocated port %u for remote forward to %s", port,
-             rule->spec.dynamic ? "socks:0"
-                                : forward_end_text(&rule->spec.connect, to, sizeof to));
+    // Who asked for it on the control socket says it.
+    log_at(&f->c->log, rule->asker.client != NULL ? LOG_LEVEL_DEBUG1 : LOG_LEVEL_INFO,
+           "Allocated port %u for remote forward to %s", port,
+           rule->spec.dynamic ? "socks:0"
+                              : forward_end_text(&rule->spec.connect, to, sizeof to));
 }
 
 enum err forward_reply(struct forwards *f, struct forward_rule *rule,
                        const struct connection_event *event) {
+    struct forward_asker asker = rule->asker;
     rule->waits = false;
     f->waiting--;
-    if (!event->success)
-        return refused(f, rule);
+    if (!event->success) {
+        TRY(refused(f, rule));
+        mux_forward_answered(asker, rule, false);
+        return OK;
+    }
     rule->active = true;
     if (rule->spec.listen.path[0] == 0 && rule->spec.listen.port == 0)
         say_port(f, rule, event);
+    rule->asker.client = NULL;
+    mux_forward_answered(asker, rule, true);
     return OK;
 }
 
@@ -114,6 +142,7 @@ static struct relay *take_channel(struct forwards *f,
         return NULL;
     r->channel = event->channel;
     r->has_channel = true;
+    r->type = timeout_type(event->name);
     connection_set_user(f->connection, event->channel, r);
     return r;
 }
@@ -151,6 +180,22 @@ static enum err open_agent(struct forwards *f, const struct connection_event *ev
     return relay_connect_agent(r, f->agent_path);
 }
 
+// Its display is connected once the cookie was seen.
+static enum err open_x11(struct forwards *f, const struct connection_event *event) {
+    const char *why = x11_refusal(&f->x11, clock_ms());
+    if (why != NULL) {
+        log_info(&f->c->log, "X11 connection refused: %s", why);
+        return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, why);
+    }
+    struct relay *r = take_channel(f, event);
+    if (r == NULL)
+        return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");
+    snprintf(r->what, sizeof r->what, "X11 to %.100s", f->x11.display.text);
+    r->state = RELAY_PEER_X11;
+    r->accepted = true;
+    return connection_accept(f->connection, event->channel, (struct view){0});
+}
+
 enum err forward_peer_open(struct forwards *f, const struct connection_event *event) {
     struct open_tcpip tcp;
     struct open_forwarded_streamlocal local;
@@ -165,6 +210,8 @@ enum err forward_peer_open(struct forwards *f, const struct connection_event *ev
         return open_by_rule(f, event, find_path(f, local.path));
     if (view_is(event->name, "auth-agent@openssh.com"))
         return open_agent(f, event);
+    if (view_is(event->name, "x11"))
+        return open_x11(f, event);
     return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
 }
 

@@ -10,26 +10,31 @@
 
 // ---- rules ----
 
+enum err forward_spec_expand(struct client *c, enum forward_kind kind, const char *text,
+                             struct forward_spec *spec) {
+    if (!forward_spec_parse(spec, kind, text))
+        return fault_set(&c->fault, ERR_CONFIG, 0, "bad forwarding '%s'", text);
+    struct forward_end *ends[] = {&spec->listen, &spec->connect};
+    for (size_t k = 0; k < 2; k++) {
+        char path[FORWARD_TEXT];
+        if (ends[k]->path[0] == 0)
+            continue;
+        if (!client_path(c, ends[k]->path, path, sizeof path))
+            return ERR_CONFIG;
+        memcpy(ends[k]->path, path, sizeof path);
+    }
+    return OK;
+}
+
 static enum err add_rules(struct forwards *f, enum forward_kind kind,
                           const struct conf_list *list) {
     for (size_t i = 0; i < list->n; i++) {
-        struct forward_rule *rule = &f->rules[f->rules_n];
-        if (f->rules_n == FORWARD_RULES_MAX)
+        struct forward_rule *rule = forwards_new_rule(f);
+        if (rule == NULL)
             return fault_set(&f->c->fault, ERR_LIMIT, 0, "too many forwardings");
-        if (!forward_spec_parse(&rule->spec, kind, list->v[i]))
-            return fault_set(&f->c->fault, ERR_CONFIG, 0, "bad forwarding '%s'",
-                             list->v[i]);
-        struct forward_end *ends[] = {&rule->spec.listen, &rule->spec.connect};
-        for (size_t k = 0; k < 2; k++) {
-            char path[FORWARD_TEXT];
-            if (ends[k]->path[0] == 0)
-                continue;
-            if (!client_path(f->c, ends[k]->path, path, sizeof path))
-                return ERR_CONFIG;
-            memcpy(ends[k]->path, path, sizeof path);
-        }
+        TRY(forward_spec_expand(f->c, kind, list->v[i], &rule->spec));
         rule->kind = kind;
-        f->rules_n++;
+        rule->in_use = true;
     }
     return OK;
 }
@@ -44,6 +49,8 @@ static enum err start_rule(struct forwards *f, struct forward_rule *rule) {
         return e;
     log_error(&f->c->log, "%s", fault_text(&f->c->fault));
     log_error(&f->c->log, "Could not request local forwarding.");
+    forward_unlisten(f, rule, false);
+    rule->in_use = false;
     fault_clear(&f->c->fault);
     return OK;
 }
@@ -53,12 +60,6 @@ enum err forwards_open(struct forwards *f, struct client *c,
     const struct client_config *o = &c->config;
     f->c = c;
     f->connection = connection;
-    size_t n = o->local_forward.n + o->dynamic_forward.n + o->remote_forward.n;
-    if (n == 0)
-        return OK;
-    f->rules = calloc(FORWARD_RULES_MAX, sizeof *f->rules);
-    if (f->rules == NULL)
-        return ERR_MEMORY;
     TRY(add_rules(f, FORWARD_LOCAL, &o->local_forward));
     TRY(add_rules(f, FORWARD_DYNAMIC, &o->dynamic_forward));
     TRY(add_rules(f, FORWARD_REMOTE, &o->remote_forward));
@@ -67,19 +68,23 @@ enum err forwards_open(struct forwards *f, struct client *c,
     return OK;
 }
 
-void forwards_close(struct forwards *f) {
+static void drop(struct forwards *f, bool unlinks) {
     for (struct relay *r = f->relays, *next; r != NULL; r = next) {
         next = r->next;
         relay_free(r);
     }
-    for (size_t i = 0; i < f->listeners_n; i++) {
-        fd_close(&f->listeners[i].fd);
-        const char *path = f->listeners[i].rule->spec.listen.path;
-        if (path[0] != 0)
-            (void)unlink(path);
-    }
+    forward_unlisten(f, NULL, unlinks);
+    x11_drop(&f->x11);
     free(f->rules);
     *f = (struct forwards){0};
+}
+
+void forwards_close(struct forwards *f) {
+    drop(f, true);
+}
+
+void forwards_abandon(struct forwards *f) {
+    drop(f, false);
 }
 
 void forwards_add(struct forwards *f, struct relay *r) {
@@ -98,7 +103,7 @@ static enum err on_global_reply(struct forwards *f, const struct connection_even
                                 bool *mine) {
     for (size_t i = 0; i < f->rules_n; i++) {
         struct forward_rule *rule = &f->rules[i];
-        if (!rule->waits || rule->ordinal != event->ordinal)
+        if (!rule->in_use || !rule->waits || rule->ordinal != event->ordinal)
             continue;
         *mine = true;
         return forward_reply(f, rule, event);
@@ -176,15 +181,18 @@ uint64_t forwards_deadline(const struct forwards *f) {
     return first;
 }
 
-void forwards_show(const struct forwards *f, void (*show)(const char *, size_t)) {
-    static const char *const states[] = {"SOCKS",      "opening", "SOCKS",
-                                         "connecting", "open",    "ending"};
+void forwards_tell(const struct forwards *f, struct buf *out) {
+    static const char *const states[] = {
+        [RELAY_ASKED] = "SOCKS",           [RELAY_OPENING] = "opening",
+        [RELAY_PEER_ASKED] = "SOCKS",      [RELAY_PEER_X11] = "X11 greeting",
+        [RELAY_CONNECTING] = "connecting", [RELAY_OPEN] = "open",
+        [RELAY_ENDING] = "ending"};
     for (const struct relay *r = f->relays; r != NULL; r = r->next) {
         char text[512];
-        int n =
-            snprintf(text, sizeof text, "#%u %s, %s%s%s, %zu bytes wait\r\n", r->channel,
-                     r->what, states[r->state], r->in_ended ? ", EOF sent" : "",
-                     r->out_ended ? ", EOF received" : "", buf_len(&r->stream.left));
-        show(text, (size_t)n);
+        int n = snprintf(text, sizeof text, "  #%u %s, %s%s%s, %zu bytes wait\r\n",
+                         r->channel, r->what, states[r->state],
+                         r->in_ended ? ", EOF sent" : "",
+                         r->out_ended ? ", EOF received" : "", buf_len(&r->stream.left));
+        (void)!buf_append(out, view_of(text, (size_t)n));
     }
 }

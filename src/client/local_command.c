@@ -3,12 +3,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "client/session.h"
+#include "client/run.h"
 #include "io/process.h"
 
 #define COMMAND_MAX 8192
 
-static void run(struct client *c, const char *command) {
+void local_command_run(struct client *c, const char *command) {
     const char *shell = getenv("SHELL");
     if (shell == NULL || *shell != '/')
         shell = "/bin/sh";
@@ -30,8 +30,8 @@ static void run(struct client *c, const char *command) {
         log_error(&c->log, "LocalCommand: %s", fault_text(&fault));
 }
 
-enum err session_local_command(struct session *s) {
-    struct client *c = s->c;
+enum err run_local_command(struct run *r) {
+    struct client *c = r->c;
     const struct token more[] = {{'T', "NONE"}, {0, NULL}};
     char command[COMMAND_MAX];
     if (!c->config.permit_local_command || c->config.local_command == NULL)
@@ -40,6 +40,6 @@ enum err session_local_command(struct session *s) {
                              c->config.local_command, command, sizeof command,
                              &c->fault));
     log_debug(&c->log, "local command: %s", command);
-    run(c, command);
+    local_command_run(c, command);
     return OK;
 }

@@ -12,6 +12,12 @@
 // Sealed bytes that may wait for the link before sockets are left alone.
 #define OUT_ENOUGH (512u * 1024u)
 
+static void relay_used(struct relay *r) {
+    r->used = r->f->used = clock_ms();
+    if (r->state == RELAY_PEER_X11 || r->by_x11)
+        r->f->x11_used = r->used;
+}
+
 struct relay *relay_new(struct forwards *f, enum relay_state state, int fd) {
     struct relay *r = calloc(1, sizeof *r);
     if (r == NULL) {
@@ -23,6 +29,7 @@ struct relay *relay_new(struct forwards *f, enum relay_state state, int fd) {
     r->stream = (struct stream){.fd = fd, .owned = true, .socket = true};
     buf_init(&r->stream.left, LIMIT_WINDOW_MAX + LIMIT_PACKET);
     buf_init(&r->early, LIMIT_WINDOW_MAX + LIMIT_PACKET);
+    relay_used(r);
     forwards_add(f, r);
     return r;
 }
@@ -66,13 +73,17 @@ enum err relay_settle(struct relay *r) {
 
 static enum err on_data(struct relay *r, struct view data) {
     size_t done = data.n;
+    relay_used(r);
     if (r->state == RELAY_OPEN) {
         TRY(stream_write(&r->stream, data, &done));
-    } else if (r->state == RELAY_PEER_ASKED || r->state == RELAY_CONNECTING) {
+    } else if (r->state == RELAY_PEER_ASKED || r->state == RELAY_PEER_X11 ||
+               r->state == RELAY_CONNECTING) {
         done = 0;
         TRY(buf_append(&r->early, data));
     }
     TRY(consumed(r, done));
+    if (r->state == RELAY_PEER_X11)
+        return relay_x11(r);
     return r->state == RELAY_PEER_ASKED ? relay_socks(r) : relay_settle(r);
 }
 
@@ -135,6 +146,7 @@ static enum err pump_message(struct relay *r, bool *more) {
 
 static enum err pump_input(struct relay *r) {
     bool more = true;
+    relay_used(r);
     while (more && wants_input(r) &&
            !connection_out_pending(r->f->connection, r->channel))
         TRY(pump_message(r, &more));

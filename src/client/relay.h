@@ -15,6 +15,7 @@ enum relay_state {
     RELAY_ASKED,       // SOCKS from the socket; no channel yet
     RELAY_OPENING,     // the channel is opened
     RELAY_PEER_ASKED,  // SOCKS from the channel; no socket yet
+    RELAY_PEER_X11,    // X11's greeting from the channel; no socket yet
     RELAY_CONNECTING,  // the socket is connected
     RELAY_OPEN,
     RELAY_ENDING,  // what is left is written, then it is gone
@@ -33,10 +34,12 @@ struct relay {
     bool shut;                   // and was handed on
     struct tcp_connect *connect;
     struct socks socks;
-    bool by_socks;
-    const struct forward_rule *rule;  // NULL: agent
+    bool by_socks, by_x11;
+    const char *type;                 // of the channel, as ChannelTimeout has it
+    const struct forward_rule *rule;  // NULL: agent, X11
     struct agent_bind bind;           // of an agent's
     struct buf early;                 // came before there was somewhere to write it
+    uint64_t used;                    // clock_ms() of the last data
     size_t poll_at, poll_n;
     char what[160];  // for people
 };
@@ -66,3 +69,4 @@ must_check enum err relay_connect_step(struct relay *r);
 must_check enum err relay_opened(struct relay *r);
 must_check enum err relay_open_refused(struct relay *r, const struct connection_event *e);
 must_check enum err relay_socks(struct relay *r);
+must_check enum err relay_x11(struct relay *r);

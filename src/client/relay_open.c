@@ -26,6 +26,7 @@ static enum err open_type(struct relay *r, const char *type, const void *fields)
         return OK;
     }
     TRY(e);
+    r->type = type;
     r->has_channel = true;
     r->state = RELAY_OPENING;
     connection_set_user(r->f->connection, r->channel, r);
@@ -100,8 +101,10 @@ static enum err connect_failed(struct relay *r, const char *why) {
         return connection_refuse(r->f->connection, r->channel, OPEN_CONNECT_FAILED,
                                  "connect failed");
     }
-    socks_answer(&r->socks, SOCKS_UNREACHABLE);
-    TRY(send_reply(r));
+    if (r->by_socks) {
+        socks_answer(&r->socks, SOCKS_UNREACHABLE);
+        TRY(send_reply(r));
+    }
     return relay_close_channel(r);
 }
 
@@ -125,8 +128,10 @@ static enum err connected(struct relay *r, int fd) {
         r->accepted = true;
         return connection_accept(r->f->connection, r->channel, (struct view){0});
     }
-    socks_answer(&r->socks, SOCKS_GRANTED);
-    TRY(send_reply(r));
+    if (r->by_socks) {
+        socks_answer(&r->socks, SOCKS_GRANTED);
+        TRY(send_reply(r));
+    }
     return r->state == RELAY_OPEN ? write_early(r) : OK;
 }
 
@@ -227,4 +232,28 @@ enum err relay_socks(struct relay *r) {
     }
     buf_added(&r->early, n);
     return take_socks(r);
+}
+
+// ---- X11 ----
+
+// Nothing of the other side's reaches the display before its cookie was the one that we
+// made up, and that is replaced by the display's own.
+enum err relay_x11(struct relay *r) {
+    const struct x11 *x = &r->f->x11;
+    struct view have = buf_view(&r->early);
+    switch (x11_auth_substitute((struct span){(uint8_t *)(uintptr_t)have.p, have.n},
+                                x->protocol, x->fake, x->real, x->cookie_n)) {
+    case X11_AUTH_MORE:
+        return OK;
+    case X11_AUTH_BAD:
+        log_error(&r->f->c->log,
+                  "X11 connection rejected because of wrong authentication.");
+        return relay_close_channel(r);
+    case X11_AUTH_GOOD:
+        r->by_x11 = true;
+        break;
+    }
+    if (x->display.path[0] != 0)
+        return relay_connect_path(r, x->display.path);
+    return relay_connect(r, x->display.host, x->display.port);
 }

@@ -1,79 +1,89 @@
-// The session: one channel with a shell, a command or a subsystem, or none (-N). Shared
-// by its files: session.c (life, events), session_open.c (what is asked for at its
-// start), session_io.c (bytes), session_escape.c (what escapes do), keepalive.c.
+// One session of this connection, or what stands in for it (-W): a channel, and where its
+// bytes come from and go to: our own standard descriptors, or those that a passenger of
+// the control socket has passed. Shared by its files: session.c (life, events),
+// session_open.c (what is asked for at its start), session_io.c (bytes),
+// session_escape.c and session_command.c (what escapes do).
 #pragma once
 
 #include "client/client.h"
 #include "client/escape.h"
-#include "client/forwards.h"
+#include "client/obscure.h"
 #include "client/stream.h"
+#include "client/want.h"
 #include "connection/connection.h"
+#include "io/pty.h"
+
+struct run;
+struct mux_client;
 
 struct session {
+    struct session *next;
+    struct run *run;
     struct client *c;
     struct connection *connection;
+    bool own;                      // of this ssh itself, not a passenger's
+    struct mux_client *passenger;  // whose it is; NULL: our own, or the passenger is gone
     uint32_t channel;
-    bool has_channel;  // false: -N
-    bool opened, closed;
+    bool opened, closed;       // closed also where there is no channel yet
     bool stdio;                // -W: the channel is no session
     bool out_ended, out_shut;  // -W: EOF came; and was handed on
-    struct forwards forwards;
-    struct session_keys *keys;  // that the server announced; NULL: none yet; owned
-    bool fork_due;              // -f: when all forwardings are there
-    struct pollfd *polls;
-    size_t polls_room;
+    int fds[3];                // 0, 1, 2; or the passenger's, then ours to close
     struct stream in, out, err;
     bool input_ended;  // EOF was sent
+    size_t poll_at;    // in the run's array; 0: not there yet
+    struct obscure obscure;
+    uint64_t used;  // clock_ms() of the last data, for ChannelTimeout
 
     bool pty, raw;
+    struct pty_size size;  // that the server knows
     struct escape escape;
-    uint32_t pty_ordinal, command_ordinal;  // of the requests with want_reply
-    const char *what;                       // "shell", "exec", "subsystem"
+    uint32_t pty_ordinal, command_ordinal,
+        x11_ordinal;  // of the requests with want_reply
+    bool x11_asked;
+    const char *what;  // "shell", "exec", "subsystem"
 
     bool status_known;
     int status;
-    int signal;    // that ends us; 0: none
-    bool stalled;  // messages wait in the transport until our answers are taken
-    bool done;     // leave the loop
-
-    unsigned alive_sent;   // since anything was heard
-    uint64_t alive_heard;  // link.heard when they began
+    bool timed_out;  // ChannelTimeout closed it
+    bool done;       // nothing more is taken from its input
 };
 
-// ---- session_open.c ----
-must_check enum err session_open(struct session *s);
-// Window size to the server, if there is a terminal.
-must_check enum err session_send_size(struct session *s);
-
-// ---- local_command.c ----
-must_check enum err session_local_command(struct session *s);
-
 // ---- session.c ----
+// In the list of the run, without a channel yet. Takes the descriptors; NULL: no memory
+// (they are closed then, but 0, 1 and 2).
+struct session *session_new(struct run *r, const int fds[3],
+                            struct mux_client *passenger);
+void session_free(struct session *s);
+// An event of its channel.
+must_check enum err session_event(struct session *s,
+                                  const struct connection_event *event);
+// Ends of data handed on; closes where both are over.
+must_check enum err session_settle(struct session *s);
+// The channel is closed and all output is written.
+bool session_is_over(const struct session *s);
+// Closes the channel whatever there is: `~.` of a passenger, or one that is gone.
+must_check enum err session_abandon(struct session *s);
 void session_enter_raw(struct session *s);
 void session_leave_raw(struct session *s);
-// All that came; until the transport has nothing more.
-must_check enum err session_take_in(struct session *s);
+
+// ---- session_open.c ----
+must_check enum err session_open(struct session *s, const struct want *want);
+// Window size to the server, if there is a terminal and it has changed.
+must_check enum err session_send_size(struct session *s);
 
 // ---- session_io.c ----
 must_check enum err session_data(struct session *s, uint32_t extended, struct view data);
 must_check enum err session_pump_input(struct session *s);
 must_check enum err session_pump_output(struct session *s, struct stream *stream);
-// Control messages into the transport.
-must_check enum err session_send_control(struct session *s);
 bool session_wants_input(struct session *s);
 // Waits until all output is written or its reader is gone.
 void session_finish_output(struct session *s);
 
 // ---- session_escape.c ----
 must_check enum err session_escape(struct session *s, enum escape_action action);
+// Words of ours on the session's standard error.
+void session_show(struct session *s, const char *text, size_t n);
 
-// ---- session_keys.c: host keys that the server announces ----
-// *mine: nobody else has to see it.
-must_check enum err session_keys_event(struct session *s,
-                                       const struct connection_event *event, bool *mine);
-void session_keys_free(struct session_keys *keys);
-
-// ---- keepalive.c ----
-uint64_t session_alive_deadline(const struct session *s);
-// Asks for a sign of life where it is due; ERR_TIMEOUT when there were too many in vain.
-must_check enum err session_alive_tick(struct session *s, uint64_t now);
+// ---- session_command.c ----
+// ~C: asks for a line and does what it says.
+must_check enum err session_command_line(struct session *s);

@@ -4,13 +4,16 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "client/run.h"
 #include "client/session.h"
+#include "client/tell.h"
 #include "connection/requests.h"
 #include "io/fd.h"
 #include "io/pty.h"
 
-static void show(const char *text, size_t n) {
-    (void)!fd_write_full(STDERR_FILENO, view_of(text, n));
+void session_show(struct session *s, const char *text, size_t n) {
+    if (s->fds[2] >= 0)
+        (void)!fd_write_full(s->fds[2], view_of(text, n));
 }
 
 static enum err suspend(struct session *s) {
@@ -51,52 +54,56 @@ static void show_level(struct session *s, int change) {
     char text[64];
     int n =
         snprintf(text, sizeof text, "[LogLevel %s]\r\n", log_level_name(s->c->log.level));
-    show(text, (size_t)n);
+    session_show(s, text, (size_t)n);
 }
 
-static void show_info(struct session *s) {
-    const struct transport *t = s->c->link.transport;
-    const struct transport_agreed *a = transport_agreed(t);
-    struct transport_counts n = transport_counts(t);
-    char text[1024], ident[256];
-    int length = snprintf(
-        text, sizeof text,
-        "\r\n%s@%s port %u (%s), %s\r\n%s, %s, %s; %llu bytes in, %llu out, %llu key "
-        "exchanges\r\n",
-        s->c->config.user, s->c->host, s->c->config.port, s->c->address,
-        text_clean(ident, sizeof ident, transport_peer_ident(t)), a->kex, a->host_key,
-        a->cipher_c2s, (unsigned long long)n.bytes_in, (unsigned long long)n.bytes_out,
-        (unsigned long long)n.exchanges);
-    show(text, (size_t)(length < (int)sizeof text ? length : (int)sizeof text - 1));
+static void show_told(struct session *s, void (*tell)(const struct run *, struct buf *)) {
+    scoped_buf text;
+    buf_init(&text, 1 << 20);
+    if (buf_append(&text, view_text("\r\n")) != OK)
+        return;
+    tell(s->run, &text);
+    struct view v = buf_view(&text);
+    session_show(s, (const char *)v.p, v.n);
 }
 
-static void show_channels(struct session *s) {
-    char text[256];
-    int n =
-        snprintf(text, sizeof text,
-                 "\r\n#%u session, %s, %s%zu bytes wait to be shown\r\n", s->channel,
-                 s->what, s->input_ended ? "input ended, " : "", buf_len(&s->out.left));
-    show(text, (size_t)n);
-    forwards_show(&s->forwards, show);
+static enum err disconnect(struct session *s) {
+    if (!s->own)
+        return session_abandon(s);
+    s->done = s->run->done = true;
+    return OK;
+}
+
+static void show_not_here(struct session *s) {
+    static const char text[] =
+        "\r\n[not in a session that shares the connection of another ssh]\r\n";
+    session_show(s, text, sizeof text - 1);
+}
+
+static void show_help(struct session *s) {
+    char help[1024];
+    session_show(s, help, escape_help(&s->escape, s->own, help, sizeof help));
 }
 
 enum err session_escape(struct session *s, enum escape_action action) {
-    char help[1024];
+    if (!s->own && escape_is_own(action)) {
+        show_not_here(s);
+        return OK;
+    }
     switch (action) {
     case ESCAPE_NOTHING:
         return OK;
     case ESCAPE_DISCONNECT:
-        s->done = true;
-        return OK;
+        return disconnect(s);
     case ESCAPE_SUSPEND:
         return suspend(s);
     case ESCAPE_BACKGROUND:
         return go_background(s);
     case ESCAPE_CHANNELS:
-        show_channels(s);
+        show_told(s, tell_channels);
         return OK;
     case ESCAPE_HELP:
-        show(help, escape_help(&s->escape, help, sizeof help));
+        show_help(s);
         return OK;
     case ESCAPE_BREAK:
         return send_break(s);
@@ -109,11 +116,10 @@ enum err session_escape(struct session *s, enum escape_action action) {
         show_level(s, -1);
         return OK;
     case ESCAPE_INFO:
-        show_info(s);
+        show_told(s, tell_connection);
         return OK;
     case ESCAPE_COMMAND:
-        show("\r\n[the escape command line is not there yet]\r\n", 46);
-        return OK;
+        return session_command_line(s);
     }
     return OK;
 }

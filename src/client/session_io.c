@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "client/run.h"
 #include "client/session.h"
 #include "io/clock.h"
 
@@ -70,22 +71,11 @@ void session_finish_output(struct session *s) {
     }
 }
 
-// ---- control ----
-
-enum err session_send_control(struct session *s) {
-    struct transport *t = s->c->link.transport;
-    for (struct view v;
-         transport_can_send(t) && (v = connection_out(s->connection)).n > 0;
-         connection_out_done(s->connection))
-        TRY(transport_send_view(t, v));
-    return OK;
-}
-
 // ---- input ----
 
 bool session_wants_input(struct session *s) {
     struct transport *t = s->c->link.transport;
-    return s->has_channel && !s->input_ended && !s->closed && s->opened &&
+    return !s->input_ended && !s->closed && s->opened &&
            connection_data_max(s->connection, s->channel) > 0 && transport_can_send(t) &&
            transport_out(t).n < OUT_ENOUGH;
 }
@@ -148,14 +138,22 @@ static enum err pump_message(struct session *s, bool *more) {
     return transport_send(t, CONNECTION_DATA_HEADER + n);
 }
 
-enum err session_pump_input(struct session *s) {
+static enum err pump_input(struct session *s) {
     // Requests queued before belong before the data.
-    TRY(session_send_control(s));
+    TRY(run_send_control(s->run));
     if (connection_out_pending(s->connection, s->channel))
         return OK;
     if (s->escape.character >= 0)
         return pump_typed(s);
     for (bool more = true; more && session_wants_input(s);)
         TRY(pump_message(s, &more));
+    return OK;
+}
+
+enum err session_pump_input(struct session *s) {
+    uint64_t before = connection_data_window(s->connection, s->channel);
+    TRY(pump_input(s));
+    s->used = clock_ms();
+    obscure_sent(s, before - connection_data_window(s->connection, s->channel));
     return OK;
 }

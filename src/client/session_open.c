@@ -3,46 +3,31 @@
 // open.
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "client/mux_message.h"
+#include "client/run.h"
 #include "client/session.h"
+#include "client/x11.h"
 #include "connection/requests.h"
 #include "io/pty.h"
 #include "io/terminal_modes.h"
 
-extern char **environ;
-
 static enum err request(struct session *s, const char *name, const void *fields,
                         bool want_reply) {
     scoped_buf b;
-    buf_init(&b, LIMIT_PACKET_DEFAULT);
+    buf_init(&b, LIMIT_PACKET - 1024);
     TRY(request_encode(REQUEST_CHANNEL, name, fields, &b));
     return connection_request(s->connection, s->channel, name, want_reply, buf_view(&b));
 }
 
 // ---- terminal ----
 
-static bool wants_pty(struct session *s) {
-    const struct client_config *o = &s->c->config;
-    bool terminal = tty_is(STDIN_FILENO) && !o->stdin_null;
-    bool shell = s->c->flags.command == NULL && o->remote_command == NULL;
-    if (o->request_tty == REQUEST_TTY_NO || o->session_type == SESSION_TYPE_NONE)
-        return false;
-    if (o->request_tty == REQUEST_TTY_FORCE)
-        return true;
-    bool wanted = o->request_tty == REQUEST_TTY_YES ||
-                  (shell && o->session_type == SESSION_TYPE_DEFAULT);
-    if (wanted && !terminal)
-        log_info(&s->c->log, "no terminal is asked for, as standard input is none");
-    return wanted && terminal;
-}
-
-static enum err encode_modes(struct buf *out) {
+static enum err encode_modes(int fd, struct buf *out) {
     struct terminal_mode modes[TERMINAL_MODES_MAX];
     size_t n = 0;
-    if (terminal_modes_get(STDIN_FILENO, modes, TERMINAL_MODES_MAX, &n) != OK)
+    if (terminal_modes_get(fd, modes, TERMINAL_MODES_MAX, &n) != OK)
         n = 0;
     struct writer w = writer_to_buf(out);
     for (size_t i = 0; i < n; i++)
@@ -51,28 +36,29 @@ static enum err encode_modes(struct buf *out) {
     return writer_end(&w);
 }
 
-static enum err request_terminal(struct session *s) {
-    struct pty_size size = {0};
-    const char *term = getenv("TERM");
-    if (pty_get_size(STDIN_FILENO, &size) != OK)
-        size = (struct pty_size){0};
+static enum err request_terminal(struct session *s, struct view term) {
+    if (pty_get_size(s->fds[0], &s->size) != OK)
+        s->size = (struct pty_size){0};
     scoped_buf modes;
     buf_init(&modes, 1024);
-    TRY(encode_modes(&modes));
-    struct request_pty fields = {.term = view_text(term != NULL ? term : ""),
-                                 .columns = size.columns,
-                                 .rows = size.rows,
-                                 .width = size.width_px,
-                                 .height = size.height_px,
+    TRY(encode_modes(s->fds[0], &modes));
+    struct request_pty fields = {.term = term,
+                                 .columns = s->size.columns,
+                                 .rows = s->size.rows,
+                                 .width = s->size.width_px,
+                                 .height = s->size.height_px,
                                  .modes = buf_view(&modes)};
+    s->pty = true;
     s->pty_ordinal = connection_next_ordinal(s->connection, s->channel);
     return request(s, "pty-req", &fields, true);
 }
 
 enum err session_send_size(struct session *s) {
     struct pty_size size;
-    if (!s->pty || s->closed || pty_get_size(STDIN_FILENO, &size) != OK)
+    if (!s->pty || s->closed || pty_get_size(s->fds[0], &size) != OK ||
+        memcmp(&size, &s->size, sizeof size) == 0)
         return OK;
+    s->size = size;
     struct request_window_change fields = {size.columns, size.rows, size.width_px,
                                            size.height_px};
     return request(s, "window-change", &fields, false);
@@ -80,123 +66,75 @@ enum err session_send_size(struct session *s) {
 
 // ---- environment ----
 
-static enum err send_variable(struct session *s, const char *variable) {
-    const char *equals = strchr(variable, '=');
-    if (equals == NULL)
-        return OK;
-    struct request_env fields = {view_of(variable, (size_t)(equals - variable)),
-                                 view_text(equals + 1)};
-    return request(s, "env", &fields, false);
-}
-
-static bool is_sent(const struct client_config *o, const char *variable) {
-    char name[256];
-    const char *equals = strchr(variable, '=');
-    if (equals == NULL ||
-        !text_copy(name, sizeof name, view_of(variable, (size_t)(equals - variable))))
-        return false;
-    for (size_t i = 0; i < o->send_env.n; i++)
-        if (text_match(o->send_env.v[i], name))
-            return true;
-    return false;
-}
-
-// SetEnv may have tokens in its values.
-static enum err send_set_variable(struct session *s, const char *variable) {
-    char text[LIMIT_PACKET_DEFAULT / 2];
-    struct client *c = s->c;
-    TRY(client_config_expand(&c->config, &c->subject, TOKENS_MATCH_EXEC, NULL, variable,
-                             text, sizeof text, &c->fault));
-    return send_variable(s, text);
-}
-
-static enum err request_environment(struct session *s) {
-    const struct client_config *o = &s->c->config;
-    if (o->send_env.n > 0)
-        for (char **v = environ; *v != NULL; v++)
-            if (is_sent(o, *v))
-                TRY(send_variable(s, *v));
-    for (size_t i = 0; i < o->set_env.n; i++)
-        TRY(send_set_variable(s, o->set_env.v[i]));
+static enum err request_environment(struct session *s, struct view environment) {
+    for (struct view v; mux_next_string(&environment, &v);) {
+        const uint8_t *equals = memchr(v.p, '=', v.n);
+        if (equals == NULL)
+            continue;
+        size_t name = (size_t)(equals - v.p);
+        struct request_env fields = {view_of(v.p, name),
+                                     view_of(equals + 1, v.n - name - 1)};
+        TRY(request(s, "env", &fields, false));
+    }
     return OK;
 }
 
 // ---- what runs ----
 
-static enum err command_text(struct session *s, char *room, size_t size,
-                             const char **command) {
-    struct client *c = s->c;
-    *command = c->flags.command;
-    if (*command != NULL || c->config.remote_command == NULL)
-        return OK;
-    *command = room;
-    return client_config_expand(&c->config, &c->subject, TOKENS_MATCH_EXEC, NULL,
-                                c->config.remote_command, room, size, &c->fault);
-}
-
-static enum err request_command(struct session *s) {
-    char room[LIMIT_PACKET_DEFAULT];
-    const char *command = NULL;
-    TRY(command_text(s, room, sizeof room, &command));
+// By what is asked for: the request's name, and its fields in `b`.
+static enum err request_command(struct session *s, const struct want *want) {
+    char clean[256];
+    const char *with = s->pty ? ", with a terminal" : "";
+    text_clean(clean, sizeof clean, want->command);
     s->command_ordinal = connection_next_ordinal(s->connection, s->channel);
-    if (s->c->config.session_type == SESSION_TYPE_SUBSYSTEM) {
-        if (command == NULL)
-            return fault_set(&s->c->fault, ERR_CONFIG, 0,
-                             "-s: which subsystem? (ssh -s host NAME)");
+    if (want->subsystem) {
         s->what = "subsystem";
-        client_step(s->c, "session", "subsystem %s", command);
-        return request(s, "subsystem", &(struct request_subsystem){view_text(command)},
-                       true);
+        client_step(s->c, "session", "subsystem %s", clean);
+        return request(s, "subsystem", &(struct request_subsystem){want->command}, true);
     }
-    if (command == NULL) {
+    if (want->command.n == 0) {
         s->what = "shell";
-        client_step(s->c, "session", "shell%s", s->pty ? ", with a terminal" : "");
+        client_step(s->c, "session", "shell%s", with);
         return connection_request(s->connection, s->channel, "shell", true,
                                   (struct view){0});
     }
     s->what = "exec";
-    char clean[256];
-    client_step(s->c, "session", "command%s: %s", s->pty ? ", with a terminal" : "",
-                text_clean(clean, sizeof clean, view_text(command)));
-    scoped_buf b;
-    buf_init(&b, LIMIT_PACKET - 1024);
-    struct request_exec fields = {view_text(command)};
-    TRY(request_encode(REQUEST_CHANNEL, "exec", &fields, &b));
-    return connection_request(s->connection, s->channel, "exec", true, buf_view(&b));
+    client_step(s->c, "session", "command%s: %s", with, clean);
+    return request(s, "exec", &(struct request_exec){want->command}, true);
 }
 
 // ---- -W ----
 
-static enum err open_stdio(struct session *s) {
-    struct forward_end end;
+static enum err open_stdio(struct session *s, const struct forward_end *end) {
+    char text[FORWARD_TEXT + 16];
     const char *type = "direct-tcpip";
     scoped_buf b;
     buf_init(&b, LIMIT_PACKET_DEFAULT);
-    if (!forward_end_parse(&end, s->c->flags.stdio_forward))
-        return ERR_CONFIG;
-    if (end.path[0] != 0) {
+    if (end->path[0] != 0) {
         type = "direct-streamlocal@openssh.com";
         TRY(request_encode(REQUEST_OPEN, type,
-                           &(struct open_streamlocal){.path = view_text(end.path)}, &b));
+                           &(struct open_streamlocal){.path = view_text(end->path)}, &b));
     } else {
-        struct open_tcpip fields = {.host = view_text(end.host),
-                                    .port = end.port,
+        struct open_tcpip fields = {.host = view_text(end->host),
+                                    .port = end->port,
                                     .originator = view_text("127.0.0.1"),
                                     .originator_port = 65535};
         TRY(request_encode(REQUEST_OPEN, type, &fields, &b));
     }
-    s->stdio = s->has_channel = true;
+    s->stdio = true;
     s->what = "stdio forwarding";
     client_step(s->c, "session", "standard input and output to %s",
-                s->c->flags.stdio_forward);
-    return connection_open(s->connection, type, buf_view(&b), &s->channel);
+                forward_end_text(end, text, sizeof text));
+    TRY(connection_open(s->connection, type, buf_view(&b), &s->channel));
+    s->closed = false;
+    return OK;
 }
 
 // ---- the agent ----
 
 static enum err offer_agent(struct session *s) {
     const struct client_config *o = &s->c->config;
-    struct forwards *f = &s->forwards;
+    struct forwards *f = &s->run->forwards;
     const char *text = o->forward_agent_path;
     if (text == NULL && !o->forward_agent)
         return OK;
@@ -217,22 +155,27 @@ static enum err offer_agent(struct session *s) {
                               false, (struct view){0});
 }
 
-enum err session_open(struct session *s) {
-    struct client *c = s->c;
-    if (c->flags.stdio_forward != NULL)
-        return open_stdio(s);
-    if (c->config.session_type == SESSION_TYPE_NONE) {
-        client_step(c, "session", "none (-N)");
-        return OK;
-    }
-    s->pty = wants_pty(s);
+static void open_streams(struct session *s) {
+    stream_open(&s->in, s->fds[0], false, 1);
+    stream_open(&s->out, s->fds[1], true, LIMIT_WINDOW_MAX + LIMIT_PACKET);
+    stream_open(&s->err, s->fds[2], true, LIMIT_WINDOW_MAX + LIMIT_PACKET);
+}
+
+enum err session_open(struct session *s, const struct want *want) {
+    open_streams(s);
+    escape_init(&s->escape, want->escape);
+    if (want->stdio != NULL)
+        return open_stdio(s, want->stdio);
     TRY(connection_open(s->connection, "session", (struct view){0}, &s->channel));
-    s->has_channel = true;
-    if (c->bowline_peer)
+    s->closed = false;
+    if (s->c->bowline_peer && s->own)
         TRY(connection_guess(s->connection, s->channel, 0));
-    TRY(offer_agent(s));
-    if (s->pty)
-        TRY(request_terminal(s));
-    TRY(request_environment(s));
-    return request_command(s);
+    if (want->x11)
+        TRY(x11_request(s));
+    if (want->agent)
+        TRY(offer_agent(s));
+    if (want->tty)
+        TRY(request_terminal(s, want->term));
+    TRY(request_environment(s, want->environment));
+    return request_command(s, want);
 }

@@ -246,7 +246,7 @@ static bool check_config(struct client *c) {
     }
     if (nothing && c->config.fork_after_authentication &&
         c->config.session_type == SESSION_TYPE_DEFAULT &&
-        c->flags.stdio_forward == NULL) {
+        c->flags.stdio_forward == NULL && c->flags.control_command == NULL) {
         log_error(&c->log, "-f: there is no command to execute in the background "
                            "(or -N for none)");
         return false;

@@ -5,10 +5,15 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/mux_passenger.h"
 #include "io/fd.h"
 #include "io/pty.h"
 
 static enum err run(struct client *c) {
+    bool shared = false;
+    TRY(mux_passenger_try(c, &shared));
+    if (shared)
+        return OK;
     TRY(client_connect(c));
     TRY(client_handshake(c));
     TRY(client_login(c));

@@ -238,9 +238,10 @@ static enum err ask(const char *text, unsigned flags, char *out, size_t size,
     struct askpass askpass = find_askpass();
     if ((flags & PROMPT_NO_ASKPASS) != 0)
         askpass = (struct askpass){0};
-    if (askpass.program != NULL && askpass.first)
+    bool only = askpass.only || (flags & PROMPT_ONLY_ASKPASS) != 0;
+    if (askpass.program != NULL && (askpass.first || only))
         return ask_program(askpass.program, text, flags, out, size, f);
-    if (askpass.only)
+    if (only)
         return fault_set(f, ERR_REFUSED, 0, "SSH_ASKPASS is not set");
     scoped_fd tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty >= 0)

@@ -11,7 +11,8 @@
 #define PROMPT_ECHO 1u     // the answer is shown
 #define PROMPT_STDIN 2u    // no terminal: read standard input instead (ssh-keygen)
 #define PROMPT_CONFIRM 4u  // for askpass: a yes/no question (SSH_ASKPASS_PROMPT=confirm)
-#define PROMPT_NO_ASKPASS 8u  // terminal only
+#define PROMPT_NO_ASKPASS 8u     // terminal only
+#define PROMPT_ONLY_ASKPASS 16u  // the terminal is somebody else's business
 
 // Asks and reads one line, without its newline, into out (size <= PROMPT_MAX),
 // NUL-terminated. SSH_ASKPASS, SSH_ASKPASS_REQUIRE (never, prefer, force) and DISPLAY are

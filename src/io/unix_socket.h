@@ -7,7 +7,8 @@
 #include "base/bytes.h"
 #include "base/fault.h"
 
-#define UNIX_FDS_MAX 8  // descriptors in one message
+#define UNIX_FDS_MAX 8     // descriptors in one message
+#define UNIX_PATH_MAX 107  // bytes of a socket's path
 
 // A connected SOCK_SEQPACKET pair, close-on-exec, non-blocking, each end with a send
 // buffer that takes messages of `message_max` bytes (0: the system's). ERR_IO, ERR_LIMIT.

@@ -81,11 +81,11 @@ static void test_help_names_all(void **state) {
     struct escape e;
     char text[2048], small[16];
     escape_init(&e, '^');
-    size_t n = escape_help(&e, text, sizeof text);
+    size_t n = escape_help(&e, true, text, sizeof text);
     assert_int_equal(n, strlen(text));
     assert_non_null(strstr(text, "^."));
     assert_non_null(strstr(text, "^^Z"));
-    assert_true(escape_help(&e, small, sizeof small) < sizeof small);
+    assert_true(escape_help(&e, true, small, sizeof small) < sizeof small);
 }
 
 int main(void) {

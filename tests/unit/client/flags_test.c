@@ -146,11 +146,16 @@ static void test_refusals_say_why(void **state) {
     static const struct {
         const char *line, *word;
     } rows[] = {
-        {"-Z|host", "unknown"}, {"-p|host", "port"},
-        {"-p", "argument"},     {"-M|host", "yet"},
-        {"-S|/x|host", "yet"},  {"-L|1:h|host", "bad forwarding"},
-        {"-W|x|host", "-W"},    {"-D|0|host", "bad forwarding"},
+        {"-Z|host", "unknown"},
+        {"-p|host", "port"},
+        {"-p", "argument"},
+        {"-w|any|host", "yet"},
+        {"-O|dance|host", "multiplex"},
+        {"-L|1:h|host", "bad forwarding"},
+        {"-W|x|host", "-W"},
+        {"-D|0|host", "bad forwarding"},
         {"-v", "destination"},
+        {"-O|check|-W|h:1|host", "-O"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_false(parse(rows[i].line));

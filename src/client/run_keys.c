@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/hostkeys_check.h"
-#include "client/session.h"
+#include "client/run.h"
 #include "connection/requests.h"
 #include "io/file.h"
 #include "io/prompt.h"
@@ -23,7 +23,7 @@
 #define ADDRESS_NAME 96
 
 // What the server has announced.
-struct session_keys {
+struct run_keys {
     struct known_hosts_offer offers[OFFERS_MAX];
     size_t n;
     struct known_hosts_plan plan;
@@ -32,7 +32,7 @@ struct session_keys {
     char address[ADDRESS_NAME];
 };
 
-void session_keys_free(struct session_keys *keys) {
+void run_keys_free(struct run_keys *keys) {
     if (keys == NULL)
         return;
     for (size_t i = 0; i < keys->n; i++)
@@ -53,7 +53,7 @@ static bool is_wanted(const struct client *c, const struct key *key) {
     return false;
 }
 
-static bool is_there(const struct session_keys *keys, struct view blob) {
+static bool is_there(const struct run_keys *keys, struct view blob) {
     for (size_t i = 0; i < keys->n; i++)
         if (view_equal(key_blob(keys->offers[i].key), blob))
             return true;
@@ -62,15 +62,15 @@ static bool is_there(const struct session_keys *keys, struct view blob) {
 
 // Keys that we do not know how to use are passed over; what is malformed or comes twice
 // ends the attempt.
-static bool take_offer(struct session *s, struct session_keys *keys, struct view blob) {
+static bool take_offer(struct run *r, struct run_keys *keys, struct view blob) {
     struct key *key;
     if (is_there(keys, blob)) {
-        log_debug(&s->c->log, "the server announces a host key twice");
+        log_debug(&r->c->log, "the server announces a host key twice");
         return false;
     }
     if (key_from_blob(&key, blob, NULL) != OK)
         return true;
-    if (key->certificate != NULL || !is_wanted(s->c, key) || keys->n == OFFERS_MAX) {
+    if (key->certificate != NULL || !is_wanted(r->c, key) || keys->n == OFFERS_MAX) {
         key_free(key);
         return true;
     }
@@ -78,12 +78,11 @@ static bool take_offer(struct session *s, struct session_keys *keys, struct view
     return true;
 }
 
-static bool take_announcement(struct session *s, struct session_keys *keys,
-                              struct view fields) {
-    struct reader r = reader_of(fields);
-    while (reader_left(&r) > 0) {
-        struct view blob = read_string(&r);
-        if (r.err != OK || !take_offer(s, keys, blob))
+static bool take_announcement(struct run *r, struct run_keys *keys, struct view fields) {
+    struct reader in = reader_of(fields);
+    while (reader_left(&in) > 0) {
+        struct view blob = read_string(&in);
+        if (in.err != OK || !take_offer(r, keys, blob))
             return false;
     }
     return keys->n > 0;
@@ -91,8 +90,8 @@ static bool take_announcement(struct session *s, struct session_keys *keys,
 
 // ---- the plan ----
 
-static struct known_hosts_names names_of(struct session *s, struct session_keys *keys) {
-    const struct client *c = s->c;
+static struct known_hosts_names names_of(struct run *r, struct run_keys *keys) {
+    const struct client *c = r->c;
     struct known_hosts_names names = {.v = {c->known_name, keys->address}, .n = 1};
     if (c->config.check_host_ip && !c->proxied && strcmp(c->host, c->address) != 0 &&
         known_hosts_name(keys->address, sizeof keys->address, c->address,
@@ -101,12 +100,12 @@ static struct known_hosts_names names_of(struct session *s, struct session_keys 
     return names;
 }
 
-static bool plan(struct session *s, struct session_keys *keys) {
-    struct client *c = s->c;
+static bool plan(struct run *r, struct run_keys *keys) {
+    struct client *c = r->c;
     struct known_hosts_plan *p = &keys->plan;
     if (hostkeys_read(c) != OK)
         return false;
-    struct known_hosts_names names = names_of(s, keys);
+    struct known_hosts_names names = names_of(r, keys);
     if (known_hosts_plan(c->known->at, c->known->users, &names, keys->offers, keys->n,
                          p) != OK ||
         p->fresh + p->old == 0)
@@ -119,43 +118,43 @@ static bool plan(struct session *s, struct session_keys *keys) {
 
 // ---- what is to be written ----
 
-static void say_offers(struct session *s, const struct session_keys *keys,
-                       enum log_level level) {
+static void say_offers(struct run *r, const struct run_keys *keys, enum log_level level) {
     char print[KEY_FINGERPRINT_SIZE];
     for (size_t i = 0; i < keys->n; i++)
         if (!keys->offers[i].known)
-            log_at(&s->c->log, level, "Learned new host key: %s %s",
+            log_at(&r->c->log, level, "Learned new host key: %s %s",
                    keys->offers[i].key->type->short_name,
                    key_fingerprint(print, sizeof print, key_blob(keys->offers[i].key),
                                    &digest_sha256));
     if (keys->plan.old > 0)
-        log_at(&s->c->log, level, "Forgetting %zu host keys that the server has no more",
+        log_at(&r->c->log, level, "Forgetting %zu host keys that the server has no more",
                keys->plan.old);
 }
 
-static bool may_write(struct session *s, const struct session_keys *keys) {
-    const struct client_config *o = &s->c->config;
+static bool may_write(struct run *r, const struct run_keys *keys) {
+    const struct client_config *o = &r->c->config;
     if (o->update_host_keys != TRISTATE_ASK) {
-        say_offers(s, keys, LOG_LEVEL_VERBOSE);
+        say_offers(r, keys, LOG_LEVEL_VERBOSE);
         return true;
     }
     if (o->batch_mode)
         return false;
-    bool raw = s->raw;
-    session_leave_raw(s);
-    log_info(&s->c->log, "The server has changed its host keys, vouched for by the one "
+    bool raw = r->own != NULL && r->own->raw;
+    if (raw)
+        session_leave_raw(r->own);
+    log_info(&r->c->log, "The server has changed its host keys, vouched for by the one "
                          "that is trusted:");
-    say_offers(s, keys, LOG_LEVEL_INFO);
+    say_offers(r, keys, LOG_LEVEL_INFO);
     bool yes = prompt_yes_no("Accept updated hostkeys? (yes/no): ", NULL) == 1;
     if (raw)
-        session_enter_raw(s);
+        session_enter_raw(r->own);
     return yes;
 }
 
-static enum err write_file(struct session *s, struct session_keys *keys, size_t i,
+static enum err write_file(struct run *r, struct run_keys *keys, size_t i,
                            struct fault *fault) {
-    struct client *c = s->c;
-    struct known_hosts_names names = names_of(s, keys);
+    struct client *c = r->c;
+    struct known_hosts_names names = names_of(r, keys);
     bool changed = false;
     scoped_buf text;
     buf_init(&text, LIMIT_KNOWN_HOSTS);
@@ -165,16 +164,16 @@ static enum err write_file(struct session *s, struct session_keys *keys, size_t 
 }
 
 // The files may have changed since they were read.
-static void write_all(struct session *s, struct session_keys *keys) {
-    struct client *c = s->c;
-    if (!may_write(s, keys))
+static void write_all(struct run *r, struct run_keys *keys) {
+    struct client *c = r->c;
+    if (!may_write(r, keys))
         return;
     hostkeys_forget(c);
     if (hostkeys_read(c) != OK)
         return;
     for (size_t i = 0; i < c->known->users; i++) {
         struct fault fault = {0};
-        enum err e = write_file(s, keys, i, &fault);
+        enum err e = write_file(r, keys, i, &fault);
         if (e != OK)
             log_error(&c->log, "host keys could not be updated in %s: %s",
                       c->known->path[i],
@@ -184,7 +183,7 @@ static void write_all(struct session *s, struct session_keys *keys) {
 
 // ---- the proof ----
 
-static enum err ask_for_proof(struct session *s, struct session_keys *keys) {
+static enum err ask_for_proof(struct run *r, struct run_keys *keys) {
     scoped_buf fields;
     buf_init(&fields, LIMIT_PACKET_DEFAULT);
     struct writer w = writer_to_buf(&fields);
@@ -192,74 +191,72 @@ static enum err ask_for_proof(struct session *s, struct session_keys *keys) {
         if (!keys->offers[i].known)
             write_string(&w, key_blob(keys->offers[i].key));
     TRY(writer_end(&w));
-    keys->ordinal = connection_next_global_ordinal(s->connection);
+    keys->ordinal = connection_next_global_ordinal(r->connection);
     keys->waits = true;
-    return connection_global_request(s->connection, PROVE, true, buf_view(&fields));
+    return connection_global_request(r->connection, PROVE, true, buf_view(&fields));
 }
 
-static bool proves(struct session *s, const struct key *key, struct view signature) {
+static bool proves(struct run *r, const struct key *key, struct view signature) {
     const struct signature_alg *alg = key_signature_alg(signature);
     scoped_buf data;
     buf_init(&data, LIMIT_PACKET_DEFAULT);
     struct writer w = writer_to_buf(&data);
     write_string(&w, view_text(PROVE));
-    write_string(&w, transport_session_id(s->c->link.transport));
+    write_string(&w, transport_session_id(r->c->link.transport));
     write_string(&w, key_blob(key));
     return writer_end(&w) == OK && alg != NULL &&
-           name_list_has(view_text(s->c->host_key_algorithms), alg->name) &&
+           name_list_has(view_text(r->c->host_key_algorithms), alg->name) &&
            key_verify(key, alg, signature, buf_view(&data)) == OK;
 }
 
 // One proof that is wrong or missing makes all of them worthless.
-static bool all_proven(struct session *s, const struct session_keys *keys,
-                       struct view fields) {
-    struct reader r = reader_of(fields);
+static bool all_proven(struct run *r, const struct run_keys *keys, struct view fields) {
+    struct reader in = reader_of(fields);
     for (size_t i = 0; i < keys->n; i++) {
         if (keys->offers[i].known)
             continue;
-        struct view signature = read_string(&r);
-        if (r.err != OK || !proves(s, keys->offers[i].key, signature))
+        struct view signature = read_string(&in);
+        if (in.err != OK || !proves(r, keys->offers[i].key, signature))
             return false;
     }
-    return reader_end(&r) == OK;
+    return reader_end(&in) == OK;
 }
 
-static void on_proof(struct session *s, const struct connection_event *event) {
-    s->keys->waits = false;
+static void on_proof(struct run *r, const struct connection_event *event) {
+    r->keys->waits = false;
     if (!event->success)
-        log_debug(&s->c->log, "the server does not prove its new host keys");
-    else if (!all_proven(s, s->keys, event->fields))
-        log_error(&s->c->log, "The server announced host keys that it cannot prove to "
+        log_debug(&r->c->log, "the server does not prove its new host keys");
+    else if (!all_proven(r, r->keys, event->fields))
+        log_error(&r->c->log, "The server announced host keys that it cannot prove to "
                               "have: they are not taken.");
     else
-        write_all(s, s->keys);
+        write_all(r, r->keys);
 }
 
-static enum err on_announcement(struct session *s, const struct connection_event *event) {
-    struct client *c = s->c;
-    if (s->keys != NULL || !c->keys_may_change ||
+static enum err on_announcement(struct run *r, const struct connection_event *event) {
+    struct client *c = r->c;
+    if (r->keys != NULL || !c->keys_may_change ||
         c->config.update_host_keys == TRISTATE_NO)
         return OK;
-    s->keys = calloc(1, sizeof *s->keys);
-    if (s->keys == NULL)
+    r->keys = calloc(1, sizeof *r->keys);
+    if (r->keys == NULL)
         return ERR_MEMORY;
-    if (!take_announcement(s, s->keys, event->fields) || !plan(s, s->keys))
+    if (!take_announcement(r, r->keys, event->fields) || !plan(r, r->keys))
         return OK;
-    if (s->keys->plan.fresh > 0)
-        return ask_for_proof(s, s->keys);
-    write_all(s, s->keys);
+    if (r->keys->plan.fresh > 0)
+        return ask_for_proof(r, r->keys);
+    write_all(r, r->keys);
     return OK;
 }
 
-enum err session_keys_event(struct session *s, const struct connection_event *event,
-                            bool *mine) {
+enum err run_keys_event(struct run *r, const struct connection_event *event, bool *mine) {
     *mine = false;
     if (event->kind == CONNECTION_GLOBAL_REQUEST && view_is(event->name, ANNOUNCE))
-        return on_announcement(s, event);
-    if (event->kind != CONNECTION_GLOBAL_REPLY || s->keys == NULL || !s->keys->waits ||
-        event->ordinal != s->keys->ordinal)
+        return on_announcement(r, event);
+    if (event->kind != CONNECTION_GLOBAL_REPLY || r->keys == NULL || !r->keys->waits ||
+        event->ordinal != r->keys->ordinal)
         return OK;
     *mine = true;
-    on_proof(s, event);
+    on_proof(r, event);
     return OK;
 }

@@ -1,0 +1,291 @@
+// The loop: waiting for link, sessions, forwardings and the control socket, and handing
+// on what comes.
+#include "client/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/text.h"
+#include "client/obscure.h"
+#include "client/signals.h"
+#include "client/timeouts.h"
+#include "io/clock.h"
+
+#define LINK_POLLS 1
+#define SESSION_POLLS 3
+
+// ---- events ----
+
+static struct session *find_session(struct run *r, uint32_t channel) {
+    for (struct session *s = r->sessions; s != NULL; s = s->next)
+        if (s->channel == channel && !s->closed)
+            return s;
+    return NULL;
+}
+
+static enum err on_nobodys(struct run *r, const struct connection_event *event) {
+    if (event->kind == CONNECTION_REQUEST && event->want_reply)
+        return connection_reply(r->connection, event->channel, false);
+    if (event->kind == CONNECTION_PEER_CLOSE)
+        return connection_close(r->connection, event->channel);
+    return OK;
+}
+
+static enum err on_event(struct run *r, const struct connection_event *event) {
+    bool mine = false;
+    TRY(run_keys_event(r, event, &mine));
+    if (mine)
+        return OK;
+    TRY(forwards_event(&r->forwards, event, &mine));
+    if (mine || event->kind == CONNECTION_GLOBAL_REPLY)
+        return OK;
+    if (event->kind == CONNECTION_GLOBAL_REQUEST)
+        return event->want_reply
+                   ? connection_global_reply(r->connection, false, (struct view){0})
+                   : OK;
+    struct session *s = find_session(r, event->channel);
+    return s != NULL ? session_event(s, event) : on_nobodys(r, event);
+}
+
+static enum err take_message(struct run *r, const struct transport_event *event) {
+    struct client *c = r->c;
+    enum err e = connection_in(r->connection, event->message, clock_ms());
+    if (e == ERR_UNSUPPORTED)
+        return transport_unimplemented(c->link.transport, event->sequence);
+    if (e != OK)
+        return fault_set(&c->fault, e, event->message.n > 0 ? event->message.p[0] : 0,
+                         "%s port %u: %s", c->address, c->config.port,
+                         fault_text(connection_fault(r->connection)));
+    struct connection_event inner;
+    while (connection_next(r->connection, &inner))
+        TRY(on_event(r, &inner));
+    return OK;
+}
+
+enum err run_take_in(struct run *r) {
+    for (;;) {
+        // Answers that the server does not take stop the reading.
+        r->stalled = !connection_in_ready(r->connection);
+        if (r->stalled)
+            return OK;
+        struct transport_event event;
+        TRY(client_next(r->c, &event));
+        if (event.kind == TRANSPORT_NONE)
+            return OK;
+        if (event.kind == TRANSPORT_KEYED)
+            log_debug(&r->c->log, "keys renewed");
+        if (event.kind == TRANSPORT_MESSAGE)
+            TRY(take_message(r, &event));
+    }
+}
+
+enum err run_send_control(struct run *r) {
+    struct transport *t = r->c->link.transport;
+    for (struct view v;
+         transport_can_send(t) && (v = connection_out(r->connection)).n > 0;
+         connection_out_done(r->connection))
+        TRY(transport_send_view(t, v));
+    return OK;
+}
+
+// ---- waiting ----
+
+static enum err make_room(struct run *r) {
+    size_t room = LINK_POLLS + SESSION_POLLS * r->sessions_n +
+                  forwards_poll_room(&r->forwards) + mux_master_poll_room(&r->mux);
+    if (room <= r->polls_room)
+        return OK;
+    struct pollfd *p = realloc(r->polls, 2 * room * sizeof *p);
+    if (p == NULL)
+        return ERR_MEMORY;
+    r->polls = p;
+    r->polls_room = 2 * room;
+    return OK;
+}
+
+static struct pollfd poll_for(int fd, short events) {
+    return (struct pollfd){.fd = events != 0 ? fd : -1, .events = events};
+}
+
+static size_t poll_session(struct session *s, struct pollfd *p) {
+    bool reads = session_wants_input(s) && obscure_reads_now(&s->obscure);
+    p[0] = poll_for(s->in.fd, reads ? POLLIN : 0);
+    p[1] = poll_for(s->out.fd, buf_len(&s->out.left) > 0 ? POLLOUT : 0);
+    p[2] = poll_for(s->err.fd, buf_len(&s->err.left) > 0 ? POLLOUT : 0);
+    return SESSION_POLLS;
+}
+
+// The array's parts, in this order: link, sessions, forwardings, control socket.
+struct parts {
+    size_t forwards, mux, n;
+};
+
+static struct parts fill_polls(struct run *r) {
+    struct link *l = &r->c->link;
+    struct parts at;
+    size_t n = LINK_POLLS;
+    r->polls[0] =
+        poll_for(l->fd, (short)((transport_in(l->transport).n > 0 ? POLLIN : 0) |
+                                (l->blocked ? POLLOUT : 0)));
+    for (struct session *s = r->sessions; s != NULL; s = s->next) {
+        s->poll_at = n;
+        n += poll_session(s, r->polls + n);
+    }
+    at.forwards = n;
+    n += forwards_poll(&r->forwards, r->polls + n);
+    at.mux = n;
+    at.n = n + mux_master_poll(&r->mux, r->polls + n);
+    return at;
+}
+
+static uint64_t earliest(const struct run *r) {
+    uint64_t all[] = {transport_deadline(r->c->link.transport), run_alive_deadline(r),
+                      forwards_deadline(&r->forwards), mux_master_deadline(&r->mux),
+                      timeouts_deadline(r)};
+    uint64_t first = CLOCK_NEVER;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        first = all[i] < first ? all[i] : first;
+    for (const struct session *s = r->sessions; s != NULL; s = s->next) {
+        uint64_t due = obscure_deadline(&s->obscure);
+        first = due < first ? due : first;
+    }
+    return first;
+}
+
+static enum err wait_for_all(struct run *r, struct parts *at) {
+    TRY(make_room(r));
+    *at = fill_polls(r);
+    uint64_t deadline = earliest(r);
+    int ms = -1;
+    if (r->stalled && connection_in_ready(r->connection))
+        ms = 0;  // what waits will not be announced again
+    else if (deadline != CLOCK_NEVER)
+        ms = clock_poll_ms(clock_ms(), deadline);
+    struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+    if (ppoll(r->polls, at->n, ms < 0 ? NULL : &t, signals_waiting()) >= 0)
+        return OK;
+    for (size_t i = 0; i < at->n; i++)
+        r->polls[i].revents = 0;
+    return errno == EINTR ? OK : ERR_IO;
+}
+
+// ---- one turn ----
+
+static enum err on_signals(struct run *r) {
+    if (signals_end() != 0) {
+        r->signal = signals_end();
+        r->done = true;
+    }
+    if (!signals_resized())
+        return OK;
+    for (struct session *s = r->sessions; s != NULL; s = s->next)
+        TRY(session_send_size(s));
+    return OK;
+}
+
+static enum err on_times(struct run *r) {
+    struct transport *t = r->c->link.transport;
+    uint64_t deadline = transport_deadline(t), alive = run_alive_deadline(r);
+    TRY(timeouts_check(r));
+    if (deadline == CLOCK_NEVER && alive == CLOCK_NEVER)
+        return OK;
+    uint64_t now = clock_ms();
+    if (now >= deadline)
+        TRY(transport_tick(t, now));
+    return now >= alive ? run_alive_tick(r, now) : OK;
+}
+
+static enum err write_sessions(struct run *r) {
+    const struct pollfd *p = r->polls;
+    for (struct session *s = r->sessions; s != NULL; s = s->next) {
+        if (p[s->poll_at + 1].revents != 0)
+            TRY(session_pump_output(s, &s->out));
+        if (p[s->poll_at + 2].revents != 0)
+            TRY(session_pump_output(s, &s->err));
+    }
+    return OK;
+}
+
+static enum err read_sessions(struct run *r) {
+    for (struct session *s = r->sessions; s != NULL; s = s->next) {
+        if (s->poll_at > 0 && r->polls[s->poll_at].revents != 0 && session_wants_input(s))
+            TRY(session_pump_input(s));
+        TRY(obscure_tick(s));
+    }
+    return OK;
+}
+
+void run_remove_session(struct run *r, struct session *s) {
+    for (struct session **at = &r->sessions; *at != NULL; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            r->sessions_n--;
+            session_free(s);
+            return;
+        }
+}
+
+bool run_busy(const struct run *r) {
+    size_t others = r->sessions_n - (r->own != NULL);
+    return others > 0 || forwards_busy(&r->forwards) || r->mux.clients != NULL;
+}
+
+enum err run_check_ends(struct run *r) {
+    for (struct session *s = r->sessions, *next; s != NULL; s = next) {
+        next = s->next;
+        TRY(session_settle(s));
+        if (s->own || !session_is_over(s))
+            continue;
+        mux_session_ended(s->passenger, s);
+        run_remove_session(r, s);
+    }
+    TRY(mux_master_sweep(&r->mux));
+    if (r->fork_due && r->forwards.waiting == 0) {
+        r->fork_due = false;
+        TRY(run_fork_away(r));
+    }
+    // What others use of it keeps the rest alive.
+    if (r->own != NULL && r->own->closed && !run_busy(r))
+        r->done = true;
+    if (mux_master_expired(&r->mux, run_busy(r), clock_ms()))
+        r->done = true;
+    return OK;
+}
+
+static enum err turn(struct run *r) {
+    struct parts at;
+    TRY(run_send_control(r));
+    TRY(link_flush(&r->c->link));
+    TRY(wait_for_all(r, &at));
+    TRY(on_signals(r));
+    TRY(write_sessions(r));
+    if ((r->polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+        TRY(link_fill(&r->c->link));
+    TRY(run_take_in(r));
+    TRY(read_sessions(r));
+    TRY(run_send_control(r));
+    // The array stays as it is until the next waiting.
+    TRY(forwards_ready(&r->forwards, r->polls + at.forwards));
+    TRY(mux_master_ready(&r->mux, r->polls + at.mux));
+    TRY(run_check_ends(r));
+    return on_times(r);
+}
+
+enum err client_session(struct client *c) {
+    struct run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ERR_MEMORY;
+    r->c = c;
+    r->mux.listener = -1;
+    enum err e = run_start(r);
+    // What came along with the success is there already.
+    if (e == OK && !r->done)
+        e = run_take_in(r);
+    if (e == OK && !r->done)
+        e = run_check_ends(r);
+    while (e == OK && !r->done)
+        e = turn(r);
+    run_end(r, &e);
+    return e;
+}

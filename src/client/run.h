@@ -1,0 +1,69 @@
+// What one ssh does on its connection: its own session if it has one, those of passengers
+// (mux_master.h), and all that is forwarded. run.c has the loop, run_start.c beginning
+// and going to the background, run_end.c the end.
+#pragma once
+
+#include "client/client.h"
+#include "client/forwards.h"
+#include "client/mux_master.h"
+#include "client/session.h"
+#include "connection/connection.h"
+
+struct run {
+    struct client *c;
+    struct connection *connection;
+    struct session *own;       // NULL: -N, or a master in the background
+    struct session *sessions;  // all of them
+    size_t sessions_n;
+    struct forwards forwards;
+    struct mux_master mux;
+    struct run_keys *keys;  // that the server announced; NULL: none yet; owned
+    struct pollfd *polls;
+    size_t polls_room;
+
+    bool fork_due;     // -f: when all forwardings are there
+    bool stalled;      // messages wait in the transport until our answers are taken
+    bool done;         // leave the loop
+    bool handed_over;  // another process has the connection now, and this one's answer is
+                       // in exit_code
+    int signal;        // that ends us; 0: none
+
+    unsigned alive_sent;   // since anything was heard
+    uint64_t alive_heard;  // link.heard when they began
+};
+
+// ---- run.c ----
+// Control messages into the transport.
+must_check enum err run_send_control(struct run *r);
+// All that came; until the transport has nothing more.
+must_check enum err run_take_in(struct run *r);
+// What has come to its end is taken away, and with the last of it the run.
+must_check enum err run_check_ends(struct run *r);
+// Anything but listeners: sessions, what is forwarded now, clients of the control socket.
+bool run_busy(const struct run *r);
+// Takes it out of the list and frees it.
+void run_remove_session(struct run *r, struct session *s);
+
+// ---- run_start.c ----
+must_check enum err run_start(struct run *r);
+// -f: the rest happens in a child; this process is gone.
+must_check enum err run_fork_away(struct run *r);
+
+// ---- run_end.c ----
+void run_end(struct run *r, enum err *e);
+
+// ---- run_keys.c: host keys that the server announces ----
+// *mine: nobody else has to see it.
+must_check enum err run_keys_event(struct run *r, const struct connection_event *event,
+                                   bool *mine);
+void run_keys_free(struct run_keys *keys);
+
+// ---- local_command.c ----
+must_check enum err run_local_command(struct run *r);
+// Runs a command by the user's shell and waits for it.
+void local_command_run(struct client *c, const char *command);
+
+// ---- keepalive.c ----
+uint64_t run_alive_deadline(const struct run *r);
+// Asks for a sign of life where it is due; ERR_TIMEOUT when there were too many in vain.
+must_check enum err run_alive_tick(struct run *r, uint64_t now);
