@@ -383,6 +383,10 @@ bool auth_server_can_take(const struct auth_server *a) {
     return a->in.count < LIMIT_AUTH_QUEUE && a->in.bytes < LIMIT_AUTH_QUEUE_BYTES;
 }
 
+bool auth_server_undecided(const struct auth_server *a) {
+    return a->phase == AUTH_PHASE_SERVER_ASKED || a->in.first != NULL;
+}
+
 enum err auth_server_in(struct auth_server *a, struct view message, uint32_t sequence) {
     if (message.n == 0)
         return fault_set(&a->fault, ERR_SHORT, 0, "empty message");

@@ -84,6 +84,8 @@ void auth_server_free(struct auth_server *a);  // wipes; also of NULL
 // ---- in ----
 // False while so much waits that the transport should not be asked for more messages.
 bool auth_server_can_take(const struct auth_server *a);
+// A request was made that may still succeed.
+bool auth_server_undecided(const struct auth_server *a);
 // One message; copied where it has to wait. `sequence` is the transport's number of it.
 // An error is final: disconnect with err_disconnect_reason() and auth_server_fault().
 must_check enum err auth_server_in(struct auth_server *a, struct view message,

@@ -92,6 +92,8 @@ static void take_message(struct gate *g, const struct transport_event *event,
             gate_fault(g, e, transport_fault(g->transport));
     } else if (g->authenticated)
         gate_seam_up(g, event->message, room);
+    else if (event->message.p[0] >= SSH_MSG_GLOBAL_REQUEST)
+        gate_early_take(g, event->message);
     else if (g->auth != NULL)
         gate_auth_message(g, event->message, event->sequence);
     else
@@ -371,12 +373,16 @@ static void finish(struct gate *g) {
 
 static enum err open_transport(struct gate *g, struct transport_host_key *keys,
                                size_t n) {
-    // publickey-hostbound@openssh.com, "0"
+    // publickey-hostbound@openssh.com "0", early-session@bowline "0"
     static const uint8_t ext[] = "\0\0\0\x1fpublickey-hostbound@openssh.com\0\0\0\1"
+                                 "0"
+                                 "\0\0\0\x15"
+                                 "early-session@bowline\0\0\0\1"
                                  "0";
     const struct settings *s = g->settings;
     struct transport_config config = {
         .role = TRANSPORT_SERVER,
+        .early = true,
         .ident = settings_text(s->ident),
         .kex = settings_text(s->kex),
         .host_key_algorithms = settings_text(s->host_key_algorithms),
@@ -390,7 +396,7 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
         .rekey_ms = (uint64_t)s->rekey_s * 1000,
         .server_sig_algs = settings_text(s->sig_algs),
         .ext_info = view_of(ext, sizeof ext - 1),
-        .ext_info_count = 1,
+        .ext_info_count = 2,
         .host_keys = keys,
         .host_key_count = n,
     };
@@ -407,6 +413,7 @@ _Noreturn void gate_run(const struct gate_start *start) {
     g.keeper_side = (struct ipc_side){IPC_KEEPER, IPC_GATE, .state = LINK_NONE};
     g.now = g.busy_at = clock_ms();
     buf_init(&g.held, LIMIT_PACKET);
+    buf_init(&g.early, LIMIT_EARLY_SESSION);
     g.grace_deadline = g.settings->grace_s == 0
                            ? CLOCK_NEVER
                            : clock_after(g.now, (uint64_t)g.settings->grace_s * 1000);

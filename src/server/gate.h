@@ -33,6 +33,9 @@ struct gate {
     struct auth_server *auth;  // NULL before the first keys and after SUCCESS
     bool authenticated, keeper_gone, link_eof, identified;
     bool ask_none;  // "none" may let this user in
+    struct buf
+        early;  // messages 80 and up that wait for the login's success: u32, message
+    uint32_t early_left;  // bytes of them that may still come behind one that failed
     uint64_t grace_deadline;
     uint64_t now, busy_at;  // busy_at: something last happened
     bool idle_done;
@@ -62,6 +65,12 @@ void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m);
 void gate_auth_answer(struct gate *g, const struct ipc_answer *m);
 void gate_auth_prompts(struct gate *g, const struct ipc_prompts *m);
 void gate_auth_change(struct gate *g, const struct ipc_change *m);
+
+// gate_early.c: early-session@bowline. What came with a login is kept until that is
+// decided.
+void gate_early_take(struct gate *g, struct view message);
+void gate_early_drop(struct gate *g);  // it has failed
+void gate_early_deliver(struct gate *g);
 
 // gate_seam.c
 void gate_seam_open(struct gate *g, int fd);

@@ -2,6 +2,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "server/gate.h"
+#include "wire/messages.h"
 
 static void ask_keeper(struct gate *g, enum ipc_number number, const void *body) {
     if (ipc_send(g->keeper, number, body, -1) != OK)
@@ -67,6 +68,8 @@ static void refuse(struct gate *g, uint32_t ticket, enum auth_verdict verdict) {
 static void drain_out(struct gate *g) {
     for (struct view m; (m = auth_server_out(g->auth)).n > 0;
          auth_server_out_done(g->auth)) {
+        if (m.p[0] == SSH_MSG_USERAUTH_FAILURE)
+            gate_early_drop(g);
         enum err e = transport_send_view(g->transport, m);
         if (e != OK) {
             gate_fault(g, e, transport_fault(g->transport));
@@ -85,6 +88,7 @@ static void succeed(struct gate *g) {
     g->authenticated = true;
     auth_server_free(g->auth);
     g->auth = NULL;
+    gate_early_deliver(g);
 }
 
 static void fail(struct gate *g, const struct auth_server_event *event) {

@@ -112,6 +112,14 @@ enum err handle_deliver(struct transport *t, const struct packet *p,
     return OK;
 }
 
+enum err handle_early(struct transport *t, const struct packet *p,
+                      struct transport_event *event) {
+    if (t->config.early)
+        return handle_deliver(t, p, event);
+    return fault_set(&t->fault, ERR_UNEXPECTED, p->number, "%s (%u): not allowed",
+                     message_name(p->number), p->number);
+}
+
 enum err transport_unimplemented(struct transport *t, uint32_t sequence) {
     if (t->failed != OK)
         return t->failed;

@@ -24,6 +24,9 @@
 static const struct dispatch_row rows[] = {
     {90, 100, BOTH, P(OPEN), SESSION, DO(deliver)},
     {80, 82, BOTH, P(OPEN), SESSION, DO(deliver)},
+    // Sent along with a login that is not decided yet (early-session@bowline).
+    {90, 100, CLIENT, P(AUTH), DISPATCH_EARLY, DO(early)},
+    {80, 80, CLIENT, P(AUTH), DISPATCH_EARLY, DO(early)},
     {SSH_MSG_DISCONNECT, SSH_MSG_DISCONNECT, BOTH, FIRST | CALM | REKEY,
      DISPATCH_WHILE_REKEYING, DO(disconnect)},
     {SSH_MSG_IGNORE, SSH_MSG_IGNORE, BOTH, FIRST | CALM | REKEY, GENERIC, DO(ignore)},
@@ -125,7 +128,7 @@ const struct dispatch_row *dispatch_find(uint8_t number, unsigned from, enum pha
             return &rows[i];
         // The wide row for guesses does not make its numbers known ones.
         known = known || rows[i].first == rows[i].last ||
-                (rows[i].flags & DISPATCH_UPPER) != 0;
+                (rows[i].flags & (DISPATCH_UPPER | DISPATCH_EARLY)) != 0;
     }
     const struct dispatch_row *rest = &unassigned[number >= unassigned[1].first];
     return !known && row_allows(rest, from, phase, strict) ? rest : NULL;
@@ -162,7 +165,7 @@ bool dispatch_may_send(const struct transport *t, uint8_t number) {
     unsigned from = transport_is_server(t) ? SERVER : CLIENT;
     const struct dispatch_row *r =
         dispatch_find(number, from, t->out_open ? PHASE_OPEN : PHASE_AUTH, false);
-    return r != NULL && (r->flags & DISPATCH_UPPER) != 0;
+    return r != NULL && (r->flags & (DISPATCH_UPPER | DISPATCH_EARLY)) != 0;
 }
 
 static size_t print_cells(char *out, size_t size, uint8_t number, bool strict) {

@@ -108,6 +108,7 @@ struct transport {
     uint64_t preauth_bytes, preauth_packets;
 
     bool blocked, authenticated, out_open, eof, closed;
+    uint32_t early_left;    // bytes of messages 80 and up that are still passed over
     uint32_t once_seen[8];  // by message number; see DISPATCH_ONCE
     size_t text_lines;
 
@@ -215,7 +216,9 @@ must_check enum err control_flush(struct transport *t);
 // ---- handlers, named in dispatch.c's table only ----
 #define DISPATCH_HANDLERS(X)                                                             \
     X(disconnect)                                                                        \
+    X(early)                                                                             \
     X(ignore)                                                                            \
+    X(early)                                                                             \
     X(unimplemented)                                                                     \
     X(debug)                                                                             \
     X(ping)                                                                              \
@@ -247,6 +250,7 @@ DISPATCH_HANDLERS(X)
 #define DISPATCH_STRICT_FORBIDDEN 4u  // not in the first exchange when it is strict
 #define DISPATCH_AUTHENTICATED 8u     // never before authentication, from either side
 #define DISPATCH_UPPER 16u            // of the upper layers: transport_send() takes it
+#define DISPATCH_EARLY 32u            // so it does; delivered only with config.early
 
 struct dispatch_row {
     uint8_t first, last;  // message numbers

@@ -39,10 +39,12 @@ struct transport_config {
     const char *compression;
     bool
         plain;  // offer neither strict key exchange nor EXT_INFO, as old peers do (tests)
-    bool guess;              // client: send a guessed KEX_ECDH_INIT along with KEXINIT
-    uint64_t rekey_bytes;    // 0: what the cipher bears
-    uint64_t rekey_ms;       // 0: never by time
-    uint64_t rekey_packets;  // 0: LIMIT_REKEY_PACKETS (tests set less)
+    bool early;  // server: messages 80 and up may come before its success, and are the
+                 // caller's to judge (early-session@bowline)
+    bool guess;  // client: send a guessed KEX_ECDH_INIT along with KEXINIT
+    uint64_t rekey_bytes;         // 0: what the cipher bears
+    uint64_t rekey_ms;            // 0: never by time
+    uint64_t rekey_packets;       // 0: LIMIT_REKEY_PACKETS (tests set less)
     const char *server_sig_algs;  // server: for EXT_INFO; NULL: none is sent
     // Further EXT_INFO entries to send, encoded as pairs of strings; may be empty.
     struct view ext_info;

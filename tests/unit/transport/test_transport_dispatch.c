@@ -156,7 +156,7 @@ static void try_number(bool server, enum phase phase, bool strict, unsigned numb
     size_t waits = transport_out(e->t).n;
     pair_raw_packet(&packet, view_of(payload, sizeof payload));
     pair_feed(&p, e, buf_view(&packet));
-    if (r == NULL) {
+    if (r == NULL || r->handle == handle_early) {
         assert_int_equal(e->err, ERR_UNEXPECTED);
         assert_non_null(strstr(transport_fault(e->t)->text, "not allowed during "));
         assert_non_null(strstr(transport_fault(e->t)->text, dispatch_phase_name(phase)));
@@ -187,6 +187,21 @@ static void test_every_number_in_every_phase(void **state) {
                 }
 }
 
+// Whoever asks for them gets them.
+static void test_early_messages(void **state) {
+    (void)state;
+    struct pair p;
+    struct pair_end *e = reach(&p, true, PHASE_AUTH, true);
+    unsigned messages = e->seen[TRANSPORT_MESSAGE];
+    scoped_buf packet = {.max = 1u << 16};
+    e->t->config.early = true;
+    pair_raw_packet(&packet, view_of((const uint8_t[]){90, 0, 0, 0}, 4));
+    pair_feed(&p, e, buf_view(&packet));
+    assert_int_equal(e->err, OK);
+    assert_int_equal(e->seen[TRANSPORT_MESSAGE], messages + 1);
+    pair_free(&p);
+}
+
 // The same gate for what our own upper layers send.
 static void test_own_sending(void **state) {
     (void)state;
@@ -197,7 +212,8 @@ static void test_own_sending(void **state) {
             struct pair_end *e = reach(&p, server != 0, PHASE_AUTH, true);
             bool may = server
                            ? number == 6 || (number >= 51 && number <= 53) || number == 60
-                           : number == 5 || number == 50 || number == 61;
+                           : number == 5 || number == 50 || number == 61 ||
+                                 number == 80 || (number >= 90 && number <= 100);
             enum err err = transport_send_view(e->t, view_of(payload, 2));
             assert_int_equal(err, may ? OK : ERR_REFUSED);
             pair_free(&p);
@@ -215,6 +231,7 @@ int main(void) {
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_rows_are_consistent),
         cmocka_unit_test(test_every_number_in_every_phase),
+        cmocka_unit_test(test_early_messages),
         cmocka_unit_test(test_own_sending),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,82 @@
+"""early-session@bowline: the session's requests travel with the login's, and count only with its success."""
+import os
+
+import pytest
+import rawssh
+from conftest import USER
+from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_REQUEST, DISCONNECT, EXT_INFO, GLOBAL_REQUEST, SERVICE_ACCEPT,
+                    USERAUTH_FAILURE, USERAUTH_SUCCESS, Fields, boolean, string, u32)
+
+
+@pytest.fixture(scope="module")
+def server(module_lab):
+    return module_lab.sshd()
+
+
+def opening(command):
+    return [bytes([CHANNEL_OPEN]) + string("session") + u32(0) + u32(1 << 21) + u32(1 << 15),
+            bytes([CHANNEL_REQUEST]) + u32(0) + string("exec") + boolean(True) + string(command)]
+
+
+def service():
+    return bytes([5]) + string("ssh-userauth")
+
+
+def output(peer):
+    skip = tuple(n for n in range(80, 101) if n != CHANNEL_DATA) + (EXT_INFO,)
+    f = Fields(peer.expect(CHANNEL_DATA, skip=skip)[1:])
+    assert f.u32() == 0
+    return f.string()
+
+
+def test_announced(server):
+    peer = rawssh.keyed(server.port)
+    f = Fields(peer.expect(EXT_INFO, skip=())[1:])
+    names = {}
+    for _ in range(f.u32()):
+        name = f.string()
+        names[name] = f.string()
+    assert names[b"early-session@bowline"] == b"0"
+    peer.close()
+
+
+def test_one_flight(server, keys):
+    peer = rawssh.keyed(server.port)
+    key = rawssh.load_key(keys.path("user"))
+    peer.send(service(), peer.publickey_request(USER, key), *opening("echo early"))
+    peer.expect(SERVICE_ACCEPT)
+    peer.expect(USERAUTH_SUCCESS)
+    assert output(peer) == b"early\n"
+    peer.close()
+
+
+def test_nothing_of_a_failed_login_happens(server, keys, tmp_path):
+    marker = tmp_path / "marker"
+    tmp_path.chmod(0o777)
+    peer = rawssh.keyed(server.port)
+    wrong = rawssh.load_key(keys.path("host"))
+    right = rawssh.load_key(keys.path("user"))
+    peer.send(service(), peer.publickey_request(USER, wrong), *opening(f"touch {marker}"))
+    peer.expect(SERVICE_ACCEPT)
+    peer.expect(USERAUTH_FAILURE)
+    peer.send(peer.publickey_request(USER, right), *opening("echo later"))
+    peer.expect(USERAUTH_SUCCESS)
+    assert output(peer) == b"later\n"
+    assert not os.path.exists(marker)
+    peer.close()
+
+
+@pytest.mark.parametrize("when", ["before a request", "too much after a failure"])
+def test_bounds(server, keys, when):
+    peer = rawssh.keyed(server.port)
+    if when == "before a request":
+        peer.send(service(), *opening("true"))
+    else:
+        wrong = rawssh.load_key(keys.path("host"))
+        peer.send(service(), peer.publickey_request(USER, wrong))
+        peer.expect(SERVICE_ACCEPT)
+        peer.expect(USERAUTH_FAILURE)
+        for _ in range(5):
+            peer.send(bytes([GLOBAL_REQUEST]) + string(b"x" * 8000) + boolean(False))
+    assert peer.closed() is not None
+    server.wait_log("not allowed during authentication")
