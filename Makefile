@@ -30,6 +30,10 @@ lint: build  ## layers, formatting, headers that compile alone, sizes
 bench: build  ## side by side with the system's OpenSSH
 	@meson configure $(BUILD) >/dev/null && $(PYTHON) bench/run.py --bin $(abspath $(BUILD))
 
+soak: build  ## one server under LOGINS and TRANSFERS with random cuts: does anything grow?
+	@nice $(PYTHON) bench/soak.py --bin $(abspath $(BUILD)) $(if $(LOGINS),--logins $(LOGINS)) \
+		$(if $(TRANSFERS),--transfers $(TRANSFERS))
+
 fuzz:  ## every fuzz harness for FUZZ_SECONDS (60) each
 	@scripts/fuzz
 
@@ -42,4 +46,4 @@ clean:
 help:
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 14
 
-.PHONY: build try check check-asan check-openssh lint bench fuzz install clean help
+.PHONY: build try check check-asan check-openssh lint bench soak fuzz install clean help

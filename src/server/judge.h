@@ -118,6 +118,17 @@ struct judge_command {
     const char *keyword, *line, *user;  // user NULL: the keyword is not usable
     bool principals;
 };
+// What is executed: the line's words with their tokens expanded; nothing that a token
+// stands for makes a word of its own. ERR_CONFIG: malformed.
+#define JUDGE_WORDS_MAX 64
+struct judge_words {
+    char *v[JUDGE_WORDS_MAX + 2];  // NULL behind the last
+    size_t n;
+};
+must_check enum err judge_command_words(const struct judge_search *s,
+                                        const struct judge_command *c,
+                                        struct judge_words *w, struct fault *fault);
+void judge_words_free(struct judge_words *w);  // also of a zeroed one
 // Its output, bounded, into *out (initialised here). ERR_NOT_FOUND: none is configured.
 must_check enum err judge_command_run(const struct judge_search *s,
                                       const struct judge_command *c, struct buf *out);

@@ -21,22 +21,16 @@
 #include "key/base64.h"
 #include "server/judge.h"
 
-#define WORDS_MAX 64
 #define DEADLINE_MS 30000
 #define PATH_OF_COMMANDS "/usr/bin:/bin:/usr/sbin:/sbin"
 
 // ---- the words ----
 
-struct words {
-    char *v[WORDS_MAX + 2];
-    size_t n;
-};
-
-static void words_free(struct words *w) {
+void judge_words_free(struct judge_words *w) {
     for (size_t i = 0; i < w->n; i++)
         free(w->v[i]);
 }
-#define scoped_words __attribute__((cleanup(words_free))) struct words
+#define scoped_words __attribute__((cleanup(judge_words_free))) struct judge_words
 
 struct facts {
     char fingerprint[KEY_FINGERPRINT_SIZE], ca_fingerprint[KEY_FINGERPRINT_SIZE];
@@ -101,22 +95,32 @@ static enum err expand(const struct judge_search *s, const struct judge_command 
 }
 
 static enum err split(const struct judge_search *s, const struct judge_command *c,
-                      const struct facts *f, struct words *w, struct fault *fault) {
+                      const struct facts *f, struct judge_words *w, struct fault *fault) {
     char *copy = strdup(c->line), *cursor = copy, *word;
     bool bad = false, tokens = false;
     enum err e = copy == NULL ? ERR_MEMORY : OK;
     while (e == OK && (word = text_word(&cursor, false, &bad)) != NULL &&
-           w->n < WORDS_MAX) {
+           w->n < JUDGE_WORDS_MAX) {
         tokens = tokens || (strchr(word, '%') != NULL && w->n > 0);
         e = expand(s, c, f, word, &w->v[w->n], fault);
         w->n += e == OK;
     }
     free(copy);
-    if (e == OK && (bad || w->n == 0 || w->n == WORDS_MAX))
+    if (e == OK && (bad || w->n == 0 || w->n == JUDGE_WORDS_MAX))
         e = fault_set(fault, ERR_CONFIG, 0, "%s: malformed", c->keyword);
     // A command without tokens gets the name of the user.
     if (e == OK && !tokens && !c->principals && w->n == 1)
         w->v[w->n++] = strdup(s->user);
+    return e;
+}
+
+enum err judge_command_words(const struct judge_search *s, const struct judge_command *c,
+                             struct judge_words *w, struct fault *fault) {
+    struct facts facts = {0};
+    gather(s, &facts);
+    enum err e = split(s, c, &facts, w, fault);
+    free(facts.key);
+    free(facts.ca);
     return e;
 }
 
@@ -130,7 +134,7 @@ static enum err check_path(const char *path, struct fault *fault) {
 
 // ---- running ----
 
-static _Noreturn void child(const struct account *a, struct words *w, int out) {
+static _Noreturn void child(const struct account *a, struct judge_words *w, int out) {
     struct privilege to = {a->uid, a->gid, a->groups, a->groups_n};
     struct env env;
     env_init(&env);
@@ -192,7 +196,7 @@ static enum err finish(struct process *p, uint64_t deadline, enum err e,
     return OK;
 }
 
-static enum err run(const struct account *a, struct words *w, struct buf *out,
+static enum err run(const struct account *a, struct judge_words *w, struct buf *out,
                     struct fault *fault) {
     int ends[2];
     struct process p;
@@ -208,8 +212,8 @@ static enum err run(const struct account *a, struct words *w, struct buf *out,
 }
 
 static enum err prepare_and_run(const struct judge_search *s,
-                                const struct judge_command *c, const struct facts *f,
-                                struct buf *out, struct fault *fault) {
+                                const struct judge_command *c, struct buf *out,
+                                struct fault *fault) {
     scoped_words words = {0};
     scoped_account account = {0};
     if (c->user == NULL)
@@ -218,7 +222,7 @@ static enum err prepare_and_run(const struct judge_search *s,
     if (!token_value_is_safe(TOKEN_SUBJECT_USER, s->user))
         return fault_set(fault, ERR_REFUSED, 0, "unusable user name");
     TRY(account_by_name(c->user, &account, fault));
-    TRY(split(s, c, f, &words, fault));
+    TRY(judge_command_words(s, c, &words, fault));
     TRY(check_path(words.v[0], fault));
     return run(&account, &words, out, fault);
 }
@@ -226,14 +230,10 @@ static enum err prepare_and_run(const struct judge_search *s,
 enum err judge_command_run(const struct judge_search *s, const struct judge_command *c,
                            struct buf *out) {
     struct fault fault = {0};
-    struct facts facts = {0};
     if (c->line == NULL || strcmp(c->line, "none") == 0 || c->line[0] == '\0')
         return ERR_NOT_FOUND;
     buf_init(out, LIMIT_KEY_FILE);
-    gather(s, &facts);
-    enum err e = prepare_and_run(s, c, &facts, out, &fault);
-    free(facts.key);
-    free(facts.ca);
+    enum err e = prepare_and_run(s, c, out, &fault);
     if (e == OK)
         return OK;
     log_error(s->log, "%s %s: %s", c->keyword, c->line,
