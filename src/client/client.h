@@ -17,6 +17,22 @@
 
 #define CLIENT_EXIT_FAILURE 255
 
+enum client_phase {
+    CLIENT_LINK,
+    CLIENT_HANDSHAKE,
+    CLIENT_LOGIN,
+    CLIENT_SESSION
+};
+
+// What is to be known of the end (ends.h).
+struct client_end {
+    enum client_phase phase;         // that was reached
+    uint64_t started, started_boot;  // clock_ms(), clock_boot_ms(); 0: no link of ours
+    unsigned probes;                 // unanswered signs of life
+    bool disconnected;               // the server said why
+    bool by_user;
+};
+
 struct client {
     struct flags flags;
     struct client_config config;
@@ -41,6 +57,7 @@ struct client {
     bool keys_may_change;  // the host's key stands in a file of the user's
 
     char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
+    struct client_end end;
     struct fault fault;
     int exit_code;
 };

@@ -44,6 +44,10 @@ static enum err on_host_key(struct client *c, const struct transport_event *even
 static enum err on_closed(struct client *c, const struct transport_event *event) {
     char text[512];
     const struct fault *fault = transport_fault(c->link.transport);
+    c->end.disconnected = event->reason != 0;
+    if (event->reason == 0 && c->link.error != 0)
+        return fault_set(&c->fault, ERR_CLOSED, 0, "Connection with %s port %u: %s",
+                         c->address, c->config.port, strerror(c->link.error));
     if (event->reason == 0)
         return fault_set(&c->fault, ERR_CLOSED, 0, "Connection closed by %s port %u%s%s",
                          c->address, c->config.port, fault->code != OK ? ": " : "",

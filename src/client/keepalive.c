@@ -29,13 +29,15 @@ enum err run_alive_tick(struct run *r, uint64_t now) {
     struct client *c = r->c;
     if (r->alive_heard != c->link.heard) {
         r->alive_heard = c->link.heard;
-        r->alive_sent = 0;
+        c->end.probes = r->alive_sent = 0;
     }
     if (now < run_alive_deadline(r))
         return OK;
     if (r->alive_sent >= c->config.server_alive_count_max)
-        return fault_set(&c->fault, ERR_TIMEOUT, 0, "Timeout, server %s not responding.",
-                         c->host);
-    r->alive_sent++;
+        return fault_set(&c->fault, ERR_TIMEOUT, 0,
+                         "Timeout, server %s not responding. Nothing was heard for %.0f "
+                         "s, %u signs of life asked for in vain.",
+                         c->host, (double)(now - c->link.heard) / 1000, r->alive_sent);
+    c->end.probes = ++r->alive_sent;
     return ask(r);
 }

@@ -1,6 +1,7 @@
 // Pumping bytes between a socket and a transport.
 #include "client/link.h"
 
+#include <errno.h>
 #include <poll.h>
 
 #include "io/clock.h"
@@ -11,6 +12,8 @@ enum err link_flush(struct link *l) {
     for (struct view v; (v = transport_out(l->transport)).n > 0;) {
         size_t n = 0;
         enum err e = fd_write_some(l->fd, v, &n);
+        if (e != OK && l->error == 0)
+            l->error = errno;
         if (e == ERR_CLOSED) {
             // What the peer said last may still be there to be read: that tells more.
             transport_out_done(l->transport, v.n);
@@ -31,7 +34,10 @@ enum err link_fill(struct link *l) {
     if (room.n == 0 || l->ended)
         return OK;
     size_t n = 0;
+    errno = 0;
     enum err e = fd_read_some(l->fd, room, &n);
+    if (e != OK)
+        l->error = errno;
     if (e == ERR_CLOSED) {
         l->ended = true;
         transport_in_eof(l->transport);

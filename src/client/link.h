@@ -11,6 +11,7 @@ struct link {
     bool blocked;          // the socket took not all: wait for room
     bool ended;            // the stream's end was read
     uint64_t heard, read;  // clock_ms() of the last bytes; bytes in all
+    int error;             // errno of what ended it; 0: nothing, or the stream's end
 };
 
 // Writes what the transport has queued, as far as the socket takes it.

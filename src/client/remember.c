@@ -5,25 +5,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/state.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
-#include "io/file.h"
 
+#define FILE_NAME "hosts"
 #define HASH_TEXT 16  // hexadecimal digits of the name's hash
 #define LINE_SIZE (HASH_TEXT + 3)
 #define FILE_MAX (64 * 1024)  // past it the file starts anew
-
-static bool file_path(const char *home, char *folder, char *path) {
-    const char *state = getenv("XDG_STATE_HOME");
-    int n = state != NULL && *state == '/'
-                ? snprintf(folder, PATH_MAX, "%s/bowline", state)
-                : snprintf(folder, PATH_MAX, "%s/.local/state/bowline", home);
-    return n < PATH_MAX - 16 && snprintf(path, PATH_MAX, "%s/hosts", folder) < PATH_MAX;
-}
 
 static bool line_of(const char *name, enum remember what, char *line) {
     uint8_t hash[DIGEST_MAX];
@@ -39,7 +31,8 @@ static bool line_of(const char *name, enum remember what, char *line) {
 enum remember remember_get(const char *home, const char *name) {
     char folder[PATH_MAX], path[PATH_MAX], line[LINE_SIZE + 1];
     static char text[FILE_MAX];
-    if (!file_path(home, folder, path) || !line_of(name, REMEMBER_GUESS, line))
+    if (!state_path(home, FILE_NAME, folder, path) ||
+        !line_of(name, REMEMBER_GUESS, line))
         return REMEMBER_NOTHING;
     scoped_fd fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : 0;
@@ -51,14 +44,10 @@ enum remember remember_get(const char *home, const char *name) {
 }
 
 void remember_put(const char *home, const char *name, enum remember what) {
-    char folder[PATH_MAX], path[PATH_MAX], line[LINE_SIZE + 1];
-    if (!file_path(home, folder, path) || !line_of(name, what, line))
+    char line[LINE_SIZE + 1];
+    if (!line_of(name, what, line))
         return;
-    int flags =
-        O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
-    scoped_fd fd = open(path, flags, 0600);
-    if (fd < 0 && file_make_directory(folder, NULL) == OK)
-        fd = open(path, flags, 0600);
+    scoped_fd fd = state_open(home, FILE_NAME);
     if (fd < 0)
         return;
     if (lseek(fd, 0, SEEK_END) > FILE_MAX - LINE_SIZE && ftruncate(fd, 0) != 0)

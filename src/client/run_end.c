@@ -40,6 +40,7 @@ static void leave(struct run *r) {
     bool stdio = own != NULL && own->stdio;
     if (r->signal != 0 && !stdio)
         log_error(&c->log, "Killed by signal %d.", r->signal);
+    c->end.by_user = r->signal != 0 || (own != NULL && !own->closed);
     bool finished = own != NULL && own->closed && r->signal == 0;
     c->exit_code = finished && own->status_known ? own->status : CLIENT_EXIT_FAILURE;
     if (stdio && finished)
@@ -57,6 +58,8 @@ void run_end(struct run *r, enum err *e) {
         r->own->closed = true;
         *e = OK;
     }
+    if (r->handed_over)
+        c->end.started = 0;  // its end is another process's
     if (!r->handed_over) {
         tell_passengers(r, *e);
         leave(r);

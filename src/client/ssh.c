@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "client/client.h"
+#include "client/ends.h"
 #include "client/mux_passenger.h"
+#include "io/clock.h"
 #include "io/fd.h"
 #include "io/pty.h"
 
@@ -14,9 +16,14 @@ static enum err run(struct client *c) {
     TRY(mux_passenger_try(c, &shared));
     if (shared)
         return OK;
+    c->end.started = clock_ms();
+    c->end.started_boot = clock_boot_ms();
     TRY(client_connect(c));
+    c->end.phase = CLIENT_HANDSHAKE;
     TRY(client_handshake(c));
+    c->end.phase = CLIENT_LOGIN;
     TRY(client_login(c));
+    c->end.phase = CLIENT_SESSION;
     return client_session(c);
 }
 
@@ -49,6 +56,7 @@ int main(int argc, char **argv) {
             else if (e != ERR_HOST_KEY)
                 log_error(&c->log, "%s", err_text(e));
         }
+        ends_note(c, e);
     }
     int code = c->exit_code;
     client_drop(c);

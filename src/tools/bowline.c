@@ -19,6 +19,8 @@ static const struct command {
      "each value with the line that set it; what hides what, never holds or is risky"},
     {"sessions", sessions_run, "[--json] [--port N] [end ID|USER|KEY [--message TEXT]]",
      "who is on; end a session"},
+    {"why", why_run, "[-n N] [--all] [--json] [host]",
+     "why the last sessions of ssh ended"},
     {"version", help, "", "print the version"},
     {"help", help, "", "print this"},
 };

@@ -4,3 +4,4 @@
 
 int config_run(int argc, char **argv);
 int sessions_run(int argc, char **argv);
+int why_run(int argc, char **argv);
