@@ -95,10 +95,11 @@ def test_ends_of_sessions(keys, tmp_path, how):
         elif how == "protocol":
             peer.send(bytes([rawssh.CHANNEL_DATA]) + u32(77) + string("x"))
             peer.closed()
-        elif how == "silence":
-            while True:
-                if not peer.sock.recv(65536):
-                    return
+        elif how == "closed":
+            peer.sock.shutdown(socket.SHUT_WR)  # what is not read would make it a reset
+        if how in ("silence", "closed"):
+            while peer.sock.recv(65536):
+                pass
         peer.sock.close()
 
     fake = Fake(keys, script, tmp_path, "true", options=["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2"])
