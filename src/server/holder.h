@@ -233,6 +233,10 @@ bool session_prelude(struct session *s);
 bool session_has_prelude(const struct session *s);
 
 // holder_stream.c: program's output to the peer
+// Bulk beside a terminal goes at a pace: bytes that may go now (0: not before an answer);
+// n went.
+uint64_t carrier_bulk_room(struct carrier *c);
+void carrier_bulk_sent(struct carrier *c, size_t n);
 void stream_open(struct stream *t, int fd);
 void stream_close(struct stream *t);
 // Reads while there is something and the peer has room: to be called after the program's

@@ -171,6 +171,11 @@ static void serve_large(struct holder_sftp *f, struct sftp_step *step) {
         window = LIMIT_WINDOW_MAX;
     if (wait_for_window(f, (size_t)window, due))
         return;
+    uint64_t pace = carrier_bulk_room(c);
+    if (pace == 0)
+        return;
+    if (pace < window)
+        window = pace;
     step->split = true;
     if (!reserve(f, due, (size_t)window, packet, &b)) {
         if (!h->ring_wait && !h->ending)
@@ -182,6 +187,8 @@ static void serve_large(struct holder_sftp *f, struct sftp_step *step) {
     step->n = b.n;
     if (serve(f, step) && !publish(f, &b, step->filled))
         holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    else if (step->filled > 0)
+        carrier_bulk_sent(c, step->filled);
 }
 
 // ---- both ----
@@ -201,6 +208,7 @@ size_t sftp_pump(struct holder_sftp *f, struct view in) {
         if (step.taken == 0 && step.filled == 0)
             break;
         taken += step.taken;
+        c->bytes_out += step.filled;
         moved += step.taken + step.filled;
     }
     if (moved >= TURN_BYTES)

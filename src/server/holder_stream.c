@@ -68,23 +68,19 @@ static void send_small(struct stream *t, uint8_t *message, size_t head, size_t n
 
 // ---- pace: bulk beside a terminal ----
 
-static bool paced(const struct stream *t) {
-    return t->bulk && t->carrier->holder->terminal;
-}
-
-static void probe(struct stream *t) {
-    struct holder *h = t->carrier->holder;
-    if (connection_request(h->connection, t->carrier->channel, "keepalive@openssh.com",
-                           true, view_of(NULL, 0)) != OK)
+void carrier_bulk_sent(struct carrier *c, size_t n) {
+    struct holder *h = c->holder;
+    if (!h->terminal || !pace_sent(&c->pace, n))
         return;
-    pace_probed(&t->carrier->pace, clock_us());
+    if (connection_request(h->connection, c->channel, "keepalive@openssh.com", true,
+                           view_of(NULL, 0)) != OK)
+        return;
+    pace_probed(&c->pace, clock_us());
     holder_flush(h);
 }
 
-// What may be sent now; 0: not before an answer.
-static uint64_t room(struct stream *t) {
-    struct carrier *c = t->carrier;
-    if (!paced(t))
+uint64_t carrier_bulk_room(struct carrier *c) {
+    if (!c->holder->terminal)
         return UINT64_MAX;
     uint64_t n = pace_room(&c->pace);
     if (n == 0) {
@@ -151,12 +147,16 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     connection_data_header(h->connection, t->carrier->channel, 0, *got, room.p);
     if (seam_publish(&h->seam, *got + CONNECTION_DATA_HEADER) == ERR_PROTOCOL)
         holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
-    else if (paced(t) && pace_sent(&t->carrier->pace, *got))
-        probe(t);
+    else if (t->bulk)
+        carrier_bulk_sent(t->carrier, *got);
     t->small_reads = *got >= SEAM_BULK / 8 ? 0 : (uint8_t)(t->small_reads + 1);
     if (t->small_reads >= SMALL_READS)
         t->bulk = false;
     return STEP_MORE;
+}
+
+static uint64_t bulk_room(struct stream *t) {
+    return t->bulk ? carrier_bulk_room(t->carrier) : UINT64_MAX;
 }
 
 static bool may_read(struct stream *t) {
@@ -167,15 +167,15 @@ static bool may_read(struct stream *t) {
     if (t->bulk && h->ring_wait)
         return false;
     return !connection_out_pending(h->connection, c->channel) &&
-           connection_data_max(h->connection, c->channel) > 0 && room(t) > 0;
+           connection_data_max(h->connection, c->channel) > 0 && bulk_room(t) > 0;
 }
 
 static enum step read_once(struct stream *t, size_t *got) {
     size_t max = connection_data_max(t->carrier->holder->connection, t->carrier->channel);
     bool taken = false;
     enum step step = STEP_WAIT;
-    if (room(t) < max)
-        max = (size_t)room(t);
+    if (bulk_room(t) < max)
+        max = (size_t)bulk_room(t);
     if (t->bulk)
         step = read_ring(t, max, got, &taken);
     return taken ? step : read_small(t, max, got);

@@ -153,7 +153,7 @@ enum err sftp_options_parse_text(struct sftp_options *o, const char *text,
     bool bad = false;
     if (copy == NULL)
         return ERR_MEMORY;
-    while (n < WORDS_MAX && (word = text_word(&cursor, false, &bad)) != NULL)
+    while (n < WORDS_MAX && !bad && (word = text_word(&cursor, false, &bad)) != NULL)
         words[n++] = word;
     enum err e = bad ? fault_set(fault, ERR_CONFIG, 0, "a quote is left open")
                      : sftp_options_parse(o, n, words, user, fault);
