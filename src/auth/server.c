@@ -149,6 +149,17 @@ static enum err say_banner(struct auth_server *a) {
     return m.text.n > 0 ? say(a, SSH_MSG_USERAUTH_BANNER, &m, m.text.n) : OK;
 }
 
+enum err auth_server_policy(struct auth_server *a, unsigned max_tries,
+                            struct view banner) {
+    struct auth_message *copy = auth_message_copy(banner);
+    if (copy == NULL)
+        return ERR_MEMORY;
+    auth_message_free(a->banner);
+    a->banner = copy;
+    a->max_tries = max_tries > 0 ? max_tries : 1;
+    return OK;
+}
+
 enum err auth_server_banner(struct auth_server *a, struct view text) {
     if (text.n == 0 || auth_server_done(a))
         return OK;

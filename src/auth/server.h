@@ -102,6 +102,9 @@ must_check enum err auth_server_answer_user(struct auth_server *a, uint32_t tick
                                             const char *methods);
 must_check enum err auth_server_answer(struct auth_server *a, uint32_t ticket,
                                        const struct auth_answer *answer);
+// Before the user's answer: what holds for this user in place of the configuration's.
+must_check enum err auth_server_policy(struct auth_server *a, unsigned max_tries,
+                                       struct view banner);
 // Before an answer: a banner of its own for it (RFC 4252 s.5.4); nothing if empty.
 must_check enum err auth_server_banner(struct auth_server *a, struct view text);
 must_check enum err auth_server_answer_prompts(struct auth_server *a, uint32_t ticket,

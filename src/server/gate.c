@@ -210,6 +210,9 @@ static void take_ipc(struct gate *g, struct ipc_message *m) {
     case IPC_USER_ANSWER:
         gate_auth_user_answer(g, &m->body.user_answer);
         break;
+    case IPC_POLICY:
+        gate_auth_policy(g, &m->body.policy);
+        break;
     case IPC_ANSWER:
         gate_auth_answer(g, &m->body.answer);
         break;

@@ -62,6 +62,7 @@ void gate_fault(struct gate *g, enum err e, const struct fault *fault);
 void gate_auth_start(struct gate *g);
 void gate_auth_message(struct gate *g, struct view message, uint32_t sequence);
 void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m);
+void gate_auth_policy(struct gate *g, const struct ipc_policy *m);
 void gate_auth_answer(struct gate *g, const struct ipc_answer *m);
 void gate_auth_prompts(struct gate *g, const struct ipc_prompts *m);
 void gate_auth_change(struct gate *g, const struct ipc_change *m);

@@ -173,6 +173,13 @@ static void answered(struct gate *g, enum err e) {
         pull(g);
 }
 
+void gate_auth_policy(struct gate *g, const struct ipc_policy *m) {
+    enum err e = g->auth != NULL ? auth_server_policy(g->auth, m->max_tries, m->banner)
+                                 : ERR_UNEXPECTED;
+    if (e != OK)
+        gate_fault(g, e, NULL);
+}
+
 void gate_auth_user_answer(struct gate *g, const struct ipc_user_answer *m) {
     char methods[256];
     if (g->auth == NULL || !text_copy(methods, sizeof methods, m->methods))

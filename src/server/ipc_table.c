@@ -144,6 +144,11 @@ static const struct message_field f_refused[] = {F(TEXT, peer), F(U32, peer_port
     F(U32, local_port), F(U32, reason), F(U32, pending), F(U32, untold), F(TEXT, why), FIELDS_END};
 #undef ROW_STRUCT
 
+#define ROW_STRUCT ipc_policy
+static const struct message_field f_policy[] = {F(U32, max_tries), F(STRING, banner),
+    F(BOOL, refuse), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, 0, 0}
@@ -204,6 +209,7 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(FACTS,        facts,        IPC_JUDGE, IPC_KEEPER, LINK_USER, 0),
     ROW(EVENT,        event,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(REFUSED,      refused,      IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
+    ROW(POLICY,       policy,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, IPC_ONCE),
 };
 // clang-format on
 

@@ -86,6 +86,7 @@ enum ipc_number {
     IPC_FACTS,
     IPC_EVENT,
     IPC_REFUSED,
+    IPC_POLICY,
     IPC_NUMBERS
 };
 
@@ -315,6 +316,14 @@ enum verdict_permit {
     PERMIT_USER_RC = 16,
 };
 
+// What Match says for this user that the gate has otherwise of everybody; comes before
+// USER_ANSWER, and only where it differs. Since version 2.
+struct ipc_policy {
+    uint32_t max_tries;
+    struct view banner;
+    bool refuse;  // RefuseConnection: the keeper ends the link
+};
+
 union ipc_body {
     struct ipc_listening listening;
     struct ipc_link_new link_new;
@@ -352,6 +361,7 @@ union ipc_body {
     struct ipc_facts facts;
     struct ipc_event event;
     struct ipc_refused refused;
+    struct ipc_policy policy;
 };
 
 struct ipc_row {

@@ -11,7 +11,10 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/fd.h"
+#include "io/file.h"
 #include "server/judge_state.h"
+
+#define BANNER_MAX 65536u  // of a Match block: it goes through a process message
 
 #define REFUSAL_FLOOR_US 5000u
 
@@ -116,10 +119,28 @@ static void decide_account(struct judge *j) {
         log_info(&j->log, "%s port %u", fault_text(&why), j->start->peer_port);
 }
 
+// RefuseConnection, MaxAuthTries and Banner of a Match block.
+static void tell_policy(struct judge *j) {
+    const struct server_config *own = &j->config, *all = j->start->config;
+    const char *banner = own->banner != NULL ? own->banner : "none";
+    struct fault fault = {0};
+    scoped_buf text = {0};
+    if (!own->refuse_connection && own->max_auth_tries == all->max_auth_tries &&
+        strcmp(banner, all->banner != NULL ? all->banner : "none") == 0)
+        return;
+    if (strcmp(banner, "none") != 0 &&
+        file_read(banner, 0, BANNER_MAX, &text, &fault) != OK)
+        log_info(&j->log, "Banner: %s", fault_text(&fault));
+    struct ipc_policy policy = {own->max_auth_tries, buf_view(&text),
+                                own->refuse_connection};
+    judge_tell(j, IPC_POLICY, &policy);
+}
+
 static void on_user(struct judge *j, const struct ipc_user *m) {
     char methods[JUDGE_METHODS_TEXT];
     j->known = look_up(j, m->user);
     apply_match(j);
+    tell_policy(j);
     decide_account(j);
     if (!judge_methods_start(&j->methods, &j->config))
         log_error(&j->log, "no AuthenticationMethods left after eliminating disabled "

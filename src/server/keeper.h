@@ -76,6 +76,7 @@ struct link {
     uint16_t peer_port, local_port;
     char user[LIMIT_USER_NAME + 1];
     bool valid_user, authenticated, said_end, pending, grace_over;
+    bool refused;  // by RefuseConnection
     struct host_keys *host_keys;
     uint32_t host_key;        // index, of the first exchange
     char host_algorithm[64];  // that it signed with

@@ -112,6 +112,21 @@ static const char *on_user_answer(struct link *l, const struct ipc_user_answer *
     return why != NULL ? why : to_gate(l, IPC_USER_ANSWER, &told);
 }
 
+static const char *on_policy(struct link *l, const struct ipc_policy *m) {
+    struct ipc_policy told = *m;
+    if (m->refuse) {
+        struct log log = link_voice(l);
+        log_info(&log, "administratively prohibited connection for %s from %s port %u",
+                 l->user, l->peer, l->peer_port);
+        l->refused = true;
+        return "connection prohibited by RefuseConnection";
+    }
+    if (l->side.version == 1)
+        return NULL;  // a gate that does not know of it
+    told.refuse = false;
+    return to_gate(l, IPC_POLICY, &told);
+}
+
 static const char *on_answer(struct link *l, const struct ipc_answer *m) {
     bool query = l->question == IPC_KEY_QUERY;
     const char *why = answered(l, m->ticket);
@@ -186,6 +201,8 @@ static const char *take_judge(struct link *l, const struct ipc_message *m) {
     switch (m->row->number) {
     case IPC_USER_ANSWER:
         return on_user_answer(l, &m->body.user_answer);
+    case IPC_POLICY:
+        return on_policy(l, &m->body.policy);
     case IPC_ANSWER:
         return on_answer(l, &m->body.answer);
     case IPC_PROMPTS:

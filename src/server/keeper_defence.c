@@ -61,7 +61,7 @@ void keeper_penalise_link(struct link *l) {
         return;
     if (l->grace_over)
         reason = PENALTY_GRACE;
-    else if (l->user[0] != '\0' && k->config->refuse_connection)
+    else if (l->refused)
         reason = PENALTY_REFUSED;
     else if (l->failures > 0)
         reason = l->valid_user ? PENALTY_AUTHFAIL : PENALTY_INVALIDUSER;
