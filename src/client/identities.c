@@ -1,6 +1,7 @@
 // Identity files and the agent's keys.
 #include "client/identities.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -14,6 +15,29 @@
 #include "io/prompt.h"
 #include "key/private_key.h"
 
+// The public half of a file, or the file beside it; nothing is said.
+static struct key *read_public_half(const char *path) {
+    char beside[PATH_MAX + 8];
+    struct fault ignored = {0};
+    struct key *key = NULL;
+    scoped_buf text = {0}, public = {0};
+    snprintf(beside, sizeof beside, "%s.pub", path);
+    if (file_read(beside, 0, LIMIT_KEY_FILE, &public, &ignored) == OK) {
+        struct view line = buf_view(&public);
+        const uint8_t *end = line.n > 0 ? memchr(line.p, '\n', line.n) : NULL;
+        if (end != NULL)
+            line.n = (size_t)(end - line.p);
+        if (key_from_public_text(&key, line, &ignored) == OK)
+            return key;
+    }
+    fault_clear(&ignored);
+    if (file_read(path, 0, LIMIT_KEY_FILE, &text, &ignored) != OK)
+        return NULL;
+    enum err e = private_key_public_half(&key, buf_view(&text), &ignored);
+    secret_wipe(text.p, text.room);
+    return e == OK ? key : NULL;
+}
+
 // ---- the agent ----
 
 static const char *agent_path(struct identities *ids, char *out) {
@@ -22,9 +46,37 @@ static const char *agent_path(struct identities *ids, char *out) {
         return getenv("SSH_AUTH_SOCK");
     if (strcasecmp(path, "none") == 0)
         return NULL;
-    if (*path == '$')
+    if (*path == '$' && path[1] != '{')
         return getenv(path + 1);
     return client_path(ids->c, path, out, PATH_MAX) ? out : NULL;
+}
+
+// Which of the agent's keys are those of identity files, by their public halves.
+static void find_configured(struct identities *ids) {
+    const struct conf_list *files = &ids->c->config.identity_file;
+    char path[PATH_MAX];
+    ids->configured = calloc(ids->agent.n, sizeof ids->configured[0]);
+    for (size_t i = 0; ids->configured != NULL && i < files->n; i++) {
+        struct key *key = NULL;
+        if (strcasecmp(files->v[i], "none") == 0 ||
+            !client_path(ids->c, files->v[i], path, sizeof path) ||
+            (key = read_public_half(path)) == NULL)
+            continue;
+        for (size_t j = 0; j < ids->agent.n; j++)
+            ids->configured[j] |= view_equal(ids->agent.keys[j].blob, key_blob(key));
+        key_free(key);
+    }
+}
+
+void identities_note(struct identities *ids, bool offered, const char *format, ...) {
+    va_list ap;
+    if (ids->notes_n == IDENTITIES_NOTES_MAX)
+        return;
+    struct identities_note *note = &ids->notes[ids->notes_n++];
+    note->offered = offered;
+    va_start(ap, format);
+    vsnprintf(note->text, sizeof note->text, format, ap);
+    va_end(ap);
 }
 
 void identities_open(struct identities *ids, struct client *c) {
@@ -34,6 +86,7 @@ void identities_open(struct identities *ids, struct client *c) {
     char room[PATH_MAX];
     const char *path = agent_path(ids, room);
     struct fault fault = {0};
+    ids->agent_state = "there is no agent (SSH_AUTH_SOCK, IdentityAgent)";
     if (path == NULL || *path == 0)
         return;
     enum err e = agent_link_open(&ids->agent, path, &fault);
@@ -45,6 +98,10 @@ void identities_open(struct identities *ids, struct client *c) {
     }
     if (e != OK)
         log_debug(&c->log, "%s", fault_text(&fault));
+    else
+        ids->agent_state = ids->agent.n == 0 ? "the agent has no keys" : NULL;
+    if (ids->agent.n > 0)
+        find_configured(ids);
 }
 
 static void drop_offer(struct identities *ids) {
@@ -60,6 +117,7 @@ void identities_close(struct identities *ids) {
     drop_offer(ids);
     if (ids->agent.fd >= 0)
         agent_link_close(&ids->agent);
+    free(ids->configured);
 }
 
 static bool offer_agent_key(struct identities *ids, const struct agent_link_key *key) {
@@ -79,6 +137,8 @@ static bool is_private(struct identities *ids, int fd, const char *path) {
         return true;
     log_error(&ids->c->log, "%s: not used, others can read it: %s (try: chmod 600 '%s')",
               path, fault_text(&fault), path);
+    identities_note(ids, false, "%s: others can read it (try: chmod 600 '%s')", path,
+                    path);
     ids->skipped++;
     return false;
 }
@@ -100,6 +160,7 @@ static bool read_private(struct identities *ids, const char *path, struct buf *t
     if (e == OK)
         return true;
     log_error(&ids->c->log, "%s", fault_text(&fault));
+    identities_note(ids, false, "%s", fault_text(&fault));
     ids->skipped++;
     return false;
 }
@@ -145,15 +206,20 @@ static bool parse_private(struct identities *ids, const char *path, struct view 
             agent_link_find(&ids->agent, key_blob(ids->public)) != NULL)
             return true;
         log_error(&ids->c->log, "%s: %s", path, fault_text(&fault));
+        identities_note(ids, false, "%s: %s", path, fault_text(&fault));
         ids->skipped++;
         return false;
     }
     fault_clear(&fault);
     if (private_key_public_half(&ids->public, text, &fault) != OK)
         ids->public = read_public(ids, path);
-    if (ids->public == NULL)
+    if (ids->public == NULL) {
         log_info(&ids->c->log, "%s: encrypted, and there is no %s.pub; not used", path,
                  path);
+        identities_note(ids, false,
+                        "%s: encrypted, and its public half %s.pub is missing", path,
+                        path);
+    }
     return ids->public != NULL;
 }
 
@@ -253,6 +319,20 @@ static bool offered_before(struct identities *ids) {
     return false;
 }
 
+// First those that are configured, then the others.
+static bool next_of_agent(struct identities *ids) {
+    unsigned passes = ids->c->config.identities_only ? 1 : 2;
+    for (; ids->agent_pass < passes; ids->agent_pass++, ids->next_agent = 0) {
+        while (ids->next_agent < ids->agent.n) {
+            size_t i = ids->next_agent++;
+            bool configured = ids->configured != NULL && ids->configured[i];
+            if (configured == (ids->agent_pass == 0))
+                return offer_agent_key(ids, &ids->agent.keys[i]);
+        }
+    }
+    return false;
+}
+
 static bool next_candidate(struct identities *ids, bool *end) {
     const struct client_config *o = &ids->c->config;
     char path[PATH_MAX];
@@ -262,8 +342,8 @@ static bool next_candidate(struct identities *ids, bool *end) {
                         path, sizeof path) &&
             offer_agent_certificate(ids, path))
             return true;
-    if (!o->identities_only && ids->next_agent < ids->agent.n)
-        return offer_agent_key(ids, &ids->agent.keys[ids->next_agent++]);
+    if (next_of_agent(ids))
+        return true;
     while (ids->next_file < o->identity_file.n) {
         const char *text = o->identity_file.v[ids->next_file];
         if (strcasecmp(text, "none") != 0 && client_path(ids->c, text, path, sizeof path))
@@ -290,8 +370,20 @@ static bool too_small(struct identities *ids) {
         return false;
     log_error(&ids->c->log, "%s: not used, RSA key of %u bits, RequiredRSASize is %u",
               ids->name, bits, least);
+    identities_note(ids, false, "%s: RSA key of %u bits, RequiredRSASize is %u",
+                    ids->name, bits, least);
     ids->skipped++;
     return true;
+}
+
+static void note_offer(struct identities *ids, const char *type) {
+    char print[KEY_FINGERPRINT_SIZE];
+    key_fingerprint(print, sizeof print,
+                    ids->certificate != NULL ? key_plain_blob(ids->certificate)
+                                             : ids->blob,
+                    &digest_sha256);
+    identities_note(ids, true, "%s %s %s%s", type, print, ids->name,
+                    ids->in_agent ? " (agent)" : "");
 }
 
 bool identities_next(struct identities *ids, const struct auth_client *auth,
@@ -305,10 +397,15 @@ bool identities_next(struct identities *ids, const struct auth_client *auth,
         if (alg == NULL) {
             log_debug(&ids->c->log, "%s: no signature algorithm in common for %s",
                       ids->name, name);
+            identities_note(ids, false,
+                            "%s: the server and PubkeyAcceptedAlgorithms have no "
+                            "algorithm for %s in common",
+                            ids->name, name);
             continue;
         }
         log_debug(&ids->c->log, "offering %s %s%s", alg->name, ids->name,
                   ids->in_agent ? " (agent)" : "");
+        note_offer(ids, name);
         *out = (struct auth_identity){
             .blob = ids->blob, .algorithm = alg, .sign_now = ids->secret != NULL};
         return true;
@@ -325,6 +422,10 @@ static void decrypt(struct identities *ids) {
     if (ids->c->config.batch_mode) {
         log_debug(&ids->c->log, "%s: needs a passphrase, not asked for in batch mode",
                   ids->name);
+        identities_note(ids, false,
+                        "%s: the server takes it, but its passphrase is not asked for in "
+                        "batch mode (try: ssh-add '%s')",
+                        ids->name, ids->name);
         return;
     }
     if (file_read(ids->name, 0, LIMIT_KEY_FILE, &text, &fault) != OK) {
@@ -336,8 +437,10 @@ static void decrypt(struct identities *ids) {
     for (unsigned i = 0; i < ids->c->config.number_of_password_prompts; i++) {
         enum err e = prompt_ask(question, 0, answer, sizeof answer, &fault);
         // An empty one means: not this key.
-        if (e != OK || answer[0] == 0)
+        if (e != OK || answer[0] == 0) {
+            identities_note(ids, false, "%s: no passphrase was given", ids->name);
             break;
+        }
         e = private_key_parse(&ids->secret, buf_view(&text), view_text(answer), NULL);
         secret_wipe(answer, sizeof answer);
         if (e == OK)
@@ -358,6 +461,9 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
             if (e != OK)
                 log_info(&ids->c->log, "the agent does not sign with %s: %s", ids->name,
                          err_text(e));
+            if (e != OK)
+                identities_note(ids, false, "%s: the agent does not sign with it: %s",
+                                ids->name, err_text(e));
             return;
         }
     }
@@ -376,4 +482,41 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
         log_error(&ids->c->log, "%s: signing failed: %s", ids->name, err_text(e));
         buf_clear(out);
     }
+}
+
+// ---- AddKeysToAgent ----
+
+static bool may_keep(const struct identities *ids) {
+    const struct client_add_keys *k = &ids->c->config.add_keys_to_agent;
+    char question[PATH_MAX + 64], answer[PROMPT_MAX];
+    if (k->how != TRISTATE_ASK)
+        return true;
+    snprintf(question, sizeof question, "Add key %s (%s) to agent?", ids->name,
+             ids->secret->comment != NULL ? ids->secret->comment : "");
+    enum err e =
+        prompt_ask(question, PROMPT_ECHO | PROMPT_CONFIRM, answer, sizeof answer, NULL);
+    return e == OK && (answer[0] == 0 || strcasecmp(answer, "yes") == 0);
+}
+
+void identities_keep(struct identities *ids) {
+    const struct client_add_keys *k = &ids->c->config.add_keys_to_agent;
+    struct agent_constraints c = {.lifetime_s = k->seconds, .confirm = k->confirm};
+    const char *comment = ids->name;
+    scoped_buf request = {0};
+    if (k->how == TRISTATE_NO || ids->secret == NULL || ids->in_agent)
+        return;
+    if (ids->agent.fd < 0) {
+        log_debug(&ids->c->log, "no agent, so %s is not added to it", ids->name);
+        return;
+    }
+    if (!may_keep(ids))
+        return;
+    if (ids->secret->comment != NULL && ids->secret->comment[0] != 0)
+        comment = ids->secret->comment;
+    buf_init(&request, AGENT_MESSAGE_MAX);
+    enum err e = agent_ask_add(ids->secret, NULL, comment, &c, &request);
+    if (e == OK)
+        e = agent_link_do(&ids->agent, &request);
+    log_debug(&ids->c->log, "%s: %s", ids->name,
+              e == OK ? "added to the agent" : "the agent does not take it");
 }

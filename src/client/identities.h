@@ -1,6 +1,6 @@
-// The user's keys, one after the other: those of the agent, then identity files. A file
-// is read when its turn comes; one that needs a passphrase is only asked about until the
-// server wants it.
+// The user's keys, one after the other, in OpenSSH's order: those of the agent that are
+// configured, the agent's others, then identity files. A file is read when its turn
+// comes; one that needs a passphrase is only asked about until the server wants it.
 #pragma once
 
 #include "auth/client.h"
@@ -8,10 +8,13 @@
 #include "client/client.h"
 
 #define IDENTITIES_OFFERED_MAX 64
+#define IDENTITIES_NOTES_MAX 24
 
 struct identities {
     struct client *c;
     struct agent_link agent;
+    bool *configured;     // of the agent's keys: an identity file is for it; owned
+    unsigned agent_pass;  // 0: those, 1: the others
     size_t next_agent, next_file;
     size_t next_agent_certificate;  // of CertificateFile, for keys in the agent
     size_t stage;  // of the file: the certificate beside it, those of CertificateFile, it
@@ -29,10 +32,23 @@ struct identities {
     uint8_t offered[IDENTITIES_OFFERED_MAX][32];  // SHA-256 of blobs
     size_t offered_n;
     unsigned skipped;  // files that could not be used, each said
+
+    // For people, after a refusal: what was offered, and what was not and why.
+    struct identities_note {
+        bool offered;
+        char text[512];
+    } notes[IDENTITIES_NOTES_MAX];
+    size_t notes_n;
+    const char *agent_state;  // why the agent had nothing; NULL: it had
 };
 
 void identities_open(struct identities *ids, struct client *c);
 void identities_close(struct identities *ids);
+// Keeps a line for the list after a refusal; what does not fit is left out.
+__attribute__((format(printf, 3, 4))) void
+identities_note(struct identities *ids, bool offered, const char *format, ...);
+// AddKeysToAgent: gives the one on offer to the agent, if it was read from a file.
+void identities_keep(struct identities *ids);
 // The next one; false: there are no more. It is valid until the next call.
 bool identities_next(struct identities *ids, const struct auth_client *auth,
                      struct auth_identity *out);

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "client/client.h"
 #include "client/identities.h"
+#include "client/refusal.h"
 #include "io/clock.h"
 #include "io/prompt.h"
 #include "wire/messages.h"
@@ -167,25 +168,13 @@ static void say_success(struct login *l, const struct auth_client_event *event) 
         key_fingerprint(print, sizeof print, event->blob, &digest_sha256);
     client_step(c, "you", "%s, by %s%s%s%s%s", c->config.user, event->method,
                 key ? " " : "", print, key ? " " : "", key ? l->ids.name : "");
+    if (key)
+        identities_keep(&l->ids);
 }
 
 static enum err say_failed(struct login *l, const struct auth_client_event *event) {
     struct client *c = l->c;
-    size_t keys = 0;
-    for (size_t i = 0; auth_client_record_at(l->auth, i) != NULL; i++) {
-        const struct auth_client_record *r = auth_client_record_at(l->auth, i);
-        if (strcmp(r->method, "publickey") != 0)
-            continue;
-        keys++;
-        log_verbose(&c->log, "key %s: %s", r->fingerprint,
-                    r->accepted ? "accepted, but not enough" : "refused");
-    }
-    if (keys == 0 && c->config.pubkey_authentication != PUBKEY_AUTH_NO)
-        log_error(&c->log, "No key was offered: %s.",
-                  l->ids.skipped > 0
-                      ? "the identity files above cannot be used"
-                      : "there is no usable identity file (see -i) and no agent "
-                        "with keys");
+    refusal_say(c, &l->ids, event->methods);
     char name[400], methods[512];
     who(c, name, sizeof name);
     l->failed = true;
@@ -213,6 +202,8 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
                   event->methods);
         return OK;
     case AUTH_CLIENT_PARTIAL:
+        if (strcmp(event->method, "publickey") == 0)
+            identities_keep(&l->ids);
         log_debug(&l->c->log, "%s is right, more is asked for: %s", event->method,
                   event->methods);
         return OK;

@@ -411,3 +411,87 @@ def test_keys_lie_in_undumped_memory_and_are_wiped(start, tmp_path):
     assert found and all(" dd" in flags for flags in found), found
     agent.add("-D")
     assert where_is(agent.process.pid, seed) == []
+
+
+# ---- ssh and its agent ----
+
+def run_ssh(agent, server, keys, *args, env=None, host="127.0.0.1", command="true"):
+    run = [tool("ssh"), "-F", "none", "-p", str(server.port), "-o", f"UserKnownHostsFile={keys.known_hosts(server.port)}", *args, host]
+    return subprocess.run(run + [command], env={**(agent.env if agent else os.environ), **(env or {})}, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=30 * SLOW, start_new_session=True)
+
+
+@pytest.mark.parametrize("value,told", [("yes", ""), ("30m", "Lifetime"), ("confirm", "confirm"), ("confirm 5m", "confirm"),
+                                        ("ask", "")])
+def test_keys_go_into_the_agent(start, lab, files, tmp_path, value, told):
+    env = askpass(str(tmp_path), 'case $1 in *passphrase*) echo secret;; *) true;; esac')
+    server, agent = lab.openssh(authorized=str(files / "locked.pub")), start(env=env)
+    done = run_ssh(agent, server, lab.keys, "-i", str(files / "locked"), "-o", f"AddKeysToAgent={value}", env=env)
+    assert done.returncode == 0, done.stderr
+    assert agent.run("-l").stdout.endswith("locked away (ED25519)\n")
+    asked = (tmp_path / "askpass.asked").read_text()
+    assert ("Add key" in asked) == (value == "ask")
+    # From now on without the passphrase.
+    (tmp_path / "askpass.asked").unlink()
+    done = run_ssh(agent, server, lab.keys, "-i", str(files / "locked"), env=env)
+    assert done.returncode == 0, done.stderr
+    if "confirm" in value:
+        assert "Allow use of key" in (tmp_path / "askpass.asked").read_text()
+    else:
+        assert not (tmp_path / "askpass.asked").exists()
+
+
+def test_keys_that_did_not_help_are_not_kept(start, lab, files):
+    server, agent = lab.openssh(authorized=os.devnull), start()
+    assert run_ssh(agent, server, lab.keys, "-i", str(files / "rsa"), "-o", "AddKeysToAgent=yes", "-o", "BatchMode=yes").returncode == 255
+    assert agent.count() == 0
+
+
+def test_where_the_agent_is(start, lab, keys):
+    server, agent = lab.openssh(), start()
+    agent.add(keys.path("user"))
+    away = {"SSH_AUTH_SOCK": "/nowhere", "MY_AGENT": agent.path}
+    for value, works in ((agent.path, True), ("$MY_AGENT", True), ("${MY_AGENT}", True), ("SSH_AUTH_SOCK", False), ("none", False)):
+        done = run_ssh(None, server, keys, "-o", f"IdentityAgent={value}", "-o", "IdentityFile=none", "-o", "BatchMode=yes", env=away)
+        assert (done.returncode == 0) == works, (value, done.stderr)
+
+
+def offered(text):
+    return [line.split()[-1] for line in re.findall(r"(?:Offering public key: |offering \S+ )(.*?)(?: \S+ SHA256:| \(agent\)|$)", text, re.M)]
+
+
+def test_order_of_keys(start, lab, files):
+    """Configured keys of the agent, its others, then files; IdentitiesOnly leaves the others out."""
+    server, agent = lab.openssh("MaxAuthTries 20", authorized=os.devnull), start()
+    agent.add("-k", "ecdsa", "rsa", cwd=files)
+    args = ["-v", "-o", "BatchMode=yes", "-i", str(files / "ca"), "-i", str(files / "rsa")]
+    for only, wanted in (("no", ["rsa", "ecdsa", "ca"]), ("yes", ["rsa", "ca"])):
+        done = run_ssh(agent, server, lab.keys, *args, "-o", f"IdentitiesOnly={only}")
+        reference = subprocess.run([debian("ssh"), "-F", "none", "-p", str(server.port), "-o",
+                                    f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}", *args, "-o", f"IdentitiesOnly={only}",
+                                    "127.0.0.1", "true"], env=agent.env, capture_output=True, text=True, timeout=30 * SLOW)
+        names = [os.path.basename(name) for name in offered(reference.stderr)]
+        # The certificate beside the configured key is no key of the agent's.
+        assert names == wanted + ["rsa"]
+        assert [os.path.basename(name) for name in offered(done.stderr)] == names, done.stderr
+
+
+def test_after_a_refusal(start, lab, files, tmp_path):
+    server, agent = lab.openssh("PasswordAuthentication no\nKbdInteractiveAuthentication no", authorized=os.devnull), start()
+    open_key, broken = tmp_path / "open", tmp_path / "broken"
+    open_key.write_text((files / "rsa").read_text())
+    open_key.chmod(0o644)
+    broken.write_text("no key\n")
+    broken.chmod(0o600)
+    done = run_ssh(agent, server, lab.keys, "-i", str(files / "ecdsa"), "-i", str(open_key), "-i", str(broken), "-o", "BatchMode=yes")
+    assert done.returncode == 255
+    print_of = subprocess.run([debian("ssh-keygen"), "-l", "-f", files / "ecdsa"], capture_output=True, text=True).stdout.split()[1]
+    for text in (f"  ecdsa-sha2-nistp256 {print_of} {files}/ecdsa", f"{open_key}: others can read it (try: chmod 600",
+                 f"{broken}: ", "Agent: the agent has no keys.", "The server accepts: publickey.",
+                 "Likely remedy: have one of these keys put into the account's authorized_keys",
+                 "Permission denied (publickey)."):
+        assert text in done.stderr, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("Permission denied (publickey).")
+    done = run_ssh(agent, server, lab.keys, "-o", "IdentityFile=none", "-o", "BatchMode=yes")
+    assert "No key was offered" in done.stderr and "Likely remedy: name a key with -i" in done.stderr
+    assert "Likely" not in run_ssh(agent, server, lab.keys, "-q", "-o", "BatchMode=yes").stderr
