@@ -145,6 +145,37 @@ void account_each_group(const struct account *a, bool (*fn)(void *arg, const cha
             return;
 }
 
+// The group has that name and no other member.
+static bool group_is_of(gid_t gid, const char *name) {
+    bool good = false;
+    int bad = ERANGE;
+    for (size_t room = TEXT_START; bad == ERANGE && room <= TEXT_MAX; room *= 4) {
+        struct group group, *found = NULL;
+        char *text = malloc(room);
+        if (text == NULL)
+            return false;
+        bad = getgrgid_r(gid, &group, text, room, &found);
+        good = bad == 0 && found != NULL && strcmp(group.gr_name, name) == 0;
+        for (char **m = good ? group.gr_mem : NULL; m != NULL && *m != NULL; m++)
+            good = good && strcmp(*m, name) == 0;
+        free(text);
+    }
+    return good;
+}
+
+bool account_private_group(uid_t uid, gid_t gid) {
+    scoped_account a = {0};
+    bool alone = account_by_uid(uid, &a, NULL) == OK && a.gid == gid && uid != 0 &&
+                 group_is_of(gid, a.name);
+    if (!alone)
+        return false;
+    setpwent();
+    for (const struct passwd *p; alone && (p = getpwent()) != NULL;)
+        alone = p->pw_gid != gid || p->pw_uid == uid;
+    endpwent();
+    return alone;
+}
+
 enum err account_check_shell(const struct account *a, struct fault *f) {
     struct stat st;
     if (stat(a->shell, &st) != 0)

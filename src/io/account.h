@@ -35,6 +35,10 @@ bool account_group_name(gid_t gid, char *out, size_t size);
 void account_each_group(const struct account *a, bool (*fn)(void *arg, const char *name),
                         void *arg);
 
+// Is that group the user's private one (Debian's way): of the user's name, and nobody
+// else in it, neither as a member nor by a primary group? Asks the whole database.
+bool account_private_group(uid_t uid, gid_t gid);
+
 // The shell is an executable file. ERR_REFUSED with the reason.
 must_check enum err account_check_shell(const struct account *a, struct fault *f);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/secret.h"
+#include "io/account.h"
 #include "io/clock.h"
 #include "io/fault_errno.h"
 #include "io/fd.h"
@@ -163,7 +164,10 @@ static enum err check_one(const struct stat *st, const char *path, uid_t uid,
     if (st->st_uid != 0 && st->st_uid != uid)
         return fault_set(f, ERR_REFUSED, 0, "%s belongs to uid %u, not to uid %u or root",
                          path, (unsigned)st->st_uid, (unsigned)uid);
-    if ((st->st_mode & 022) != 0)
+    bool others = (st->st_mode & 002) != 0;
+    if (!others && (st->st_mode & 020) != 0)
+        others = !account_private_group(uid, st->st_gid);
+    if (others)
         return fault_set(f, ERR_REFUSED, 0, "%s is writable by others (mode %04o)", path,
                          (unsigned)st->st_mode & 07777);
     return OK;

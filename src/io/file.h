@@ -40,7 +40,8 @@ must_check enum err file_append_line(const char *path, struct view line, mode_t 
 
 // StrictModes: the file (opened as fd) and each directory above it, up to and including
 // `home` if it lies in it, else up to the root, belong to root or `uid` and are not
-// writable by group or others. ERR_REFUSED, with the fault naming the first bad one.
+// writable by others, nor by a group other than the private one of that user (not root's;
+// account_private_group()). ERR_REFUSED, with the fault naming the first bad one.
 must_check enum err file_check_owner(int fd, const char *path, const char *home,
                                      uid_t uid, struct fault *f);
 

@@ -475,6 +475,28 @@ def strict(module_lab, account):
 
 
 @needs_root
+def test_strict_modes_and_the_private_group(strict, keys, account):
+    """A home that the user's own group may write is safe while nobody else is in that group (as Debian has it)."""
+    path = os.path.join(account.home, ".ssh", "authorized_keys")
+    paths = [account.home, os.path.dirname(path), path]
+    modes = [os.stat(p).st_mode & 0o777 for p in paths]
+    try:
+        for p, mode in zip(paths, modes):
+            os.chmod(p, mode | 0o020)
+        assert gets_in(strict, keys, account.name)
+        subprocess.run(["gpasswd", "-a", "daemon", account.name], check=True, stdout=subprocess.DEVNULL)
+        assert not gets_in(strict, keys, account.name)
+        subprocess.run(["gpasswd", "-d", "daemon", account.name], check=True, stdout=subprocess.DEVNULL)
+        assert gets_in(strict, keys, account.name)
+        os.chown(path, account.uid, 0)
+        assert not gets_in(strict, keys, account.name)
+    finally:
+        os.chown(path, account.uid, account.gid)
+        for p, mode in zip(paths, modes):
+            os.chmod(p, mode)
+
+
+@needs_root
 @pytest.mark.parametrize("what", ["home", "folder", "file", "owner", "link"])
 def test_strict_modes(strict, keys, account, what):
     """Whoever can write the file can log in; so nobody else may be able to, and the log names what is wrong."""
