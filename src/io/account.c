@@ -44,6 +44,11 @@ static bool starts_with(const char *s, const char *start) {
     return strncmp(s, start, strlen(start)) == 0;
 }
 
+// Negative: no end, over already, or too far off to be warned of.
+static long days_left(long end, long today, long warn) {
+    return end > 0 && end - today <= warn ? end - today : -1;
+}
+
 static void judge_shadow(struct account *a, const struct spwd *s) {
     long today = (long)(clock_wall_s() / 86400);
     a->shadow_known = true;
@@ -52,6 +57,10 @@ static void judge_shadow(struct account *a, const struct spwd *s) {
     a->must_change =
         s->sp_lstchg == 0 || (s->sp_lstchg > 0 && s->sp_max >= 0 && s->sp_max < 99999 &&
                               today > s->sp_lstchg + s->sp_max);
+    a->account_days = days_left(s->sp_expire, today, s->sp_warn);
+    a->password_days = s->sp_lstchg > 0 && s->sp_max >= 0 && s->sp_max < 99999
+                           ? days_left(s->sp_lstchg + s->sp_max, today, s->sp_warn)
+                           : -1;
     a->password = strdup(s->sp_pwdp);
 }
 
@@ -86,7 +95,7 @@ static enum err copy_passwd(const struct passwd *pw, struct account *a) {
 
 // One of the two: by name, or by uid where name is NULL.
 static enum err look_up(const char *name, uid_t uid, struct account *a, struct fault *f) {
-    *a = (struct account){0};
+    *a = (struct account){.account_days = -1, .password_days = -1};
     for (size_t size = TEXT_START; size <= TEXT_MAX; size *= 4) {
         struct passwd pw, *found = NULL;
         char *text = malloc(size);

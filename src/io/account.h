@@ -19,7 +19,10 @@ struct account {
     bool locked;  // "!", "*LK*" in front: no login at all with UsePAM no (OpenSSH's rule)
     bool expired;      // the account itself
     bool must_change;  // the password
-    char *password;    // hash, owned, wiped on drop; NULL if unknown or none
+    // Days until the account or the password expires, where there is something to warn
+    // of; else negative.
+    long account_days, password_days;
+    char *password;  // hash, owned, wiped on drop; NULL if unknown or none
 };
 
 // May block (name services). ERR_NOT_FOUND; ERR_IO if the database failed.

@@ -439,7 +439,12 @@ static bool set_up(struct holder *h, struct fault *fault) {
     text_copy(h->user, sizeof h->user, v->user);
     h->home = text_of(v->home);
     h->shell = text_of(v->shell);
-    if (!apply_match(h, fault) || !become_user(h, fault))
+    if (!apply_match(h, fault))
+        return false;
+    // Now: it is not there in a ChrootDirectory.
+    if (h->config.print_last_log && !login_record_last(v->uid, &h->last_at, h->last_host))
+        h->last_at = 0;
+    if (!become_user(h, fault))
         return false;
     if (h->config.force_command != NULL)
         h->forced_command = h->config.force_command;

@@ -7,6 +7,7 @@
 #include "connection/connection.h"
 #include "connection/pace.h"
 #include "io/env.h"
+#include "io/login_record.h"
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/pty.h"
@@ -145,7 +146,9 @@ struct holder {
     struct conf_list key_open, key_listen;  // permitopen=, permitlisten=; empty: any
     char *auth_info;                        // path of ExposeAuthInfo's file; NULL: none
     bool message_told;                      // the verdict's
-    char *agent_folder;                     // NULL: no agent is forwarded
+    int64_t last_at;                        // of the login before; 0: none is told
+    char last_host[LOGIN_RECORD_HOST];
+    char *agent_folder;  // NULL: no agent is forwarded
     char agent_path[108];
     uint64_t unused_at, used_at;  // no channel since; data last went
     struct buf unsent;            // one message that the seam had no room for

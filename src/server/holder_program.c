@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -85,6 +86,25 @@ static enum err make_environment(struct session *s, const char *original,
 
 // ---- terminals: what login(1) says ----
 
+// "Last login: Sat Nov 21 13:20:00 2026 from 192.0.2.7"; the next one is this.
+static void say_last_login(struct session *s) {
+    char when[64] = "", line[512], host[LOGIN_RECORD_HOST * 2];
+    struct holder *h = s->c.holder;
+    time_t at = (time_t)h->last_at;
+    struct tm tm;
+    if (h->last_at != 0 && localtime_r(&at, &tm) != NULL)
+        (void)strftime(when, sizeof when, "%a %b %e %H:%M:%S %Y", &tm);
+    text_clean(host, sizeof host, view_text(h->last_host));
+    int n = snprintf(line, sizeof line, "Last login: %s%s%s\n", when,
+                     host[0] != '\0' ? " from " : "", host);
+    if (when[0] != '\0')
+        (void)!write(s->pty.slave, line, (size_t)n);
+    if (h->config.print_last_log && h->start->as_root) {
+        h->last_at = (int64_t)clock_wall_s();
+        text_copy(h->last_host, sizeof h->last_host, view_text(h->start->peer));
+    }
+}
+
 static void say_motd(struct session *s) {
     char path[4096];
     struct buf text = {0};
@@ -94,9 +114,11 @@ static void say_motd(struct session *s) {
     if (!h->message_told)
         (void)!write(s->pty.slave, message.p, message.n);
     h->message_told = true;
-    snprintf(path, sizeof path, "%s/.hushlogin", s->c.holder->home);
-    if (!s->c.holder->config.print_motd || file_exists(path) ||
-        file_read("/etc/motd", 0, MOTD_MAX, &text, NULL) != OK)
+    snprintf(path, sizeof path, "%s/.hushlogin", h->home);
+    if (file_exists(path))
+        return;
+    say_last_login(s);
+    if (!h->config.print_motd || file_read("/etc/motd", 0, MOTD_MAX, &text, NULL) != OK)
         return;
     (void)!write(s->pty.slave, text.p + text.start, buf_len(&text));
     buf_free(&text);

@@ -148,6 +148,10 @@ static const struct message_field f_refused[] = {F(TEXT, peer), F(U32, peer_port
 static const struct message_field f_policy[] = {F(U32, max_tries), F(STRING, banner),
     F(BOOL, refuse), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_record
+static const struct message_field f_record[] = {F(BOOL, in), F(TEXT, line), F(TEXT, user),
+    F(TEXT, host), F(U32, pid), F(U32, uid), F(U64, at), FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
@@ -210,6 +214,7 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(EVENT,        event,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(REFUSED,      refused,      IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(POLICY,       policy,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, IPC_ONCE),
+    ROW(RECORD,       record,       IPC_KEEPER, IPC_RECORDER, LINK_NONE, 0),
 };
 // clang-format on
 
@@ -285,6 +290,8 @@ const char *ipc_role_name(enum ipc_role role) {
         return "judge";
     case IPC_HOLDER:
         return "holder";
+    case IPC_RECORDER:
+        return "recorder";
     case IPC_NURSERY:
         return "nursery";
     }
@@ -297,13 +304,10 @@ struct bit_name {
 };
 
 static const struct bit_name role_names[] = {
-    {IPC_KEEPER, "keeper"},
-    {IPC_LISTENER, "listener"},
-    {IPC_GATE, "gate"},
-    {IPC_JUDGE, "judge"},
-    {IPC_HOLDER, "holder"},
-    {IPC_NURSERY, "nursery"},
-    {0, NULL},
+    {IPC_KEEPER, "keeper"},     {IPC_LISTENER, "listener"},
+    {IPC_GATE, "gate"},         {IPC_JUDGE, "judge"},
+    {IPC_HOLDER, "holder"},     {IPC_NURSERY, "nursery"},
+    {IPC_RECORDER, "recorder"}, {0, NULL},
 };
 static const struct bit_name state_names[] = {
     {LINK_NEW, "NEW"},   {LINK_KEYED, "KEYED"},

@@ -25,6 +25,7 @@ enum ipc_role {
     IPC_JUDGE = 8,
     IPC_HOLDER = 16,
     IPC_NURSERY = 32,
+    IPC_RECORDER = 64,
 };
 
 // The keeper's view of one link.
@@ -87,6 +88,7 @@ enum ipc_number {
     IPC_EVENT,
     IPC_REFUSED,
     IPC_POLICY,
+    IPC_RECORD,
     IPC_NUMBERS
 };
 
@@ -247,6 +249,13 @@ struct ipc_refused {
     uint32_t untold;   // refusals since the last one of these
     struct view why;   // of a penalty
 };
+// A login with a terminal, or its end: for utmp and its like.
+struct ipc_record {
+    bool in;
+    struct view line, user, host;
+    uint32_t pid, uid;  // pid: of the holder
+    uint64_t at;        // seconds since 1970
+};
 struct ipc_gate_end {
     uint32_t cause;   // enum gate_cause
     uint32_t reason;  // of DISCONNECT
@@ -362,6 +371,7 @@ union ipc_body {
     struct ipc_event event;
     struct ipc_refused refused;
     struct ipc_policy policy;
+    struct ipc_record record;
 };
 
 struct ipc_row {

@@ -12,6 +12,7 @@
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/file.h"
+#include "io/login_record.h"
 #include "server/judge_state.h"
 
 #define BANNER_MAX 65536u  // of a Match block: it goes through a process message
@@ -136,6 +137,11 @@ static void tell_policy(struct judge *j) {
     judge_tell(j, IPC_POLICY, &policy);
 }
 
+static void record_failure(const struct judge *j) {
+    if (getuid() == 0)
+        login_record_failed(j->user, j->start->peer, (int64_t)clock_wall_s());
+}
+
 static void on_user(struct judge *j, const struct ipc_user *m) {
     char methods[JUDGE_METHODS_TEXT];
     j->known = look_up(j, m->user);
@@ -150,6 +156,9 @@ static void on_user(struct judge *j, const struct ipc_user *m) {
         j->allowed, judge_methods_may(&j->methods, METHOD_NONE)};
     judge_tell_facts(j, NULL, "");
     judge_tell(j, IPC_USER_ANSWER, &answer);
+    // Afterwards: nobody waits for it.
+    if (!j->known)
+        record_failure(j);
 }
 
 // ---- ends of a question ----
@@ -181,6 +190,8 @@ static void answer(struct judge *j, uint32_t ticket, enum auth_verdict verdict,
 }
 
 void judge_refuse(struct judge *j, uint32_t ticket, const char *method, const char *key) {
+    if (strcmp(method, "password") == 0 || strncmp(method, "keyboard", 8) == 0)
+        record_failure(j);
     judge_wait(j);
     answer(j, ticket, AUTH_REFUSED, method, key);
 }

@@ -30,7 +30,24 @@ static void parts_free(struct parts *p) {
     buf_free(&p->pam_environment);
 }
 
-static enum err gather(struct judge *j, struct parts *p) {
+// Without PAM nobody else says so. A password's end is no concern of who came by a key.
+static void warn_of_expiry(const struct account *a, enum judge_method method, char *out,
+                           size_t size) {
+    const struct {
+        const char *what;
+        long days;
+    } ends[] = {{"account", a->account_days},
+                {"password", method == METHOD_PASSWORD ? a->password_days : -1}};
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < 2; i++)
+        if (ends[i].days >= 0 && a->shadow_known && n < size)
+            n += (size_t)snprintf(out + n, size - n,
+                                  "Your %s will expire in %ld day%s.\n", ends[i].what,
+                                  ends[i].days, ends[i].days == 1 ? "" : "s");
+}
+
+static enum err gather(struct judge *j, struct parts *p, enum judge_method method) {
     const struct account *a = &j->account;
     buf_init(&p->groups, 4 * ACCOUNT_GROUPS_MAX);
     buf_init(&p->pam_environment, LIMIT_TEXT_LINE / 4);
@@ -39,8 +56,10 @@ static enum err gather(struct judge *j, struct parts *p) {
     struct writer w = writer_to_buf(&p->groups);
     for (size_t i = 0; i < a->groups_n; i++)
         write_u32(&w, a->groups[i]);
-    snprintf(p->message, sizeof p->message, "%s",
-             j->config.use_pam ? judge_pam_messages(j) : "");
+    if (j->config.use_pam)
+        snprintf(p->message, sizeof p->message, "%s", judge_pam_messages(j));
+    else
+        warn_of_expiry(a, method, p->message, sizeof p->message);
     p->command = j->grant.command;
     // Nothing else may be done before there is a new password (as OpenSSH has it).
     if (j->must_change) {
@@ -134,7 +153,7 @@ void judge_verdict(struct judge *j, uint32_t ticket, enum judge_method method) {
     struct parts parts = {0};
     struct ipc_verdict v;
     int pidfd = -1;
-    if (gather(j, &parts) != OK) {
+    if (gather(j, &parts, method) != OK) {
         parts_free(&parts);
         judge_refuse(j, ticket, judge_method_name(method), "");
         return;

@@ -219,6 +219,7 @@ int keeper_main(const struct keeper_options *options) {
         k;  // with hundreds of sockets too big for the stack that children copy
     struct fault fault = {0};
     k.options = options;
+    k.recorder.fd = -1;
     k.config = calloc(1, sizeof *k.config);
     if (k.config == NULL)
         return 255;

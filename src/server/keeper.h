@@ -63,6 +63,14 @@ struct keeper_child {
     struct ipc_side side;
 };
 
+// Writes utmp and its like; made when it is first needed.
+struct keeper_recorder {
+    int fd;                  // -1: not there
+    struct loop_child exit;  // of the fork that it comes from
+};
+
+struct link_terminal;
+
 struct link {
     struct link *next, *prev;
     struct keeper *keeper;
@@ -103,6 +111,7 @@ struct link {
     char reason_text[256];
     uint64_t event_at, events_lost;  // of the holder: a token bucket
     uint32_t event_tokens;
+    struct link_terminal *terminals;  // that are logins in utmp
     uint32_t uid;
     char key[128], comment[96];
     uint64_t status_at, bytes_in, bytes_out;
@@ -138,6 +147,7 @@ struct keeper {
     struct log log;
     struct log_sink sink;
     struct event_log event_log;
+    struct keeper_recorder recorder;
     struct loop loop;
     struct loop_signal term, interrupt, hang_up, child;
     struct keeper_socket sockets[KEEPER_SOCKETS_MAX];
@@ -301,6 +311,13 @@ void link_reason(struct link *l, const char *reason, struct view text);
 void link_event_closed(const struct link *l);  // the link
 void link_event_over(const struct link *l);    // the login
 void link_holder_event(struct link *l, const struct ipc_event *m);
+
+// keeper_records.c: what a holder says of its terminals, for utmp
+void link_terminal_opened(struct link *l, const struct ipc_event *m);
+void link_terminal_closed(struct link *l, uint32_t channel);
+void link_terminals_forget(struct link *l);  // the holder has ended
+void link_terminals_write(const struct link *l, struct writer *w);
+must_check enum err link_terminals_read(struct link *l, struct view bytes);
 
 // keeper_children.c
 must_check enum err link_watch_judge(struct link *l);

@@ -255,6 +255,10 @@ void link_holder_event(struct link *l, const struct ipc_event *m) {
     };
     if (!event_of_holder((enum event_number)m->event))
         return;
+    if (m->event == EVENT_SESSION_OPENED)
+        link_terminal_opened(l, m);
+    if (m->event == EVENT_SESSION_CLOSED)
+        link_terminal_closed(l, m->channel);
     l->events_lost += m->lost;
     if (!may_tell(l)) {
         l->events_lost++;

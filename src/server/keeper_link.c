@@ -21,6 +21,7 @@ void link_sweep(struct link *l) {
     if (l->fd >= 0 || l->judge.alive || l->holder.alive)
         return;
     link_event_over(l);
+    link_terminals_forget(l);
     if (l->prev != NULL)
         l->prev->next = l->next;
     else

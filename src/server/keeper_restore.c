@@ -21,6 +21,11 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
     scoped_buf keys;
     buf_init(&keys, LINK_RECORD_MAX / 2);
     TRY(host_keys_write(l->host_keys, &keys));
+    scoped_buf terminals;
+    buf_init(&terminals, LINK_RECORD_MAX / 8);
+    struct writer w = writer_to_buf(&terminals);
+    link_terminals_write(l, &w);
+    TRY(writer_end(&w));
     struct link_record r = {
         .serial = l->serial,
         .listener = l->listener,
@@ -57,6 +62,7 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .ca = view_text(l->ca),
         .certificate_id = view_of(l->certificate_id, l->certificate_id_n),
         .certificate_serial = l->certificate_serial,
+        .terminals = buf_view(&terminals),
     };
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
@@ -161,6 +167,8 @@ enum err keeper_restore(struct keeper *k, struct view record, int *fds,
         e = keeper_keys_of(k, r.host_keys, &l->host_keys);
     if (e == OK && l->host_key >= l->host_keys->n)
         e = ERR_FORMAT;
+    if (e == OK)
+        e = link_terminals_read(l, r.terminals);
     if (e == OK)
         e = take_fds(l, &r, fds);
     if (e != OK)

@@ -39,6 +39,7 @@ struct link_record {
     uint64_t gate_pid;
     struct view ca, certificate_id;
     uint64_t certificate_serial;
+    struct view terminals;  // of link_terminals_write() (keeper.h)
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -28,8 +28,8 @@ pid_t nursery_pid(const struct nursery *n);  // 0: it has ended
 // It ends by itself, its children go on. NULL: nothing happens.
 void nursery_stop(struct nursery *n);
 
-// A child of `role` (IPC_JUDGE, IPC_HOLDER) at the end `theirs` of a socket, which stays
-// open here. Waits for as long as a fork takes. *pid is an unreaped child of this
-// process. ERR_IO: none; the nursery is of no more use.
+// A child of `role` (IPC_JUDGE, IPC_HOLDER, IPC_RECORDER) at the end `theirs` of a
+// socket, which stays open here. Waits for as long as a fork takes. *pid is an unreaped
+// child of this process. ERR_IO: none; the nursery is of no more use.
 must_check enum err nursery_make(struct nursery *n, enum ipc_role role, int theirs,
                                  pid_t *pid);

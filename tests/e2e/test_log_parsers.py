@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from accounts import PASSWORD, set_password
-from conftest import Account, free_port, needs_root, require, tool
+from conftest import Account, free_port, needs_root, require, tool, wait_until
 from logattacks import Syslog, all_of_them, scan, settled
 
 pytestmark = needs_root
@@ -133,8 +133,10 @@ def test_penalties(lab, tmp_path):
     config = lab.config(port, "PerSourcePenalties noauth:30s min:20s\nPerSourcePenaltyExemptList 127.0.0.1\n")
     server = lab._start("sshd", syslog.wrap([tool("sshd"), "-D", "-f", config]), port)
     try:
-        for _ in range(3):
+        def dropped():
             scan(server, "127.0.7.90")
+            return "drop connection" in syslog.text()
+        wait_until(dropped)
         text = settled(syslog)
     finally:
         server.stop()
