@@ -252,8 +252,9 @@ def test_an_ordinary_user_has_no_records(lab, records, account, tmp_path):
     port = free_port()
     config = lab.config(port, "UsePAM no\nPerSourcePenalties no\n", authorized=".ssh/authorized_keys")
     for path in (str(tmp_path), lab.keys.folder):
-        for at in (path, os.path.dirname(path), os.path.dirname(os.path.dirname(path))):
-            os.chmod(at, os.stat(at).st_mode | 0o755)
+        while os.path.dirname(path) != "/":
+            os.chmod(path, os.stat(path).st_mode | 0o755)
+            path = os.path.dirname(path)
     own = os.path.join(account.home, "host")
     for kind in ("ed25519", "ecdsa", "rsa"):
         subprocess.run(["install", "-m", "600", "-o", account.name, lab.keys.path("host", kind), f"{own}_{kind}"], check=True)
