@@ -52,8 +52,8 @@
 // that it copies whole for every few bytes of growth; at 64 MiB that costs it 10 s of CPU
 // for each GB.
 #define LIMIT_WINDOW_MAX_STOCK (8u * 1024u * 1024u)
-// Messages 80 and up that a client may send along with an authentication request, in bytes
-// (early-session@bowline).
+// Messages 80 and up that a client may send along with an authentication request, in
+// bytes (early-session@bowline).
 #define LIMIT_EARLY_SESSION (32u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024
