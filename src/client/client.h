@@ -56,6 +56,11 @@ struct client {
     bool is_local;         // the peer is this very machine
     bool keys_may_change;  // the host's key stands in a file of the user's
 
+    bool takes_early;   // the server announced early-session@bowline
+    struct run *early;  // asked for along with the login; NULL: not so; owned
+    bool hold_step;     // the next step is told after the login
+    char held_step[1024];
+
     char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
     struct client_end end;
     struct fault fault;
@@ -82,12 +87,20 @@ void client_show_ident(struct client *c, struct view ident);
 // ---- login.c ----
 must_check enum err client_login(struct client *c);
 
-// ---- session.c; sets exit_code ----
+// ---- run_early.c ----
+// Along with a request that may let us in: the session, where all is plain.
+must_check enum err client_early(struct client *c);
+// That request has failed, or the login has: the server forgets it, and so do we.
+void client_early_drop(struct client *c);
+
+// ---- run.c; sets exit_code ----
 must_check enum err client_session(struct client *c);
 
 // ---- steps.c: the five steps, with -v ----
 __attribute__((format(printf, 3, 4))) void client_step(struct client *c, const char *name,
                                                        const char *format, ...);
+// What was held back by hold_step.
+void client_step_held(struct client *c);
 void client_step_secured(struct client *c);
 // A server's text for people, cleaned, on standard error.
 void client_show_text(struct client *c, struct view text);

@@ -198,10 +198,12 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
         client_show_text(l->c, event->text);
         return OK;
     case AUTH_CLIENT_REFUSED:
+        client_early_drop(l->c);
         log_debug(&l->c->log, "%s refused; can continue: %s", event->method,
                   event->methods);
         return OK;
     case AUTH_CLIENT_PARTIAL:
+        client_early_drop(l->c);
         if (strcmp(event->method, "publickey") == 0)
             identities_keep(&l->ids);
         log_debug(&l->c->log, "%s is right, more is asked for: %s", event->method,
@@ -209,6 +211,7 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
         return OK;
     case AUTH_CLIENT_SUCCESS:
         say_success(l, event);
+        client_step_held(l->c);
         l->done = true;
         return OK;
     case AUTH_CLIENT_FAILED:
@@ -237,8 +240,11 @@ static enum err pump(struct login *l) {
 }
 
 static enum err on_transport(struct login *l, const struct transport_event *event) {
-    if (event->kind == TRANSPORT_EXT_INFO)
+    if (event->kind == TRANSPORT_EXT_INFO) {
         auth_client_ext_info(l->auth, event->name, event->data);
+        if (view_is(event->name, "early-session@bowline"))
+            l->c->takes_early = true;
+    }
     if (event->kind != TRANSPORT_MESSAGE)
         return OK;
     TRY(auth_client_in(l->auth, event->message));
@@ -252,7 +258,8 @@ static enum err start(struct login *l) {
         identities_open(&l->ids, l->c);
     bool any = keys && identities_next(&l->ids, l->auth, &first);
     TRY(auth_client_start(l->auth, any ? &first : NULL));
-    return pump(l);
+    TRY(pump(l));
+    return any && first.sign_now ? client_early(l->c) : OK;
 }
 
 static enum err run(struct login *l) {

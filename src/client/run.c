@@ -273,11 +273,10 @@ static enum err turn(struct run *r) {
 }
 
 enum err client_session(struct client *c) {
-    struct run *r = calloc(1, sizeof *r);
+    struct run *r = c->early != NULL ? c->early : run_new(c);
     if (r == NULL)
         return ERR_MEMORY;
-    r->c = c;
-    r->mux.listener = -1;
+    c->early = NULL;
     enum err e = run_start(r);
     // What came along with the success is there already.
     if (e == OK && !r->done)

@@ -45,6 +45,10 @@ bool run_busy(const struct run *r);
 void run_remove_session(struct run *r, struct session *s);
 
 // ---- run_start.c ----
+// With a connection and nothing else; NULL: no memory.
+struct run *run_new(struct client *c);
+// Asks for the own session, if there is to be one.
+must_check enum err run_open_own(struct run *r);
 must_check enum err run_start(struct run *r);
 // -f: the rest happens in a child; this process is gone.
 must_check enum err run_fork_away(struct run *r);

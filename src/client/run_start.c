@@ -1,5 +1,6 @@
 // The beginning of a run, and going to the background: -f, and ControlPersist, where a
 // child becomes the master and this process its first passenger.
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -67,7 +68,7 @@ static enum err persist(struct run *r) {
 
 // ---- the own session ----
 
-static enum err open_own(struct run *r) {
+enum err run_open_own(struct run *r) {
     static const int standard[3] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
     struct client *c = r->c;
     struct want want;
@@ -97,9 +98,20 @@ static enum err new_connection(struct run *r) {
     return connection_new(&r->connection, &config);
 }
 
+struct run *run_new(struct client *c) {
+    struct run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->c = c;
+    r->mux.listener = -1;
+    if (new_connection(r) == OK)
+        return r;
+    free(r);
+    return NULL;
+}
+
 enum err run_start(struct run *r) {
     struct client *c = r->c;
-    TRY(new_connection(r));
     TRY(forwards_open(&r->forwards, c, r->connection));
     mux_master_open(&r->mux, r);
     if (c->config.control_persist && r->mux.listener >= 0) {
@@ -116,7 +128,8 @@ enum err run_start(struct run *r) {
     if (c->config.stdin_null)
         TRY(fd_to_null(STDIN_FILENO));
     TRY(run_local_command(r));
-    TRY(open_own(r));
+    if (r->own == NULL)  // else it was asked for along with the login
+        TRY(run_open_own(r));
     bool terminal = r->own != NULL && r->own->pty;
     if (!c->proxied)
         tcp_set_dscp(c->link.fd,

@@ -290,6 +290,7 @@ bool client_path(struct client *c, const char *text, char *out, size_t size) {
 }
 
 void client_drop(struct client *c) {
+    client_early_drop(c);
     link_close(&c->link, 200);
     proxy_end(c);
     hostkeys_forget(c);

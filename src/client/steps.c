@@ -8,20 +8,34 @@
 #include "client/client.h"
 #include "io/fd.h"
 
-void client_step(struct client *c, const char *name, const char *format, ...) {
-    if (!c->flags.show_steps && c->log.level < LOG_LEVEL_DEBUG1)
-        return;
-    char text[1024], line[1200];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof text, format, ap);
-    va_end(ap);
+static void say(struct client *c, const char *name, const char *text) {
+    char line[1200];
     if (c->flags.log_file != NULL && !c->flags.show_steps) {
         log_debug(&c->log, "%-8s %s", name, text);
         return;
     }
     int n = snprintf(line, sizeof line, "bowline: %-8s %s\n", name, text);
     (void)!fd_write_full(STDERR_FILENO, view_of(line, (size_t)n));
+}
+
+void client_step_held(struct client *c) {
+    if (c->held_step[0] != 0)
+        say(c, "session", c->held_step);
+    c->held_step[0] = 0;
+}
+
+void client_step(struct client *c, const char *name, const char *format, ...) {
+    if (!c->flags.show_steps && c->log.level < LOG_LEVEL_DEBUG1)
+        return;
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (c->hold_step)
+        snprintf(c->held_step, sizeof c->held_step, "%s", text);
+    else
+        say(c, name, text);
 }
 
 // "A" where both directions agree, else "A, B back".

@@ -1,9 +1,10 @@
 """early-session@bowline: the session's requests travel with the login's, and count only with its success."""
 import os
+import subprocess
 
 import pytest
 import rawssh
-from conftest import USER
+from conftest import SLOW, USER, tool
 from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_REQUEST, DISCONNECT, EXT_INFO, GLOBAL_REQUEST, SERVICE_ACCEPT,
                     USERAUTH_FAILURE, USERAUTH_SUCCESS, Fields, boolean, string, u32)
 
@@ -80,3 +81,46 @@ def test_bounds(server, keys, when):
             peer.send(bytes([GLOBAL_REQUEST]) + string(b"x" * 8000) + boolean(False))
     assert peer.closed() is not None
     server.wait_log("not allowed during authentication")
+
+
+# ---- our client ----
+
+def steps(text):
+    return [line.split()[1] for line in text.splitlines() if line.startswith("bowline: ")]
+
+
+def test_client_steps_stay_in_order(module_lab, server):
+    done = module_lab.ssh(server, "-v", "-l", USER, "echo out; exit 3")
+    assert (done.returncode, done.stdout) == (3, b"out\n")
+    assert steps(done.stderr.decode()) == ["link", "secured", "host", "you", "session"]
+
+
+@pytest.mark.parametrize("options", [["-C"], ["-tt"], ["-n"], ["-o", "SetEnv=A=1"]])
+def test_client_with(module_lab, server, options):
+    done = module_lab.ssh(server, *options, "-l", USER, "echo out")
+    assert done.returncode == 0 and done.stdout.strip() == b"out"
+
+
+def test_client_after_a_refused_key(module_lab, server, keys, tmp_path):
+    wrong = tmp_path / "wrong"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(wrong)], check=True)
+    args = [tool("ssh"), "-F", "none", "-v", "-p", str(server.port), "-l", USER, "-i", str(wrong), "-i", keys.path("user"),
+            "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/k", "127.0.0.1",
+            f"echo x >> {tmp_path}/ran; echo out"]
+    done = subprocess.run(args, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30 * SLOW)
+    assert (done.returncode, done.stdout) == (0, "out\n"), done.stderr
+    assert (tmp_path / "ran").read_text() == "x\n"
+    assert steps(done.stderr) == ["link", "secured", "host", "you", "session"]
+
+
+def test_client_with_two_factors(module_lab, keys, tmp_path):
+    server = module_lab.sshd("AuthenticationMethods publickey,publickey\n")
+    done = module_lab.ssh(server, "-i", keys.path("user", "ecdsa"), "-l", USER, "echo out")
+    assert (done.returncode, done.stdout) == (0, b"out\n"), done.stderr
+
+
+def test_client_that_nobody_lets_in(module_lab, tmp_path):
+    server = module_lab.sshd(authorized="/nonexistent")
+    done = module_lab.ssh(server, "-l", USER, f"touch {tmp_path}/ran")
+    assert done.returncode == 255 and b"Permission denied" in done.stderr
+    assert not (tmp_path / "ran").exists()
