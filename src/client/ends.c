@@ -25,6 +25,8 @@ static const char *const phases[] = {[CLIENT_LINK] = "link",
 static enum ends_class of_closed(const struct client *c) {
     if (c->end.disconnected)
         return ENDS_DISCONNECT;
+    if (c->proxied)
+        return ENDS_CLOSED;
     return c->link.error == ECONNRESET || c->link.error == EPIPE ? ENDS_RESET
                                                                  : ENDS_CLOSED;
 }

@@ -165,12 +165,22 @@ static bool set_port(struct flags *f, const char *text, char *why) {
     return add_line(f, strdup(line), why);
 }
 
-// ShowSteps is ours alone and no matter of files.
+// The value of an option of that name; NULL: it is another one.
+static const char *own_option(const char *option, const char *name) {
+    size_t n = strlen(name);
+    return strncasecmp(option, name, n) == 0 && option[n] == '=' ? option + n + 1 : NULL;
+}
+
+// Two are ours alone and no matter of files: ShowSteps, and what one hop tells the next.
 static bool set_option(struct flags *f, const char *option, char *why) {
-    size_t name = strcspn(option, "= ");
-    if (name != strlen("ShowSteps") || strncasecmp(option, "ShowSteps", name) != 0)
+    const char *steps = own_option(option, "ShowSteps"),
+               *above = own_option(option, "JumpsAbove");
+    if (steps != NULL)
+        f->show_steps = strcasecmp(steps, "yes") == 0;
+    else if (above != NULL)
+        f->jumps_above = above;
+    else
         return add_line(f, strdup(option), why);
-    f->show_steps = option[name] != 0 && strcasecmp(option + name + 1, "yes") == 0;
     return true;
 }
 

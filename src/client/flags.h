@@ -26,6 +26,7 @@ struct flags {
     const char *log_file;         // -E
     bool syslog;                  // -y
     bool show_steps;              // ShowSteps=yes, for `bowline try`
+    const char *jumps_above;  // JumpsAbove=: the hops that are reached through this one
     unsigned verbose, quiet, tty, master;
     // Lines of ssh_config, as -o has them, in order; NULL-terminated, owned.
     char *lines[FLAGS_LINES_MAX + 1];

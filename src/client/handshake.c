@@ -1,5 +1,6 @@
 // From a connected socket to keys with a host that is the right one; and the events of
 // the transport that are everybody's business.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,9 +46,13 @@ static enum err on_closed(struct client *c, const struct transport_event *event)
     char text[512];
     const struct fault *fault = transport_fault(c->link.transport);
     c->end.disconnected = event->reason != 0;
-    if (event->reason == 0 && c->link.error != 0)
+    int error = c->proxied ? 0 : c->link.error;
+    if (event->reason == 0 && error == ECONNRESET)
+        return fault_set(&c->fault, ERR_CLOSED, 0, "Connection reset by %s port %u",
+                         c->address, c->config.port);
+    if (event->reason == 0 && error != 0)
         return fault_set(&c->fault, ERR_CLOSED, 0, "Connection with %s port %u: %s",
-                         c->address, c->config.port, strerror(c->link.error));
+                         c->address, c->config.port, strerror(error));
     if (event->reason == 0)
         return fault_set(&c->fault, ERR_CLOSED, 0, "Connection closed by %s port %u%s%s",
                          c->address, c->config.port, fault->code != OK ? ": " : "",

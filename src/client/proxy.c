@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "client/jump.h"
 #include "io/clock.h"
 #include "io/fd.h"
@@ -17,6 +18,7 @@
 
 #define COMMAND_MAX 8192
 #define JUMP_ARGUMENTS 24
+#define JUMPS_ABOVE 4096
 
 static bool is_set(const char *value) {
     return value != NULL && strcasecmp(value, "none") != 0;
@@ -31,12 +33,69 @@ static bool is_itself(const struct client *c, const struct jump *j) {
            (j->user[0] == 0 || strcmp(j->user, o->user) == 0);
 }
 
+// Is this hop among those that are being reached through us? Then going through it would
+// never end.
+static bool is_above(const struct client *c, const struct jump *j) {
+    struct jump above;
+    char list[JUMPS_ABOVE];
+    snprintf(list, sizeof list, "%s",
+             c->flags.jumps_above != NULL ? c->flags.jumps_above : "");
+    while (list[0] != 0 && jump_parse(&above, list)) {
+        if (strcasecmp(above.host, j->host) == 0 && above.port == j->port)
+            return true;
+        snprintf(list, sizeof list, "%s", above.before);
+    }
+    return false;
+}
+
+// One more for that list; false: it is too long.
+static bool put_above(const struct client *c, const struct jump *j,
+                      char out[JUMPS_ABOVE]) {
+    const char *above = c->flags.jumps_above;
+    bool address = strncmp(j->host, "ssh://", 6) == 0;
+    int n = snprintf(out, JUMPS_ABOVE, "JumpsAbove=%s%s%s%s%s",
+                     above != NULL ? above : "", above != NULL ? "," : "",
+                     address ? "" : "[", j->host, address ? "" : "]");
+    if (n < JUMPS_ABOVE && j->port != 0)
+        n += snprintf(out + n, JUMPS_ABOVE - (size_t)n, ":%u", j->port);
+    return n < JUMPS_ABOVE;
+}
+
+// The hops in front of this host: of a list that names the host itself, those before it.
+static bool hops(const struct client *c, struct jump *j) {
+    struct jump one;
+    char list[JUMPS_ABOVE], chosen[JUMPS_ABOVE];
+    if (!text_copy(list, sizeof list, view_text(c->config.proxy_jump)))
+        return false;
+    memcpy(chosen, list, sizeof chosen);
+    while (list[0] != 0) {
+        if (!jump_parse(&one, list))
+            return false;
+        snprintf(list, sizeof list, "%s", one.before);
+        if (is_itself(c, &one))
+            memcpy(chosen, list, sizeof chosen);
+    }
+    return chosen[0] != 0 && jump_parse(j, chosen);
+}
+
+static bool is_well_formed(const char *list) {
+    struct jump j;
+    char rest[JUMPS_ABOVE];
+    if (!text_copy(rest, sizeof rest, view_text(list)))
+        return false;
+    while (rest[0] != 0 && jump_parse(&j, rest))
+        snprintf(rest, sizeof rest, "%s", j.before);
+    return rest[0] == 0;
+}
+
 bool proxy_wanted(const struct client *c) {
     struct jump j;
     if (is_set(c->config.proxy_command))
         return true;
-    return is_set(c->config.proxy_jump) &&
-           !(jump_parse(&j, c->config.proxy_jump) && is_itself(c, &j));
+    if (!is_set(c->config.proxy_jump))
+        return false;
+    // What is malformed is wanted all the same, and told when it is to be used.
+    return !is_well_formed(c->config.proxy_jump) || (hops(c, &j) && !is_above(c, &j));
 }
 
 // ---- starting ----
@@ -146,15 +205,18 @@ static void add_pair(struct words *w, const char *flag, const char *value) {
 
 static enum err start_jump(struct client *c) {
     static const char *const louder[] = {NULL, "-v", "-vv", "-vvv"};
-    char self[PATH_MAX], target[JUMP_PART + 16], port[8] = "";
+    char self[PATH_MAX], target[JUMP_PART + 16], port[8] = "", above[JUMPS_ABOVE];
     struct jump j;
     struct words w = {0};
-    if (!jump_parse(&j, c->config.proxy_jump))
+    if (!hops(c, &j))
         return fault_set(&c->fault, ERR_CONFIG, 0, "ProxyJump has a malformed host");
     TRY(process_self_path(self, sizeof self));
     snprintf(target, sizeof target, "[%s]:%u", c->config.hostname, c->config.port);
     if (j.port != 0)
         snprintf(port, sizeof port, "%u", j.port);
+    if (!put_above(c, &j, above))
+        return fault_set(&c->fault, ERR_CONFIG, 0,
+                         "too many jump hosts, one through the other");
     add(&w, "ssh");
     add_pair(&w, "-F", c->flags.file);
     add_pair(&w, "-l", j.user);
@@ -162,6 +224,7 @@ static enum err start_jump(struct client *c) {
     add_pair(&w, "-J", j.before);
     if (c->flags.verbose > 0)
         add(&w, louder[c->flags.verbose > 3 ? 3 : c->flags.verbose]);
+    add_pair(&w, "-o", above);
     add_pair(&w, "-W", target);
     add_pair(&w, "--", j.host);
     log_debug(&c->log, "jumping through %s%s%s", j.before, j.before[0] != 0 ? "," : "",

@@ -132,6 +132,38 @@ def test_jump_for_all_spares_the_jump_host(lab):
     assert (r.returncode, r.stdout) == (0, b"on\n"), r.stderr
 
 
+@pytest.mark.parametrize("target, through", [("inner", (1, 1, 1)), ("two", (1, 1, 0)), ("one", (1, 0, 0))])
+def test_chain_for_all(lab, target, through):
+    """Host * with a chain: each hop is reached through those before it, and through no other (OpenSSH 9.2 never ends)."""
+    one, two, inner = lab.openssh(), lab.openssh(), lab.openssh()
+    config = hosts(lab, one=(one.port, ""), two=(two.port, ""), inner=(inner.port, ""))
+    with open(config, "a") as out:
+        out.write("Host *\n ProxyJump one,two\n")
+    r = run(lab, config, target, "echo on")
+    assert (r.returncode, r.stdout) == (0, b"on\n"), r.stderr
+    assert tuple(server.log().count("Accepted publickey") for server in (one, two, inner)) == through
+
+
+def test_jumps_through_each_other_end(lab):
+    one, two = lab.openssh(), lab.openssh()
+    config = hosts(lab, one=(one.port, "ProxyJump two"), two=(two.port, "ProxyJump one"))
+    r = run(lab, config, "one", "echo on")
+    assert (r.returncode, r.stdout) == (0, b"on\n"), r.stderr
+    assert sum(server.log().count("Accepted publickey") for server in (one, two)) <= 4
+
+
+def test_hops_of_hops(lab):
+    """A jump host's own ProxyJump is kept."""
+    outer, gate, inner = lab.openssh(), lab.openssh(), lab.openssh()
+    config = hosts(lab, outer=(outer.port, ""), gate=(gate.port, "ProxyJump outer"), inner=(inner.port, "ProxyJump gate"))
+    r = run(lab, config, "inner", "echo on")
+    assert (r.returncode, r.stdout) == (0, b"on\n"), r.stderr
+    assert all(server.log().count("Accepted publickey") == 1 for server in (outer, gate, inner))
+    r = run(lab, config, "-J", "none", "inner", "echo on")
+    assert (r.returncode, r.stdout) == (0, b"on\n"), r.stderr
+    assert gate.log().count("Accepted publickey") == 1
+
+
 @pytest.mark.parametrize("jump", ["-x", "a;b", "gate,", "[::1", "gate:0", "a$(b)"])
 def test_bad_jumps(lab, jump):
     r = run(lab, "none", "-o", f"ProxyJump={jump}", "host")

@@ -76,7 +76,7 @@ def open_session(fake):
 
 
 ENDS = {
-    "closed": ("closed", "closed by"), "reset": ("reset", "reset by peer"),
+    "closed": ("closed", "closed by"), "reset": ("reset", "reset by"),
     "disconnect": ("disconnect", "Received disconnect"), "protocol": ("error", ""), "silence": ("silence", "2 signs of life"),
 }
 
