@@ -262,10 +262,35 @@ static enum err start(struct login *l) {
     return any && first.sign_now ? client_early(l->c) : OK;
 }
 
+// ConnectTimeout for the waiting of a login: what the person or the keys take does not
+// count.
+struct patience {
+    uint64_t deadline;  // CLOCK_NEVER: none
+    uint64_t busy;      // since when nothing was waited for
+};
+
+static struct patience patience_of(const struct client *c) {
+    uint64_t now = clock_ms(), ms = c->config.connect_timeout * 1000ull;
+    return (struct patience){ms == 0 ? CLOCK_NEVER : clock_after(now, ms), now};
+}
+
+static enum err wait(struct login *l, struct patience *p) {
+    struct client *c = l->c;
+    p->deadline = clock_after(p->deadline, clock_ms() - p->busy);
+    enum err e = link_wait(&c->link, p->deadline);
+    p->busy = clock_ms();
+    if (e != ERR_TIMEOUT || p->busy < p->deadline)
+        return e;
+    return fault_set(&c->fault, e, 0,
+                     "Connection to %s port %u timed out during authentication",
+                     c->address, c->config.port);
+}
+
 static enum err run(struct login *l) {
     struct client *c = l->c;
     TRY(make_auth(l));
     bool started = false;
+    struct patience patience = patience_of(c);
     while (!l->done) {
         struct transport_event event;
         TRY(client_next(c, &event));
@@ -281,7 +306,7 @@ static enum err run(struct login *l) {
             continue;
         }
         TRY(pump(l));
-        TRY(link_wait(&c->link, CLOCK_NEVER));
+        TRY(wait(l, &patience));
     }
     transport_authenticated(c->link.transport);
     return OK;

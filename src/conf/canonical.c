@@ -115,7 +115,8 @@ enum err canonical_name(const struct canonical *rules,
     bool found;
     if (!text_copy(out, size, view_text(host)))
         return ERR_LIMIT;
-    if (subject->resolve == NULL || address_parse(&numeric, host) || rules->how == CANONICALIZE_NO ||
+    if (subject->resolve == NULL || address_parse(&numeric, host) ||
+        rules->how == CANONICALIZE_NO ||
         (!rules->direct && rules->how != CANONICALIZE_ALWAYS))
         return OK;
     TRY(find(rules, &l, host, out, size, &found));
