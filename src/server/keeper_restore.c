@@ -161,6 +161,8 @@ enum err keeper_restore(struct keeper *k, struct view record, int *fds,
         return ERR_MEMORY;
     if (r.serial > k->link_serial)
         k->link_serial = r.serial;
+    if (r.listener > k->listener_serial)
+        k->listener_serial = r.listener;  // a listener of ours is not that one
     take_numbers(l, &r);
     enum err e = take_texts(l, &r);
     if (e == OK)

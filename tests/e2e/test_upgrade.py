@@ -308,6 +308,29 @@ def test_a_retired_host_key_signs_for_its_sessions(lab, server):
     client.end()
 
 
+@needs_root
+def test_reload_as_the_first_process(lab):
+    """In a container: the same process number, orphans are reaped afterwards too."""
+    port = free_port()
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", tool("sshd"), "-D", "-e", "-f",
+             lab.config(port, "PerSourcePenalties no\nLogLevel VERBOSE\n")]
+    outer = lab._start("sshd", words, port)
+    with open(f"/proc/{outer.process.pid}/task/{outer.process.pid}/children") as f:
+        keeper = int(f.read())
+    client = Session(lab, port)
+    client.echo()
+    for times in (2, 3):
+        os.kill(keeper, signal.SIGHUP)
+        assert wait_until(lambda: outer.log().count("listener is ready") == times)
+        client.echo()
+        done = lab.ssh(outer, "-l", USER, "(sleep 0.3 &) ; sleep 1; grep -l '^State:.Z' /proc/[0-9]*/status; echo $$",
+                       program=SSH)
+        assert done.returncode == 0 and done.stdout.strip().isdigit()
+    client.end()
+    os.kill(keeper, signal.SIGTERM)
+    outer.process.wait(10 * SLOW)
+
+
 # ---- killed ----
 
 @needs_root
@@ -468,3 +491,36 @@ def test_a_users_own_server_finds_its_sessions(lab, account, tmp_path):
         client.stop()
         process.terminate()
         process.wait(10)
+
+
+@needs_root
+@pytest.mark.parametrize("killed", [False, True])
+def test_sessions_of_pam_are_closed(lab, account, tmp_path, killed):
+    """The judge that holds a session of PAM's stays over reload and crash, and closes it at its end."""
+    seen, name = tmp_path / "seen", f"bowline-test-{os.getpid()}"
+    stack = f"/etc/pam.d/{name}"
+    with open(stack, "w") as out:
+        out.write("auth required pam_permit.so\naccount required pam_permit.so\n"
+                  f"session required pam_exec.so {tmp_path}/hook\n")
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\necho $PAM_TYPE >> {seen}\n")
+    hook.chmod(0o755)
+    try:
+        server = lab.sshd(f"PerSourcePenalties no\nUsePAM yes\nPAMServiceName {name}\nLogLevel VERBOSE\n",
+                          authorized="%h/.ssh/authorized_keys")
+        client = Session(lab, server.port, user=account.name)
+        client.echo()
+        if killed:
+            kill_keeper(server)
+            server = restart(lab, server)
+            server.wait_log("Found 1 sessions of the server before")
+        else:
+            reloads(server)
+        client.echo()
+        assert len(sessions(server.port)) == 1
+        assert seen.read_text() == "open_session\n"
+        client.end()
+        assert wait_until(lambda: seen.read_text() == "open_session\nclose_session\n")
+        assert wait_until(lambda: sessions(server.port) == [])
+    finally:
+        os.remove(stack)
