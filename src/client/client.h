@@ -51,7 +51,7 @@ struct client {
     char *host_key_algorithms;     // in the order that the known keys ask for; owned
     uint64_t deadline;             // for link and handshake; CLOCK_NEVER: none
     int remembered;                // enum remember of this host, from the start
-    bool bowline_peer;
+    bool bowline_peer, openssh_peer;
     bool distrusted;       // a changed key was let pass: no password goes there
     bool is_local;         // the peer is this very machine
     bool keys_may_change;  // the host's key stands in a file of the user's

@@ -20,6 +20,7 @@ static enum err on_ident(struct client *c, struct view ident) {
     char clean[256];
     log_debug(&c->log, "the server is %s", text_clean(clean, sizeof clean, ident));
     c->bowline_peer = starts_with(ident, VERSION_IDENT_BOWLINE);
+    c->openssh_peer = starts_with(ident, "SSH-2.0-OpenSSH_");
     return OK;
 }
 

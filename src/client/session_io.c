@@ -18,13 +18,8 @@
 static enum err tell_broken(struct session *s) {
     if (s->closed || !s->opened)
         return OK;
-    static const char openssh[] = "SSH-2.0-OpenSSH_";
-    struct view ident = transport_peer_ident(s->c->link.transport);
-    bool knows =
-        s->c->bowline_peer || (ident.n >= sizeof openssh - 1 &&
-                               memcmp(ident.p, openssh, sizeof openssh - 1) == 0);
     // Others would send for ever: there the channel ends.
-    if (!knows)
+    if (!s->c->bowline_peer && !s->c->openssh_peer)
         return connection_close(s->connection, s->channel);
     return connection_request(s->connection, s->channel, "eow@openssh.com", false,
                               (struct view){0});

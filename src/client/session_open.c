@@ -161,6 +161,12 @@ static void open_streams(struct session *s) {
     stream_open(&s->err, s->fds[2], true, LIMIT_WINDOW_MAX + LIMIT_PACKET);
 }
 
+// OpenSSH takes the lowest free number, which is 0 unless a remote forwarding's listener
+// has it, and opens the channel before it reads on.
+static bool numbers_from_0(const struct client *c) {
+    return c->bowline_peer || (c->openssh_peer && c->config.remote_forward.n == 0);
+}
+
 enum err session_open(struct session *s, const struct want *want) {
     open_streams(s);
     escape_init(&s->escape, want->escape);
@@ -168,7 +174,7 @@ enum err session_open(struct session *s, const struct want *want) {
         return open_stdio(s, want->stdio);
     TRY(connection_open(s->connection, "session", (struct view){0}, &s->channel));
     s->closed = false;
-    if (s->c->bowline_peer && s->own)
+    if (s->own && numbers_from_0(s->c))
         TRY(connection_guess(s->connection, s->channel, 0));
     if (want->x11)
         TRY(x11_request(s));

@@ -124,3 +124,17 @@ def test_client_that_nobody_lets_in(module_lab, tmp_path):
     done = module_lab.ssh(server, "-l", USER, f"touch {tmp_path}/ran")
     assert done.returncode == 255 and b"Permission denied" in done.stderr
     assert not (tmp_path / "ran").exists()
+
+
+# ---- a stock server: its channels' numbers are known as well ----
+
+def test_stock_server_that_gives_no_session(module_lab):
+    server = module_lab.openssh("MaxSessions 0\n")
+    done = module_lab.ssh(server, "-l", USER, "true")
+    assert done.returncode == 255 and b"open failed" in done.stderr, done.stderr
+
+
+def test_stock_server_with_a_remote_listener(module_lab):
+    server = module_lab.openssh()
+    done = module_lab.ssh(server, "-l", USER, "-R", "0:127.0.0.1:1", "echo out")
+    assert (done.returncode, done.stdout) == (0, b"out\n"), done.stderr
