@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/agent_bind.h"
+#include "client/security_key.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/file.h"
@@ -406,8 +407,10 @@ bool identities_next(struct identities *ids, const struct auth_client *auth,
         log_debug(&ids->c->log, "offering %s %s%s", alg->name, ids->name,
                   ids->in_agent ? " (agent)" : "");
         note_offer(ids, name);
-        *out = (struct auth_identity){
-            .blob = ids->blob, .algorithm = alg, .sign_now = ids->secret != NULL};
+        *out = (struct auth_identity){.blob = ids->blob,
+                                      .algorithm = alg,
+                                      .sign_now = ids->secret != NULL &&
+                                                  !ids->secret->type->security_key};
         return true;
     }
     drop_offer(ids);
@@ -450,6 +453,23 @@ static void decrypt(struct identities *ids) {
     secret_wipe(text.p, text.room);
 }
 
+// The middleware of security keys: as configured, or of the environment.
+static const char *provider(const struct identities *ids) {
+    const char *name = ids->c->config.security_key_provider;
+    const char *other = getenv("SSH_SK_PROVIDER");
+    if (name != NULL && name[0] == '$')
+        name = getenv(name + 1);
+    else if ((name == NULL || strcmp(name, "internal") == 0) && other != NULL)
+        name = other;
+    return name != NULL ? name : "internal";
+}
+
+// A certificate's key signs under the plain name.
+static const struct signature_alg *plain_algorithm(const struct signature_alg *alg) {
+    const struct alg *plain = alg_find(ALG_SIGNATURE, view_text(alg->signature_name));
+    return plain != NULL ? plain->signature : alg;
+}
+
 void identities_sign(struct identities *ids, const struct signature_alg *alg,
                      struct view data, struct buf *out) {
     enum err e = OK;
@@ -477,9 +497,16 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
                   ids->name);
         return;
     }
-    e = key_sign(ids->secret, alg, data, out);
+    struct fault fault = {0};
+    e = ids->secret->type->security_key
+            ? security_key_sign(ids->secret, provider(ids), plain_algorithm(alg), data,
+                                &ids->c->log, out, &fault)
+            : key_sign(ids->secret, alg, data, out);
     if (e != OK) {
-        log_error(&ids->c->log, "%s: signing failed: %s", ids->name, err_text(e));
+        fault_set(&fault, e, 0, "%s", err_text(e));
+        log_error(&ids->c->log, "%s: signing failed: %s", ids->name, fault_text(&fault));
+        identities_note(ids, false, "%s: signing failed: %s", ids->name,
+                        fault_text(&fault));
         buf_clear(out);
     }
 }
@@ -513,6 +540,8 @@ void identities_keep(struct identities *ids) {
         return;
     if (ids->secret->comment != NULL && ids->secret->comment[0] != 0)
         comment = ids->secret->comment;
+    if (ids->secret->type->security_key)
+        c.provider = view_text(provider(ids));
     buf_init(&request, AGENT_MESSAGE_MAX);
     enum err e = agent_ask_add(ids->secret, NULL, comment, &c, &request);
     if (e == OK)

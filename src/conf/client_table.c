@@ -179,7 +179,7 @@ static const struct conf_option options[] = {
     ROW("PubkeyAcceptedAlgorithms", algorithms, pubkey_accepted_algorithms, DONE, FIRST,
         DETAIL(&kinds[4])),
     ROW("RevokedHostKeys", list_none, revoked_host_keys, DONE, FIRST),
-    ROW("SecurityKeyProvider", text, security_key_provider, LATER_IGNORE, FIRST,
+    ROW("SecurityKeyProvider", text, security_key_provider, DONE, FIRST,
         DEFAULT("internal")),
     ROW("KnownHostsCommand", rest, known_hosts_command, DONE, FIRST),
     ROW("XAuthLocation", text_none, xauth_location, DONE, FIRST,

@@ -46,10 +46,14 @@ static enum err load_usable_key(const char *path, const struct server_config *co
                                 struct key **out, struct fault *fault) {
     TRY(load_key(path, out, fault));
     unsigned bits = pk_bits((*out)->pk);
-    if ((*out)->type->kind != PK_RSA || bits >= config->required_rsa_size)
+    bool security = (*out)->type->security_key;
+    if (!security && ((*out)->type->kind != PK_RSA || bits >= config->required_rsa_size))
         return OK;
     key_free(*out);
     *out = NULL;
+    if (security)
+        return fault_set(fault, ERR_KEY, 0, "%s: a security key can not be a host key",
+                         path);
     return fault_set(fault, ERR_KEY, 0, "%s: RSA key of %u bits, RequiredRSASize is %u",
                      path, bits, config->required_rsa_size);
 }

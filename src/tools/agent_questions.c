@@ -7,6 +7,7 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "client/security_key.h"
 #include "io/fd.h"
 #include "io/prompt.h"
 #include "tools/agent.h"
@@ -35,6 +36,7 @@ static void end_program(struct agent_conn *c) {
     fd_close(&c->pipe);
     secret_wipe(c->said.p, c->said.room);
     buf_free(&c->said);
+    c->process.pidfd = -1;  // it was the loop's, and is closed
 }
 
 // askpass says yes by its exit status; some print the word besides.
@@ -95,6 +97,59 @@ static void ask_provider(struct agent_conn *c) {
     agent_conn_reply(c, &reply);
 }
 
+// ---- security keys ----
+
+static void on_signed(void *arg, int status) {
+    struct agent_conn *c = arg;
+    uint8_t room[KEY_SIGNATURE_MAX];
+    struct token_answer m = {0};
+    struct agent_reply reply = {0};
+    char clean[200];
+    size_t n = 0;
+    bool came = fd_read_full(c->pipe, (struct span){room, sizeof room}, &n) == OK &&
+                WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+                token_answer_decode(view_of(room, n), &m, NULL) == OK;
+    end_program(c);
+    if (came && m.signed_)
+        reply = (struct agent_reply){.yes = true, .signature = m.text};
+    else
+        log_error(&c->program->log, "a security key did not sign: %s",
+                  came ? text_clean(clean, sizeof clean, m.text) : "its helper failed");
+    agent_conn_reply(c, &reply);
+}
+
+static void start_token(struct agent_conn *c, const struct key *k) {
+    struct agent_program *p = c->program;
+    const struct agent_key *held = c->question.key;
+    struct fault fault = {0};
+    struct token_request m = {.provider = view_text(held->provider),
+                              .type = view_text(k->type->name),
+                              .application = k->application,
+                              .handle = view_of(k->handle, k->handle_len),
+                              .flags = k->handle_flags,
+                              .data = c->question.data};
+    enum err e = security_key_start(&m, &c->process, &c->pipe, &fault);
+    if (e == OK)
+        e = loop_child(&p->loop, &c->child, c->process.pid, c->process.pidfd, on_signed,
+                       c);
+    if (e == OK)
+        return;
+    log_error(&p->log, "a security key was not used: %s", fault_text(&fault));
+    end_program(c);
+    answer(c, false);
+}
+
+static void ask_token(struct agent_conn *c) {
+    struct key *k = NULL;
+    if (c->question.key->holder != AGENT_HELD_BY_SECURITY_KEY ||
+        agent_key_open(c->question.key, &k) != OK) {
+        answer(c, false);
+        return;
+    }
+    start_token(c, k);
+    key_free(k);
+}
+
 void agent_question_start(struct agent_conn *c) {
     switch (c->question.want) {
     case AGENT_WANT_TIME:
@@ -106,6 +161,9 @@ void agent_question_start(struct agent_conn *c) {
     case AGENT_WANT_PROVIDER:
         ask_provider(c);
         break;
+    case AGENT_WANT_SIGNATURE:
+        ask_token(c);
+        break;
     default:
         answer(c, false);
         break;
@@ -115,7 +173,7 @@ void agent_question_start(struct agent_conn *c) {
 void agent_question_drop(struct agent_conn *c) {
     struct loop *l = &c->program->loop;
     loop_timer_unset(l, &c->timer);
-    if (!c->asking || c->child.loop == NULL)
+    if (!c->asking || c->process.pidfd < 0)
         return;
     (void)!process_signal(&c->process, SIGTERM);
     loop_unchild(l, &c->child);

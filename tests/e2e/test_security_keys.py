@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 
-from conftest import USER, require
+from agents import Agent, debian
+from conftest import USER, require, tool
 
 MIDDLEWARE = "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so"
 
@@ -21,9 +22,9 @@ def fido(tmp_path_factory):
     return folder
 
 
-def login(lab, server, key):
+def login(lab, server, key, program="ssh"):
     return subprocess.run(
-        [require("ssh"), "-F", "none", "-p", str(server.port), "-i", str(key), "-o", "IdentitiesOnly=yes", "-o",
+        [require(program), "-F", "none", "-p", str(server.port), "-i", str(key), "-o", "IdentitiesOnly=yes", "-o",
          f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}", "-o", "BatchMode=yes", "-o",
          f"SecurityKeyProvider={MIDDLEWARE}", f"{USER}@127.0.0.1", "echo in"],
         capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
@@ -39,3 +40,58 @@ def test_logins_with_security_keys(lab, fido, tmp_path):
     # Without a touch it is no login.
     p = login(lab, server, fido / "untouched")
     assert p.returncode == 255 and "Permission denied" in p.stderr
+
+
+def test_our_client_signs_with_them(lab, fido, tmp_path):
+    authorized = tmp_path / "fido_keys"
+    authorized.write_text("".join((fido / f"{n}.pub").read_text() for n in ("ed25519", "ecdsa")))
+    server = lab.openssh(authorized=str(authorized))
+    for name in ("ed25519", "ecdsa"):
+        p = login(lab, server, fido / name, tool("ssh"))
+        assert p.stdout == "in\n", p.stderr
+        assert "Confirm user presence for key" in p.stderr
+    # The program that holds the session never loads the library; a bad one is told.
+    bad = subprocess.run([tool("ssh"), *lab.common(server.port)[:4], "-i", str(fido / "ecdsa"), "-o", "IdentitiesOnly=yes", "-o",
+                          f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}", "-o", "BatchMode=yes", "-o",
+                          "SecurityKeyProvider=/lib/none.so", "127.0.0.1", "true"], capture_output=True, text=True, timeout=60)
+    assert bad.returncode == 255 and "the provider can not be loaded" in bad.stderr
+
+
+@pytest.mark.parametrize("add", ["ours", "debian"])
+def test_our_agent_signs_with_them(lab, fido, tmp_path, add):
+    authorized = tmp_path / "fido_keys"
+    authorized.write_text("".join((fido / f"{n}.pub").read_text() for n in ("ed25519", "ecdsa")))
+    server = lab.openssh(authorized=str(authorized))
+    agent = Agent(str(tmp_path), args=["-P", "/usr/lib/*"])
+    try:
+        program = tool("ssh-add") if add == "ours" else debian("ssh-add")
+        for name in ("ed25519", "ecdsa"):
+            agent.add("-D")
+            agent.add("-S", MIDDLEWARE, str(fido / name), program=program)
+            for client in (tool("ssh"), debian("ssh")):
+                done = subprocess.run([client, "-F", "none", "-p", str(server.port), "-o", "IdentityFile=none", "-o",
+                                       f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}", "-o", "BatchMode=yes",
+                                       f"{USER}@127.0.0.1", "echo in"], env=agent.env, capture_output=True, text=True, timeout=60)
+                assert done.stdout == "in\n", done.stderr + agent.log()
+        with open(f"/proc/{agent.process.pid}/maps") as maps:
+            assert "sk-dummy" not in maps.read()
+    finally:
+        agent.stop()
+
+
+def test_an_agent_takes_listed_libraries_alone(fido, tmp_path):
+    agent = Agent(str(tmp_path), args=["-P", "/usr/lib/other/*"])
+    try:
+        done = agent.run("-S", MIDDLEWARE, str(fido / "ed25519"))
+        assert done.returncode == 1 and "agent refused operation" in done.stdout
+        assert "is not allowed (see -P)" in agent.log()
+        # A link does not hide where it leads.
+        os.makedirs(tmp_path / "allowed")
+        os.symlink(MIDDLEWARE, tmp_path / "allowed" / "sk.so")
+        second = Agent(str(tmp_path), args=["-P", f"{tmp_path}/allowed/*"])
+        try:
+            assert second.run("-S", str(tmp_path / "allowed" / "sk.so"), str(fido / "ed25519")).returncode == 1
+        finally:
+            second.stop()
+    finally:
+        agent.stop()
