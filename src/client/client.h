@@ -79,6 +79,7 @@ must_check enum err client_connect(struct client *c);
 
 // ---- handshake.c ----
 must_check enum err client_handshake(struct client *c);
+void client_tell_keyed(struct client *c);  // to the log, for people that look for it
 // The transport's next event that is login's or session's business; what is everybody's
 // (text, debug, host keys, the end) is dealt with. NONE: nothing there, wait.
 must_check enum err client_next(struct client *c, struct transport_event *event);

@@ -169,6 +169,18 @@ static void warn_weak(struct client *c) {
              c->host, kex);
 }
 
+// In OpenSSH's words, which scripts count.
+void client_tell_keyed(struct client *c) {
+    const struct transport_agreed *a = transport_agreed(c->link.transport);
+    if (a->group_bits != 0) {
+        log_debug(&c->log, "SSH2_MSG_KEX_DH_GEX_REQUEST(%u<%u<%u) sent",
+                  KEX_GROUP_BITS_MIN, a->group_preferred, KEX_GROUP_BITS_MAX);
+        log_debug(&c->log, "group exchange: bits set: %u/%u", a->group_bits,
+                  a->group_bits);
+    }
+    log_debug(&c->log, "SSH2_MSG_NEWKEYS sent");
+}
+
 enum err client_handshake(struct client *c) {
     TRY(start_transport(c));
     for (;;) {
@@ -187,6 +199,7 @@ enum err client_handshake(struct client *c) {
             return fault_set(&c->fault, e, 0, "%s port %u: %s", c->address,
                              c->config.port, err_text(e));
     }
+    client_tell_keyed(c);
     remember(c);
     warn_weak(c);
     return OK;

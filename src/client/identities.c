@@ -274,6 +274,22 @@ static bool offer_agent_certificate(struct identities *ids, const char *path) {
     return true;
 }
 
+// The public file beside a private one may hold its certificate, which then stands for
+// it.
+static void attach_beside(struct identities *ids, const char *path) {
+    char beside[PATH_MAX + 8];
+    scoped_buf text = {0};
+    struct key *key = NULL;
+    snprintf(beside, sizeof beside, "%s.pub", path);
+    if (file_read(beside, 0, LIMIT_KEY_FILE, &text, NULL) != OK ||
+        key_from_public_text(&key, view_until(buf_view(&text), '\n'), NULL) != OK)
+        return;
+    if (key->certificate != NULL && view_equal(key_plain_blob(key), ids->blob))
+        attach_certificate(ids, key);
+    else
+        key_free(key);
+}
+
 static bool offer_with_certificate(struct identities *ids, const char *path,
                                    const char *certificate_path) {
     struct key *certificate = read_certificate(ids, certificate_path);
@@ -296,7 +312,10 @@ static bool offer_stage(struct identities *ids, const char *path) {
     if (stage > list->n) {
         ids->stage = 0;
         ids->next_file++;
-        return offer_file(ids, path);
+        if (!offer_file(ids, path))
+            return false;
+        attach_beside(ids, path);
+        return true;
     }
     if (stage == 0)
         snprintf(certificate, sizeof certificate, "%s-cert.pub", path);

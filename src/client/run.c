@@ -74,7 +74,7 @@ enum err run_take_in(struct run *r) {
         if (event.kind == TRANSPORT_NONE)
             return OK;
         if (event.kind == TRANSPORT_KEYED)
-            log_debug(&r->c->log, "keys renewed");
+            client_tell_keyed(r->c);
         if (event.kind == TRANSPORT_MESSAGE)
             TRY(take_message(r, &event));
     }

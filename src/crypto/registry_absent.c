@@ -3,8 +3,7 @@
 #include "crypto/registry_rows.h"
 
 static const char *const signatures[] = {
-    "ssh-rsa", "ssh-rsa-cert-v01@openssh.com", "ssh-mldsa44-ed25519@openssh.com",
-    "ssh-mldsa44-ed25519-cert-v01@openssh.com", NULL};
+    "ssh-mldsa44-ed25519@openssh.com", "ssh-mldsa44-ed25519-cert-v01@openssh.com", NULL};
 
 static const char *const none[] = {NULL};
 

@@ -1,7 +1,7 @@
 // The rows of signature algorithms, for host keys and user keys: Ed25519 (RFC 8709),
 // ECDSA (RFC 5656), RSA with SHA-2 (RFC 8332); security keys (OpenSSH's PROTOCOL.u2f),
-// and certificates of them all (draft-miller-ssh-cert). ssh-rsa with SHA-1 is not there
-// at all.
+// and certificates of them all (draft-miller-ssh-cert). ssh-rsa with SHA-1 is for old
+// peers alone: in no default list, and the last choice of all.
 //
 // Certificates stand in no default list but of a program that judges them
 // (ALG_CERTIFICATE).
@@ -36,6 +36,7 @@
       "rsa-sha2-512", ALG_DEFAULT)                                                       \
     X(rsa256, "rsa-sha2-256", "ssh-rsa", PK_RSA, PK_P256, &digest_sha256,                \
       "rsa-sha2-256", ALG_DEFAULT)                                                       \
+    X(rsa1, "ssh-rsa", "ssh-rsa", PK_RSA, PK_P256, &digest_sha1, "ssh-rsa", 0)           \
     X(ed25519_cert, "ssh-ed25519" CERT, "ssh-ed25519" CERT, PK_ED25519, PK_P256, NULL,   \
       "ssh-ed25519", ALG_CERTIFICATE)                                                    \
     X(p256_cert, "ecdsa-sha2-nistp256" CERT, "ecdsa-sha2-nistp256" CERT, PK_ECDSA,       \
@@ -53,7 +54,9 @@
     X(rsa512_cert, "rsa-sha2-512" CERT, "ssh-rsa" CERT, PK_RSA, PK_P256, &digest_sha512, \
       "rsa-sha2-512", ALG_CERTIFICATE)                                                   \
     X(rsa256_cert, "rsa-sha2-256" CERT, "ssh-rsa" CERT, PK_RSA, PK_P256, &digest_sha256, \
-      "rsa-sha2-256", ALG_CERTIFICATE)
+      "rsa-sha2-256", ALG_CERTIFICATE)                                                   \
+    X(rsa1_cert, "ssh-rsa" CERT, "ssh-rsa" CERT, PK_RSA, PK_P256, &digest_sha1,          \
+      "ssh-rsa", 0)
 
 #define X(id, name, key_type, kind, curve, hash, in_signature, flags)                    \
     static const struct signature_alg id = {name,  key_type, kind,                       \

@@ -334,14 +334,14 @@ static bool run(struct session *s, const char *asked) {
     return true;
 }
 
-// "session:shell", "session:command:…", "session:subsystem:sftp" of ChannelTimeout.
+// "session:shell", "session:command", "session:subsystem:sftp" of ChannelTimeout.
 static void set_timeout(struct session *s, enum program_kind kind, const char *text) {
     static const char *const names[] = {[PROGRAM_SHELL] = "shell",
                                         [PROGRAM_EXEC] = "command",
                                         [PROGRAM_SUBSYSTEM] = "subsystem"};
     char type[512];
     snprintf(type, sizeof type, "session:%s%s%s", names[kind],
-             kind == PROGRAM_SHELL ? "" : ":", kind == PROGRAM_SHELL ? "" : text);
+             kind == PROGRAM_SUBSYSTEM ? ":" : "", kind == PROGRAM_SUBSYSTEM ? text : "");
     carrier_set_timeout(&s->c, type);
 }
 

@@ -364,12 +364,14 @@ enum err judge_pam_open(struct judge *j, struct buf *environment) {
         e = p->pam->open_session(p->handle, 0);
         p->session = e == PAM_SUCCESS;
         if (e != PAM_SUCCESS)
-            log_error(&j->log, "PAM: p->pam->open_session(): %s",
+            log_error(&j->log, "PAM: pam_open_session(): %s",
                       p->pam->strerror(p->handle, e));
     } else {
-        log_error(&j->log, "PAM: p->pam->setcred(): %s", p->pam->strerror(p->handle, e));
+        log_error(&j->log, "PAM: pam_setcred(): %s", p->pam->strerror(p->handle, e));
     }
-    if (e != PAM_SUCCESS) {
+    // An ordinary user's server can make no session for itself and needs none: that user
+    // is there already, and the account stage has had its say.
+    if (e != PAM_SUCCESS && getuid() == 0) {
         judge_pam_close(j);
         return ERR_REFUSED;
     }

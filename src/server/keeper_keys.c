@@ -45,6 +45,12 @@ static enum err load_key(const char *path, struct key **out, struct fault *fault
 static enum err load_usable_key(const char *path, const struct server_config *config,
                                 struct key **out, struct fault *fault) {
     TRY(load_key(path, out, fault));
+    if ((*out)->type->security_key) {
+        key_free(*out);
+        *out = NULL;
+        return fault_set(fault, ERR_UNSUPPORTED, 0,
+                         "%s: a security key, which can not sign for a server", path);
+    }
     unsigned bits = pk_bits((*out)->pk);
     bool security = (*out)->type->security_key;
     if (!security && ((*out)->type->kind != PK_RSA || bits >= config->required_rsa_size))

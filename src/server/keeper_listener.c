@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "crypto/pk.h"
+#include "crypto/registry.h"
 #include "io/account.h"
 #include "io/fd.h"
 #include "io/file.h"
@@ -126,15 +128,26 @@ static void read_moduli(struct keeper *k, struct buf *moduli) {
         log_info(&k->log, "ModuliFile: %s", fault_text(&fault));
 }
 
-// What is announced for users' signatures: not the names that are for certificates.
+static bool list_has(const char *list, const char *name) {
+    struct view rest = view_text(list), one;
+    while (name_list_next(&rest, &one))
+        if (view_is(one, name))
+            return true;
+    return false;
+}
+
+// What is announced for users' signatures: not the names that are for certificates, but
+// what those sign with.
 static void plain_algorithms(const char *list, char *out, size_t size) {
     struct view rest = view_text(list), name;
     size_t n = 0;
     out[0] = '\0';
-    while (name_list_next(&rest, &name) && n < size)
-        if (memmem(name.p, name.n, "-cert-v01@", 10) == NULL)
-            n += (size_t)snprintf(out + n, size - n, "%s%.*s", n > 0 ? "," : "",
-                                  (int)name.n, (const char *)name.p);
+    while (name_list_next(&rest, &name) && n < size) {
+        const struct alg *a = alg_find(ALG_SIGNATURE, name);
+        if (a != NULL && !list_has(out, a->signature->signature_name))
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? "," : "",
+                                  a->signature->signature_name);
+    }
 }
 
 static enum err encode_settings(struct keeper *k, struct buf *out) {

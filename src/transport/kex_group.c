@@ -1,14 +1,30 @@
 // The first two messages of a group exchange (RFC 4419, RFC 8270): how large, and which.
 #include "transport/internal.h"
 
-// 3072 bits bear what 128-bit ciphers do (RFC 4419 s.3 asks for twice the symmetric
-// strength in exponents; NIST SP 800-57 gives the size).
-#define PREFERRED_BITS 3072u
+#define DES3_STRENGTH 14u  // bytes
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t strength(const struct cipher_alg *c, const struct mac_alg *m) {
+    size_t cipher = c->block == 8 && c->chained ? DES3_STRENGTH : c->key_len;
+    return larger(larger(cipher, c->block), m != NULL ? m->key_len : 0);
+}
+
+// What bears as much as the keys that are derived from it: NIST SP 800-57 part 1, table
+// 2, with 8192 in place of 15360 bits.
+static uint32_t preferred_bits(const struct algorithms *a) {
+    size_t bytes =
+        larger(strength(a->cipher_c2s, a->mac_c2s), strength(a->cipher_s2c, a->mac_s2c));
+    return bytes <= 16 ? 3072 : bytes <= 24 ? 7680 : KEX_GROUP_BITS_MAX;
+}
 
 enum err group_request(struct transport *t) {
     struct msg_kex_dh_gex_request *m = &t->kex->group_request;
-    *m = (struct msg_kex_dh_gex_request){KEX_GROUP_BITS_MIN, PREFERRED_BITS,
-                                         KEX_GROUP_BITS_MAX};
+    *m = (struct msg_kex_dh_gex_request){
+        KEX_GROUP_BITS_MIN, preferred_bits(&t->kex->algs), KEX_GROUP_BITS_MAX};
+    t->agreed.group_preferred = m->preferred;
     return packet_out_message(t, SSH_MSG_KEX_DH_GEX_REQUEST, m, 16);
 }
 
@@ -57,6 +73,7 @@ enum err handle_gex_group(struct transport *t, const struct packet *p,
         return fault_set(&t->fault, e, p->number,
                          "KEX_DH_GEX_GROUP: %s: %zu bytes of modulus", err_text(e),
                          prime.n);
+    t->agreed.group_bits = kex_group_bits(&x->group);
     expect_gex(t);
     return exchange_send_init(t, x->algs.kex, &x->group);
 }

@@ -84,6 +84,8 @@ struct transport_agreed {
     bool strict;
     bool guessed_right;  // the client's guess of the first exchange was made, and was
                          // right
+    // Of a group exchange, at the client: what it asked for and what it got; else 0.
+    uint32_t group_preferred, group_bits;
 };
 
 // Views are valid until the next call that is not a getter.
