@@ -89,7 +89,7 @@ def child_cpu():
 class Suite:
     """A suite under test: where its programs are, and one running server."""
 
-    def __init__(self, name, ssh, sshd, folder, keys, account):
+    def __init__(self, name, ssh, sshd, folder, keys, account, pam=False):
         self.name, self.ssh, self.folder, self.keys = name, ssh, folder, keys
         self.account = account
         self.port = free_port()
@@ -97,7 +97,8 @@ class Suite:
         config = os.path.join(folder, f"sshd_config.{name}")
         with open(config, "w") as f:
             f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/authorized_keys\n"
-                    "StrictModes no\nPidFile none\nUsePAM no\nMaxStartups 1000:30:2000\nMaxSessions 100\nLogLevel INFO\n")
+                    f"StrictModes no\nPidFile none\nUsePAM {'yes' if pam else 'no'}\n"
+                    "MaxStartups 1000:30:2000\nMaxSessions 100\nLogLevel INFO\n")
             f.write("Subsystem sftp " + ("internal-sftp" if "bowline" in name else "/usr/lib/openssh/sftp-server") + "\n")
             if "bowline" in name:
                 # Handshakes that never log in are what is measured here.

@@ -12,6 +12,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -141,6 +142,89 @@ class Bench:
                  2.5 / m["openssh"][1], [(k, v[1]) for k, v in m.items() if "," in k])
         self.row("login: wall", "ms", m["openssh"][0], m["bowline"][0], 1 / 15,
                  [(k, v[0]) for k, v in m.items() if "," in k])
+
+    # With PAM's stages in between, as Debian configures them.
+    def pam(self):
+        count = 10 if self.args.quick else 30
+        suites = [(label, Suite(f"{label}-pam", server.ssh, sshd, server.folder, server.keys, server.account, pam=True))
+                  for label, server, sshd in (("openssh", self.theirs, "/usr/sbin/sshd"),
+                                              ("bowline", self.ours, f"{self.build}/bin/sshd"))]
+        took = {}
+        try:
+            for _ in range(count + 1):
+                for label, server in suites:
+                    took.setdefault(label, []).append(self.call(server.ssh, server, "true"))
+        finally:
+            for _, server in suites:
+                server.stop()
+        m = {k: [median([r[i] for r in v[1:]]) * 1000 for i in range(3)] for k, v in took.items()}
+        self.row("login with PAM: server CPU", "ms", m["openssh"][2], m["bowline"][2], 1 / 8)
+        self.row("login with PAM: wall", "ms", m["openssh"][0], m["bowline"][0], 1 / 15)
+
+    def parallel(self):
+        count = 40 if self.args.quick else 160
+        for at_once in (1, 8):
+            rates = {}
+            for label, client, server in self.pairs:
+                share = max(count // at_once // (4 if label == "openssh" else 1), 1)
+                command = shlex.join(server.command(client, "true"))
+                script = f"for i in $(seq {share}); do {command} </dev/null >/dev/null 2>&1 || exit 1; done"
+                start = time.monotonic()
+                running = [subprocess.Popen(["sh", "-c", script]) for _ in range(at_once)]
+                if any([p.wait() for p in running]):
+                    raise RuntimeError(f"{client}: a login failed, {at_once} at once")
+                rates[label] = share * at_once / (time.monotonic() - start)
+            self.row(f"logins, {at_once} at once", "/s", rates["openssh"], rates["bowline"])
+
+    def idle_pss(self, server, n, options, command, settle=3):
+        """kB for each of n idle sessions; the client is ours for both servers."""
+        base, sessions = server.group.pss_kb(), []
+        run = server.command(self.ours.ssh, *command, options=["-o", "LogLevel=ERROR", *options])
+        try:
+            while len(sessions) < n:
+                sessions += [subprocess.Popen(run, stdin=NULL, stdout=NULL, stderr=NULL) for _ in range(20)]
+                time.sleep(0.3 if server is self.ours else 1.5)
+            time.sleep(settle)
+            alive = sum(p.poll() is None for p in sessions)
+            if alive < n:
+                print(f"  {server.name}: {n - alive} of {n} idle sessions ended early")
+            return (server.group.pss_kb() - base) / max(alive, 1)
+        finally:
+            for p in sessions:
+                p.kill()
+            for p in sessions:
+                p.wait()
+            time.sleep(2)
+
+    # With a terminal, on which a program sleeps: it is in both figures.
+    def terminals(self):
+        n, how = 40, (["-tt"], ["exec sleep 1000"])
+        theirs = self.idle_pss(self.theirs, n, *how)
+        self.row(f"PSS for each idle session with a terminal, at {n}", "kB", theirs, self.idle_pss(self.ours, n, *how), 1 / 6)
+
+    # Ours alone: each may cost no more than with few.
+    def many(self):
+        few = self.idle_pss(self.ours, 60, ["-N"], [])
+        self.row("PSS for each idle session, ours: at 60; at 5,000", "kB", few, self.idle_pss(self.ours, 5000, ["-N"], [], 10), 1.02)
+
+    # A session that has moved 1 GB is as small as one that has not.
+    def returned(self):
+        for label, server in (("openssh", self.theirs), ("bowline", self.ours)):
+            control = os.path.join(server.folder, f"mux-returned-{label}")
+            base = server.group.pss_kb()
+            master = subprocess.Popen(server.command(self.theirs.ssh, options=["-M", "-N", "-S", control]), stdin=NULL, stderr=NULL)
+            try:
+                wait_for(lambda: os.path.exists(control))
+                time.sleep(6)
+                before = server.group.pss_kb() - base
+                subprocess.run(server.command(self.theirs.ssh, "head -c 1000000000 /dev/zero", options=["-S", control]),
+                               stdin=NULL, stdout=NULL, check=True)
+                time.sleep(8)
+                self.row(f"PSS of a session before and after 1 GB: {label}", "kB", before, server.group.pss_kb() - base)
+            finally:
+                master.kill()
+                master.wait()
+                time.sleep(1)
 
     def memory(self):
         counts = (50,) if self.args.quick else (50, 1000)
@@ -302,7 +386,9 @@ def wait_for(condition, seconds=10):
         time.sleep(0.02)
 
 
-NAMES = ["programs", "login", "handshake", "trips", "keystrokes", "beside", "far", "memory", "bulk", "sftp"]
+# `many` is for asking by name: it takes minutes, and gigabytes for the clients.
+NAMES = ["programs", "login", "pam", "parallel", "handshake", "trips", "keystrokes", "beside", "far", "memory", "terminals",
+         "returned", "bulk", "sftp"]
 
 
 def main():

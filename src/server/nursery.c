@@ -15,6 +15,7 @@
 #include "io/sandbox.h"
 #include "server/holder.h"
 #include "server/judge.h"
+#include "server/pam_library.h"
 #include "server/recorder.h"
 #include "server/template.h"
 
@@ -121,6 +122,8 @@ static _Noreturn void serve(struct nursery *n) {
     n->side = (struct ipc_side){IPC_KEEPER, IPC_NURSERY, .state = LINK_NONE};
     process_title("sshd: nursery");
     warm_accounts();
+    if (n->options.config->use_pam)
+        pam_library_warm(n->options.config->pam_service_name);
     template_settle();
     for (;;) {
         struct ipc_message m;

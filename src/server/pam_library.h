@@ -31,3 +31,6 @@ struct pam_library {
 // Loads it once; forks inherit it. ERR_NOT_FOUND: it is not there, or lacks a function.
 must_check enum err pam_library_load(struct fault *fault);
 const struct pam_library *pam_library(void);  // after a load that was OK
+// Loads the modules of that service for the life of the process and its forks: each login
+// finds them there. Nothing of them is called.
+void pam_library_warm(const char *service);
