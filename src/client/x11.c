@@ -26,15 +26,15 @@
 
 // What xauth prints; false if it is not there or fails.
 static bool run_xauth(struct client *c, char *const *arguments, struct buf *out) {
-    char *argv[12] = {ARGUMENT(c->config.xauth_location)};
+    char *argv[12] = {ARGUMENT(c->config.xauth_location), ARGUMENT("-q")};
     struct fault fault = {0};
     for (size_t i = 0; arguments[i] != NULL; i++)
-        argv[i + 1] = arguments[i];
+        argv[i + 2] = arguments[i];
     buf_init(out, OUTPUT_MAX);
     uint64_t deadline = clock_after(clock_ms(), XAUTH_MS);
     if (process_output(argv, OUTPUT_MAX, deadline, out, &fault) == OK)
         return true;
-    log_debug(&c->log, "%s %s: %s", argv[0], argv[1], fault_text(&fault));
+    log_debug(&c->log, "%s %s: %s", argv[0], arguments[0], fault_text(&fault));
     return false;
 }
 
