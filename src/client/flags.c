@@ -28,6 +28,7 @@ struct flag {
 };
 
 static const struct flag table[] = {
+    {'2', NULL, IGNORED, NULL},
     {'4', NULL, FIXED, "AddressFamily inet"},
     {'6', NULL, FIXED, "AddressFamily inet6"},
     {'A', NULL, FIXED, "ForwardAgent yes"},

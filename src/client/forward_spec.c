@@ -23,8 +23,8 @@ static bool take_field(struct field *f, const char *text, size_t *at) {
     size_t n = 0;
     bool bracket = text[*at] == '[';
     f->at = *at;
-    f->path = text[*at] == '/';
     *at += bracket;
+    f->path = text[*at] == '/';
     for (; text[*at] != 0; ++*at) {
         char c = text[*at];
         if (bracket ? c == ']' : c == ':' || c == ' ')

@@ -340,10 +340,10 @@ static enum err on_channels(struct passenger *p) {
     return ask_info(p, "channels");
 }
 
+// A session by the way of passengers: what proxy mode is asked for.
 static enum err on_proxy(struct passenger *p) {
-    return fault_set(&p->c->fault, ERR_UNSUPPORTED, 0,
-                     "-O proxy: this ssh has no proxy mode; without -O the session goes "
-                     "through the master as well");
+    bool opened = false;
+    return open_session(p, &opened);
 }
 
 static const struct command {
@@ -365,8 +365,10 @@ bool mux_command_is_known(const char *name) {
 }
 
 static enum err obey(struct passenger *p) {
+    p->c->exit_code = 0;
     enum err e = command_find(p->c->flags.control_command)->handler(p);
-    p->c->exit_code = e == OK ? 0 : CLIENT_EXIT_FAILURE;
+    if (e != OK)
+        p->c->exit_code = CLIENT_EXIT_FAILURE;
     // Each that was refused is said already.
     if (e == ERR_REFUSED && p->c->fault.code == OK)
         return fault_set(&p->c->fault, e, 0, "-O %s failed", p->c->flags.control_command);

@@ -226,6 +226,9 @@ static enum err on_terminate(struct mux_client *k, const struct mux_message *m) 
 
 static enum err on_stop(struct mux_client *k, const struct mux_message *m) {
     mux_master_stop(&k->run->mux);
+    // Without a session of its own it was there for others alone: it ends with the last.
+    if (k->run->own == NULL)
+        k->run->mux.persists = true;
     ok(k, m->id);
     return OK;
 }

@@ -187,7 +187,6 @@ static enum err on_signals(struct run *r) {
 static enum err on_times(struct run *r) {
     struct transport *t = r->c->link.transport;
     uint64_t deadline = transport_deadline(t), alive = run_alive_deadline(r);
-    TRY(timeouts_check(r));
     if (deadline == CLOCK_NEVER && alive == CLOCK_NEVER)
         return OK;
     uint64_t now = clock_ms();
@@ -209,7 +208,8 @@ static enum err write_sessions(struct run *r) {
 
 static enum err read_sessions(struct run *r) {
     for (struct session *s = r->sessions; s != NULL; s = s->next) {
-        if (s->poll_at > 0 && r->polls[s->poll_at].revents != 0 && session_wants_input(s))
+        bool ready = s->poll_at > 0 && r->polls[s->poll_at].revents != 0;
+        if ((ready || buf_len(&s->typed) > 0) && session_wants_input(s))
             TRY(session_pump_input(s));
         TRY(obscure_tick(s));
     }
@@ -268,6 +268,7 @@ static enum err turn(struct run *r) {
     // The array stays as it is until the next waiting.
     TRY(forwards_ready(&r->forwards, r->polls + at.forwards));
     TRY(mux_master_ready(&r->mux, r->polls + at.mux));
+    TRY(timeouts_check(r));
     TRY(run_check_ends(r));
     return on_times(r);
 }

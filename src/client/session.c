@@ -32,6 +32,7 @@ struct session *session_new(struct run *r, const int fds[3],
                           .fds = {fds[0], fds[1], fds[2]},
                           .used = clock_ms(),
                           .what = "session"};
+    buf_init(&s->typed, 8192);
     s->in.fd = s->out.fd = s->err.fd = -1;
     r->sessions = s;
     r->sessions_n++;
@@ -42,6 +43,7 @@ void session_free(struct session *s) {
     stream_close(&s->in);
     stream_close(&s->out);
     stream_close(&s->err);
+    buf_free(&s->typed);
     for (int i = 0; i < 3; i++)
         if (s->fds[i] > STDERR_FILENO)
             fd_close(&s->fds[i]);
@@ -223,5 +225,10 @@ bool session_is_over(const struct session *s) {
 enum err session_abandon(struct session *s) {
     s->done = s->input_ended = true;
     s->out.broken = s->err.broken = true;
-    return s->closed ? OK : connection_close(s->connection, s->channel);
+    if (s->closed)
+        return OK;
+    // A server keeps a channel as long as its command; nobody here waits for that.
+    s->closed = true;
+    session_leave_raw(s);
+    return connection_close(s->connection, s->channel);
 }

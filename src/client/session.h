@@ -29,6 +29,7 @@ struct session {
     bool out_ended, out_shut;  // -W: EOF came; and was handed on
     int fds[3];                // 0, 1, 2; or the passenger's, then ours to close
     struct stream in, out, err;
+    struct buf typed;  // read, not sent yet
     bool input_ended;  // EOF was sent
     size_t poll_at;    // in the run's array; 0: not there yet
     struct obscure obscure;
@@ -73,6 +74,8 @@ must_check enum err session_send_size(struct session *s);
 
 // ---- session_io.c ----
 must_check enum err session_data(struct session *s, uint32_t extended, struct view data);
+// A few bytes of input of our own making.
+must_check enum err session_send(struct session *s, struct view v);
 must_check enum err session_pump_input(struct session *s);
 must_check enum err session_pump_output(struct session *s, struct stream *stream);
 bool session_wants_input(struct session *s);

@@ -25,6 +25,8 @@ static enum err suspend(struct session *s) {
 }
 
 static enum err go_background(struct session *s) {
+    static const char text[] = "& [backgrounded]\r\n";
+    session_show(s, text, sizeof text - 1);
     session_leave_raw(s);
     pid_t pid = fork();
     if (pid > 0)
@@ -36,6 +38,9 @@ static enum err go_background(struct session *s) {
     (void)!setsid();
     s->escape.character = -1;
     s->input_ended = true;
+    // What a terminal has for an end.
+    if (s->pty)
+        TRY(session_send(s, view_of("\4", 1)));
     return connection_eof(s->connection, s->channel);
 }
 

@@ -80,21 +80,28 @@ static enum err end_input(struct session *s) {
     return connection_eof(s->connection, s->channel);
 }
 
+enum err session_send(struct session *s, struct view v) {
+    struct transport *t = s->c->link.transport;
+    if (v.n == 0 || s->closed || connection_data_max(s->connection, s->channel) < v.n)
+        return OK;
+    struct span room = transport_message(t, CONNECTION_DATA_HEADER + v.n);
+    if (room.p == NULL)
+        return OK;
+    connection_data_header(s->connection, s->channel, 0, v.n, room.p);
+    memcpy(room.p + CONNECTION_DATA_HEADER, v.p, v.n);
+    return transport_send(t, CONNECTION_DATA_HEADER + v.n);
+}
+
 // Typed bytes pass the escape parser.
 static enum err send_typed(struct session *s, struct view v) {
     while (v.n > 0 && !s->done) {
+        // Behind ~R the new keys come first.
+        if (!transport_can_send(s->c->link.transport))
+            return buf_append(&s->typed, v);
         uint8_t plain[TYPED_MAX + 1];
         size_t n = 0;
         enum escape_action action = escape_filter(&s->escape, &v, plain, &n);
-        if (n > 0 && !s->closed) {
-            struct span room =
-                transport_message(s->c->link.transport, CONNECTION_DATA_HEADER + n);
-            if (room.p == NULL)
-                return OK;
-            connection_data_header(s->connection, s->channel, 0, n, room.p);
-            memcpy(room.p + CONNECTION_DATA_HEADER, plain, n);
-            TRY(transport_send(s->c->link.transport, CONNECTION_DATA_HEADER + n));
-        }
+        TRY(session_send(s, view_of(plain, n)));
         if (action != ESCAPE_NOTHING)
             TRY(session_escape(s, action));
     }
@@ -108,6 +115,13 @@ static enum err pump_typed(struct session *s) {
     if (max < 2)
         return OK;
     struct span room = {typed, max - 1 < sizeof typed ? max - 1 : sizeof typed};
+    struct view held = buf_view(&s->typed);
+    if (held.n > 0) {
+        n = held.n < room.n ? held.n : room.n;
+        memcpy(typed, held.p, n);
+        buf_taken(&s->typed, n);
+        return send_typed(s, view_of(typed, n));
+    }
     enum err e = stream_read(&s->in, room, &n);
     if (e == ERR_CLOSED)
         return end_input(s);

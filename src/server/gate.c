@@ -376,8 +376,11 @@ static void finish(struct gate *g) {
 
 static enum err open_transport(struct gate *g, struct transport_host_key *keys,
                                size_t n) {
-    // publickey-hostbound@openssh.com "0", early-session@bowline "0"
+    // publickey-hostbound@openssh.com "0", ping@openssh.com "0", early-session@bowline
+    // "0"
     static const uint8_t ext[] = "\0\0\0\x1fpublickey-hostbound@openssh.com\0\0\0\1"
+                                 "0"
+                                 "\0\0\0\x10ping@openssh.com\0\0\0\1"
                                  "0"
                                  "\0\0\0\x15"
                                  "early-session@bowline\0\0\0\1"
@@ -399,7 +402,7 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
         .rekey_ms = (uint64_t)s->rekey_s * 1000,
         .server_sig_algs = settings_text(s->sig_algs),
         .ext_info = view_of(ext, sizeof ext - 1),
-        .ext_info_count = 2,
+        .ext_info_count = 3,
         .host_keys = keys,
         .host_key_count = n,
     };

@@ -27,6 +27,8 @@ static void forwards(void **state) {
         {FORWARD_LOCAL, "/run/s:host:22", "/run/s", "host:22", false},
         {FORWARD_LOCAL, "/run/s:/run/t", "/run/s", "/run/t", false},
         {FORWARD_LOCAL, "/run/a\\:b:/run/t", "/run/a:b", "/run/t", false},
+        {FORWARD_LOCAL, "[/run/a:b]:[/run/t]", "/run/a:b", "/run/t", false},
+        {FORWARD_REMOTE, "80:[/run/s]", ":80", "/run/s", false},
         {FORWARD_REMOTE, "0:host:22", ":0", "host:22", false},
         {FORWARD_REMOTE, "8080", ":8080", ":0", false},
         {FORWARD_REMOTE, "a:8080", "a:8080", ":0", true},
