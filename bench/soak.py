@@ -140,7 +140,7 @@ class Sshd:
     def sample(self):
         found = self.processes()
         one = {"processes": sum(map(len, found.values())), "zombies": len(found.get("zombie", []))}
-        for role in ("keeper", "listener", "nursery", "anchor"):
+        for role in ("keeper", "listener", "nursery", "anchor", "recorder"):
             pids = found.get(role, [])
             one[f"{role} PSS kB"] = sum(map(self.memory, pids))
             one[f"{role} own kB"] = sum(self.memory(p, "Private_Dirty:") for p in pids)
@@ -151,8 +151,7 @@ class Sshd:
         """Waits until only the server's own processes are left."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            roles = {r: len(p) for r, p in self.processes().items()}
-            if sum(roles.values()) <= 4:
+            if set(self.processes()) <= {"keeper", "listener", "nursery", "anchor", "recorder"}:
                 return True
             time.sleep(0.2)
         return False

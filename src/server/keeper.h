@@ -267,7 +267,8 @@ void keeper_anchor_open(struct keeper *k);
 void keeper_anchor_close(struct keeper *k);                   // the server ends
 int keeper_anchor_facts(const struct keeper *k, pid_t *pid);  // its socket; -1: none
 bool keeper_anchor_is(const struct keeper *k, pid_t pid);     // a child of that number
-void keeper_anchor_keep(struct link *l);  // somebody is in: keeps it from now on
+void keeper_anchor_again(struct link *l);  // what is kept of it has changed
+void keeper_anchor_keep(struct link *l);   // somebody is in: keeps it from now on
 
 // keeper_restore.c: one link over the life of keepers
 // fds: LINK_FDS, which stay the link's.

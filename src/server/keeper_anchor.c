@@ -65,6 +65,11 @@ void keeper_anchor_keep(struct link *l) {
         keep_all(k);
 }
 
+void keeper_anchor_again(struct link *l) {
+    l->anchored = false;
+    keeper_anchor_keep(l);
+}
+
 // ---- starting one ----
 
 static bool path_of(const struct keeper *k, char *out) {

@@ -118,8 +118,10 @@ void link_terminal_opened(struct link *l, const struct ipc_event *m) {
     if (getuid() != 0 || m->tty.n == 0 || !l->holder.alive ||
         *find(l, m->channel) != NULL || !may_have(l, m->tty, line, sizeof line))
         return;
-    if (add(l, m->channel, line))
-        record(l, true, line);
+    if (!add(l, m->channel, line))
+        return;
+    record(l, true, line);
+    keeper_anchor_again(l);
 }
 
 void link_terminal_closed(struct link *l, uint32_t channel) {
@@ -129,6 +131,7 @@ void link_terminal_closed(struct link *l, uint32_t channel) {
     record(l, false, t->line);
     *at = t->next;
     free(t);
+    keeper_anchor_again(l);
 }
 
 // The recorder sees the holder's end by itself.
