@@ -188,7 +188,9 @@ bool account_private_group(uid_t uid, gid_t gid) {
 enum err account_check_shell(const struct account *a, struct fault *f) {
     struct stat st;
     if (stat(a->shell, &st) != 0)
-        return fault_errno(f, "shell %s", a->shell);
+        return errno == ENOENT
+                   ? fault_set(f, ERR_REFUSED, 0, "shell %s does not exist", a->shell)
+                   : fault_errno(f, "shell %s", a->shell);
     if (!S_ISREG(st.st_mode) || (st.st_mode & 0111) == 0)
         return fault_set(f, ERR_REFUSED, 0, "shell %s is not executable", a->shell);
     return OK;

@@ -53,6 +53,14 @@ static enum err refuse(const struct judge_case *c, struct fault *why,
                      text_clean(user, sizeof user, view_text(c->user)), c->peer, reason);
 }
 
+// The same in the words that OpenSSH has for accounts which nobody can use.
+static enum err refuse_everywhere(const struct judge_case *c, struct fault *why,
+                                  const char *reason) {
+    char user[128];
+    return fault_set(why, ERR_REFUSED, 0, "User %s not allowed because %s",
+                     text_clean(user, sizeof user, view_text(c->user)), reason);
+}
+
 static enum err account_itself(const struct server_config *config,
                                const struct judge_case *c, struct fault *why) {
     const struct account *a = c->account;
@@ -60,15 +68,15 @@ static enum err account_itself(const struct server_config *config,
     if (!c->as_root && a->uid != c->own_uid)
         return refuse(c, why, "this server runs for another user");
     if (a->shadow_known && a->locked && !config->use_pam)
-        return refuse(c, why, "account is locked");
+        return refuse_everywhere(c, why, "account is locked");
     if (a->shadow_known && a->expired && !config->use_pam)
-        return refuse(c, why, "account has expired");
+        return refuse_everywhere(c, why, "the account has expired");
     if (c->shell_fault != NULL) {
         snprintf(reason, sizeof reason, "%.200s", c->shell_fault);
-        return refuse(c, why, reason);
+        return refuse_everywhere(c, why, reason);
     }
     if (c->nologin)
-        return refuse(c, why, "/etc/nologin exists");
+        return refuse_everywhere(c, why, "/etc/nologin exists");
     return OK;
 }
 

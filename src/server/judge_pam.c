@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -195,6 +196,8 @@ static bool set_up(struct judge *j, struct judge_pam *p) {
     char connection[200];
     struct pam_conv conv = {converse, p};
     const struct judge_start *st = j->start;
+    // Modules have lines of their own: they need a name and number that log parsers know.
+    openlog("sshd", LOG_PID, LOG_AUTH);
     if (p->pam->start(j->config.pam_service_name, j->user, &conv, &p->handle) !=
         PAM_SUCCESS)
         return false;
@@ -230,8 +233,10 @@ static bool authenticate(struct judge_pam *p) {
     int flags = j->config.permit_empty_passwords ? 0 : PAM_DISALLOW_NULL_AUTHTOK;
     int e = p->pam->authenticate(p->handle, flags);
     if (e != PAM_SUCCESS) {
-        log_verbose(&j->log, "PAM: %s for %s%s from %s", p->pam->strerror(p->handle, e),
-                    j->known ? "" : "illegal user ", j->user, j->start->peer);
+        // Of passwords the keeper says so.
+        log_at(&j->log, p->talk == TALK_PEER ? LOG_LEVEL_ERROR : LOG_LEVEL_VERBOSE,
+               "PAM: %s for %s%s from %s", p->pam->strerror(p->handle, e),
+               j->known ? "" : "illegal user ", j->user, j->start->peer);
         return false;
     }
     return same_user(p) && j->allowed;

@@ -74,9 +74,8 @@ static void accounts_themselves(void **state) {
     assert_non_null(strstr(allowed(&none, c), "expired"));
     c = ann;
     c.shell_fault = "shell /x does not exist";
-    assert_string_equal(
-        allowed(&none, c),
-        "User ann from 192.0.2.7 not allowed because shell /x does not exist");
+    assert_string_equal(allowed(&none, c),
+                        "User ann not allowed because shell /x does not exist");
     c = ann;
     c.nologin = true;
     assert_non_null(allowed(&none, c));
