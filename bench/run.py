@@ -15,8 +15,8 @@ import select
 import shlex
 import shutil
 import subprocess
-import tempfile
 import sys
+import tempfile
 import termios
 import time
 
