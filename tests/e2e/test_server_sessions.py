@@ -366,6 +366,19 @@ def test_listener_killed(lab):
     assert wait_until(lambda: run(lab, server, "true").returncode == 0)
 
 
+def test_nursery_killed(lab):
+    """Who was in stays in, and the next login finds another one."""
+    server = lab.sshd()
+    child = subprocess.Popen(lab.ssh_args(server, "-l", USER, "echo up; cat", program=SSH), stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"up\n"
+    os.kill(wait_until(lambda: processes(server, "nursery"))[0], signal.SIGKILL)
+    server.wait_log("the nursery died of signal 9")
+    assert run(lab, server, "true").returncode == 0
+    assert len(processes(server, "nursery")) == 1
+    assert child.communicate(b"still here", timeout=10 * SLOW)[0] == b"still here"
+
+
 def test_sessions_survive_the_keeper(lab):
     server = lab.sshd()
     child = subprocess.Popen(lab.ssh_args(server, "-l", USER, "echo up; cat", program=SSH), stdin=subprocess.PIPE,
