@@ -186,6 +186,16 @@ static enum err take_place(struct keeper *k, struct fault *fault) {
     return o->handover < 0 ? set_up_loop(k) : OK;
 }
 
+// A server that has sessions already does not end for want of it.
+static enum err open_events(struct keeper *k, struct fault *fault) {
+    enum err e = keeper_event_log(k, fault);
+    if (e == OK || k->options->handover < 0)
+        return e;
+    log_error(&k->log, "%s; events are not written", fault_text(fault));
+    fault_clear(fault);
+    return OK;
+}
+
 static enum err start(struct keeper *k, struct fault *fault) {
     const struct keeper_options *o = k->options;
     char folder[PATH_MAX];
@@ -193,7 +203,7 @@ static enum err start(struct keeper *k, struct fault *fault) {
         TRY(take_standard(k, fault));
     TRY(keeper_load_config(o, k->config, o->quiet));
     TRY(open_log(k, fault));
-    TRY(keeper_event_log(k, fault));
+    TRY(open_events(k, fault));
     TRY(crypto_init());
     TRY(keeper_load_keys(o, k->config, &k->log, &k->host_keys, fault));
     sandbox_undumpable();

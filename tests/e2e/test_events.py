@@ -213,6 +213,22 @@ def test_rotation_and_bad_reload(lab, started):
     events.wait("login.succeeded")
 
 
+def test_a_place_that_is_gone_at_a_reload(lab, tmp_path):
+    """No reason to end a server that has sessions."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    server = lab.sshd(f"EventLog {folder}/events\n")
+    run = subprocess.Popen(lab.ssh_args(server, "echo on; cat", program=SSH), stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE)
+    assert run.stdout.readline() == b"on\n"
+    (folder / "events").unlink()
+    folder.rmdir()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log("No such file or directory; events are not written")
+    assert lab.ssh(server, "true", program=SSH).returncode == 0
+    assert run.communicate(b"still\n", timeout=20 * SLOW)[0] == b"still\n"
+
+
 def test_a_disk_that_is_full(lab):
     server = lab.sshd("EventLog /dev/full\n")
     for _ in range(2):
