@@ -132,12 +132,20 @@ enum err agent_add(struct agent_turn *t) {
 
 // ---- tokens ----
 
+struct card {
+    const struct agent_constraints *c;
+    struct view pin;
+};
+
 static enum err put_token(struct agent_turn *t, const struct key *public,
-                          struct view label, const struct agent_constraints *c) {
+                          struct view label, const struct card *card) {
+    const struct agent_constraints *c = card->c;
     struct agent_key *k;
     TRY(agent_key_new(&k, public, NULL, label));
     k->holder = AGENT_HELD_BY_TOKEN;
     enum err e = copy_text(&k->provider, t->reply->path);
+    if (e == OK)
+        e = agent_key_keep_pin(k, card->pin);
     constrain(t, k, c);
     if (e == OK && c->destinations.n > 0) {
         // Each key has a copy of its own.
@@ -158,27 +166,28 @@ static enum err put_token(struct agent_turn *t, const struct key *public,
 
 static enum err put_with_certificates(struct agent_turn *t,
                                       const struct agent_token_key *token,
-                                      const struct agent_constraints *c) {
+                                      const struct card *card) {
+    const struct agent_constraints *c = card->c;
     struct key *public;
     TRY(key_from_blob(&public, token->blob, t->fault));
     enum err e = OK;
     for (size_t i = 0; e == OK && i < c->certificates_n; i++) {
         if (!view_equal(key_plain_blob(c->certificates[i]), token->blob))
             continue;
-        e = put_token(t, c->certificates[i], token->label, c);
+        e = put_token(t, c->certificates[i], token->label, card);
     }
     if (e == OK && !(c->certificates_only && c->certificates_n > 0))
-        e = put_token(t, public, token->label, c);
+        e = put_token(t, public, token->label, card);
     key_free(public);
     return e;
 }
 
-static enum err put_tokens(struct agent_turn *t, const struct agent_constraints *c) {
+static enum err put_tokens(struct agent_turn *t, const struct card *card) {
     const struct agent_reply *reply = t->reply;
     if (!reply->yes || reply->path == NULL || reply->keys_n == 0)
         return fault_set(t->fault, ERR_REFUSED, 0, "no keys by that provider");
     for (size_t i = 0; i < reply->keys_n; i++)
-        TRY(put_with_certificates(t, &reply->keys[i], c));
+        TRY(put_with_certificates(t, &reply->keys[i], card));
     return agent_succeeds(t);
 }
 
@@ -198,7 +207,7 @@ enum err agent_add_smartcard(struct agent_turn *t) {
         t->question->pin = m.pin;
         e = agent_asks(t, AGENT_WANT_KEYS);
     } else {
-        e = put_tokens(t, &c);
+        e = put_tokens(t, &(struct card){&c, m.pin});
     }
     agent_constraints_free(&c);
     return e;

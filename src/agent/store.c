@@ -65,11 +65,28 @@ enum err agent_key_new(struct agent_key **out, const struct key *secret,
 }
 
 enum err agent_key_open(const struct agent_key *k, struct key **out) {
-    if (k->secret_n == 0)
+    if (k->secret_n == 0 || k->holder == AGENT_HELD_BY_TOKEN)
         return ERR_KEY;
     struct reader r = reader_of(view_of(k->secret.p, k->secret_n));
     TRY(secret_fields_read(&r, out, NULL, NULL));
     return OK;
+}
+
+enum err agent_key_keep_pin(struct agent_key *k, struct view pin) {
+    if (pin.n == 0)
+        return OK;
+    TRY(secret_arena_init(&k->secret, pin.n, 0));
+    uint8_t *kept = secret_alloc(&k->secret, pin.n);
+    if (kept == NULL)
+        return ERR_MEMORY;
+    memcpy(kept, pin.p, pin.n);
+    k->secret_n = pin.n;
+    return OK;
+}
+
+struct view agent_key_pin(const struct agent_key *k) {
+    return k->holder == AGENT_HELD_BY_TOKEN ? view_of(k->secret.p, k->secret_n)
+                                            : (struct view){0};
 }
 
 // ---- all of them ----

@@ -19,7 +19,7 @@ enum agent_holder {
 
 struct agent_key {
     struct key *public;          // certificate or plain; what the list shows
-    struct secret_arena secret;  // key/secret_fields.h; none of a token's
+    struct secret_arena secret;  // key/secret_fields.h; of a token's key its PIN
     size_t secret_n;
     char *comment, *provider;  // provider NULL: none
     enum agent_holder holder;
@@ -40,6 +40,10 @@ must_check enum err agent_key_new(struct agent_key **out, const struct key *secr
                                   const struct key *certificate, struct view comment);
 // The key with its secret half; the caller's for the moment.
 must_check enum err agent_key_open(const struct agent_key *k, struct key **out);
+
+// Keeps a token's PIN; and gives it.
+must_check enum err agent_key_keep_pin(struct agent_key *k, struct view pin);
+struct view agent_key_pin(const struct agent_key *k);
 
 // By its blob; NULL when there is none.
 struct agent_key *agent_store_find(const struct agent_store *s, struct view blob);

@@ -1,6 +1,6 @@
-// The messages between a program and ssh-sk-helper, the process that loads a security
-// key's middleware: one request on its standard input, one answer on its standard output.
-// Ours alone; both ends are of one version.
+// The messages between a program and its helpers ssh-sk-helper and ssh-pkcs11-helper, the
+// processes that load libraries of tokens: one request on standard input, one answer on
+// standard output. Ours alone; both ends are of one version.
 #pragma once
 
 #include "wire/fields.h"
@@ -9,17 +9,19 @@
 
 struct token_request {
     struct view provider;     // a library's path, or "internal"
-    struct view type;         // the key type's name
+    struct view type;         // of a security key: its type's name. PKCS#11: the
+                              // signature algorithm; empty: the keys are to be listed
     struct view application;  // "ssh:…"
-    struct view handle;
-    uint32_t flags;  // KEY_HANDLE_…
+    struct view handle;       // PKCS#11: the public blob
+    uint32_t flags;           // KEY_HANDLE_…
     struct view pin;
     struct view data;  // what is signed
 };
 
 struct token_answer {
     bool signed_;
-    struct view text;  // the signature's blob; else why not
+    // The signature's blob, or a list of strings: blob, label, blob, …; else why not.
+    struct view text;
 };
 
 void token_request_encode(struct writer *w, const struct token_request *m);

@@ -1,5 +1,6 @@
 #include "client/security_key.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +14,23 @@
 #include "io/file.h"
 #include "io/prompt.h"
 
-#define HELPER "ssh-sk-helper"
+#define ANSWER_PIPE (1024 * 1024)  // bytes: a helper never waits for its reader
+
+static const struct {
+    const char *name, *variable;
+} helpers[] = {
+    [TOKEN_SECURITY_KEY] = {"ssh-sk-helper", "SSH_SK_HELPER"},
+    [TOKEN_PKCS11] = {"ssh-pkcs11-helper", "SSH_PKCS11_HELPER"},
+};
 
 // ---- the helper ----
 
 // In libexec beside the folder of the programs; a build has its programs one deeper.
-static enum err find_helper(char *out, size_t size, struct fault *f) {
-    static const char *const places[] = {"/../libexec/" HELPER, "/../../libexec/" HELPER};
+static enum err find_helper(enum token_kind kind, char *out, size_t size,
+                            struct fault *f) {
+    static const char *const places[] = {"/../libexec/", "/../../libexec/"};
     char self[PATH_MAX];
-    const char *named = getenv("SSH_SK_HELPER");
+    const char *named = getenv(helpers[kind].variable);
     if (named != NULL && *named != '\0')
         return text_copy(out, size, view_text(named)) ? OK : ERR_LIMIT;
     TRY(process_self_path(self, sizeof self));
@@ -29,11 +38,11 @@ static enum err find_helper(char *out, size_t size, struct fault *f) {
     if (slash != NULL)
         *slash = '\0';
     for (size_t i = 0; i < 2; i++) {
-        snprintf(out, size, "%s%s", self, places[i]);
+        snprintf(out, size, "%s%s%s", self, places[i], helpers[kind].name);
         if (file_exists(out))
             return OK;
     }
-    return fault_set(f, ERR_NOT_FOUND, 0, "%s is not installed", HELPER);
+    return fault_set(f, ERR_NOT_FOUND, 0, "%s is not installed", helpers[kind].name);
 }
 
 // The request as a file without a name: the helper reads it at its own pace.
@@ -45,7 +54,7 @@ static enum err make_input(const struct token_request *m, int *fd) {
     struct writer w = writer_to_buf(&text);
     token_request_encode(&w, m);
     enum err e = writer_end(&w);
-    *fd = memfd_create(HELPER, MFD_CLOEXEC);
+    *fd = memfd_create("token request", MFD_CLOEXEC);
     if (e == OK && *fd < 0)
         e = ERR_IO;
     if (e == OK)
@@ -56,14 +65,14 @@ static enum err make_input(const struct token_request *m, int *fd) {
     return e;
 }
 
-enum err security_key_start(const struct token_request *m, struct process *p, int *out,
-                            struct fault *f) {
-    char path[PATH_MAX + 64], name[] = HELPER;
-    char *argv[] = {name, NULL};
+enum err token_start(enum token_kind kind, const struct token_request *m,
+                     struct process *p, int *out, struct fault *f) {
+    char path[PATH_MAX + 64];
+    char *argv[] = {(char *)(uintptr_t)helpers[kind].name, NULL};
     int ends[2];
     scoped_fd input = -1;
     *out = -1;
-    TRY(find_helper(path, sizeof path, f));
+    TRY(find_helper(kind, path, sizeof path, f));
     TRY(make_input(m, &input));
     if (pipe(ends) != 0)
         return fault_errno(f, "pipe");
@@ -73,6 +82,7 @@ enum err security_key_start(const struct token_request *m, struct process *p, in
                                 .fd_out = ends[1],
                                 .fd_err = STDERR_FILENO,
                                 .tty = -1};
+    (void)fcntl(ends[0], F_SETPIPE_SZ, ANSWER_PIPE);
     enum err e = fd_set_cloexec(ends[0], true);
     if (e == OK)
         e = process_spawn(&spec, p, f);
@@ -135,7 +145,7 @@ enum err security_key_sign(const struct key *k, const char *provider,
                               .pin = view_text(pin),
                               .data = data};
     ask_touch(k, log);
-    enum err e = security_key_start(&m, &p, &from, f);
+    enum err e = token_start(TOKEN_SECURITY_KEY, &m, &p, &from, f);
     secret_wipe(pin, sizeof pin);
     TRY(e);
     e = fd_read_full(from, (struct span){room, sizeof room}, &n);

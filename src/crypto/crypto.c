@@ -145,3 +145,7 @@ enum err crypto_init(void) {
     warm = true;
     return fetched_failed(OK);
 }
+
+void crypto_share(void) {
+    provider_restore();
+}

@@ -12,3 +12,7 @@ must_check enum err crypto_init(void);
 // The same for a process that forks nothing and is not confined: what is not needed is
 // not warmed up.
 must_check enum err crypto_init_short(void);
+
+// For a process that loads libraries of others which use libcrypto too: they find it as
+// they expect it, with all that it has. What was warmed up stays with us.
+void crypto_share(void);

@@ -43,7 +43,7 @@ static struct narrowed kinds[] = {
 };
 
 static OSSL_PROVIDER *whole;
-static OSSL_LIB_CTX *wide, *narrow;
+static OSSL_LIB_CTX *wide, *narrow, *before;
 static bool widened;
 
 // An algorithm's names are separated by colons.
@@ -130,7 +130,13 @@ enum err provider_narrow(void) {
     if (OSSL_PROVIDER_add_builtin(narrow, "bowline", start) != 1 ||
         OSSL_PROVIDER_load(narrow, "bowline") == NULL)
         return ERR_CRYPTO;
-    return OSSL_LIB_CTX_set0_default(narrow) != NULL ? OK : ERR_CRYPTO;
+    before = OSSL_LIB_CTX_set0_default(narrow);
+    return before != NULL ? OK : ERR_CRYPTO;
+}
+
+void provider_restore(void) {
+    if (before != NULL)
+        (void)OSSL_LIB_CTX_set0_default(before);
 }
 
 OSSL_LIB_CTX *provider_wide(void) {

@@ -16,6 +16,9 @@
 // of libcrypto's own making come from random_bytes().
 must_check enum err provider_narrow(void);
 
+// NULL means libcrypto's own context again.
+void provider_restore(void);
+
 // Where the default provider is loaded whole.
 OSSL_LIB_CTX *provider_wide(void);
 

@@ -91,6 +91,7 @@ struct agent_conn {
     int pipe;  // what it says; -1: none
     struct loop_watch pipe_watch;
     struct buf said;
+    char path[PATH_MAX];  // of the library that is being asked
 };
 // The answer to what was asked.
 void agent_conn_reply(struct agent_conn *c, const struct agent_reply *reply);

@@ -12,6 +12,8 @@
 #include "io/prompt.h"
 #include "tools/agent.h"
 
+#define TOKEN_KEYS_MAX 256
+
 static void answer(struct agent_conn *c, bool yes) {
     agent_conn_reply(c, &(struct agent_reply){.yes = yes});
 }
@@ -97,7 +99,7 @@ static void ask_provider(struct agent_conn *c) {
     agent_conn_reply(c, &reply);
 }
 
-// ---- security keys ----
+// ---- tokens that sign ----
 
 static void on_signed(void *arg, int status) {
     struct agent_conn *c = arg;
@@ -113,41 +115,106 @@ static void on_signed(void *arg, int status) {
     if (came && m.signed_)
         reply = (struct agent_reply){.yes = true, .signature = m.text};
     else
-        log_error(&c->program->log, "a security key did not sign: %s",
+        log_error(&c->program->log, "a token did not sign: %s",
                   came ? text_clean(clean, sizeof clean, m.text) : "its helper failed");
     agent_conn_reply(c, &reply);
 }
 
-static void start_token(struct agent_conn *c, const struct key *k) {
+static void start_helper(struct agent_conn *c, enum token_kind kind,
+                         const struct token_request *m,
+                         void (*done)(void *arg, int status)) {
     struct agent_program *p = c->program;
-    const struct agent_key *held = c->question.key;
     struct fault fault = {0};
-    struct token_request m = {.provider = view_text(held->provider),
+    enum err e = token_start(kind, m, &c->process, &c->pipe, &fault);
+    if (e == OK)
+        e = loop_child(&p->loop, &c->child, c->process.pid, c->process.pidfd, done, c);
+    if (e == OK)
+        return;
+    log_error(&p->log, "a token was not used: %s", fault_text(&fault));
+    end_program(c);
+    answer(c, false);
+}
+
+static void ask_security_key(struct agent_conn *c) {
+    struct key *k = NULL;
+    if (agent_key_open(c->question.key, &k) != OK) {
+        answer(c, false);
+        return;
+    }
+    struct token_request m = {.provider = view_text(c->question.key->provider),
                               .type = view_text(k->type->name),
                               .application = k->application,
                               .handle = view_of(k->handle, k->handle_len),
                               .flags = k->handle_flags,
                               .data = c->question.data};
-    enum err e = security_key_start(&m, &c->process, &c->pipe, &fault);
-    if (e == OK)
-        e = loop_child(&p->loop, &c->child, c->process.pid, c->process.pidfd, on_signed,
-                       c);
-    if (e == OK)
-        return;
-    log_error(&p->log, "a security key was not used: %s", fault_text(&fault));
-    end_program(c);
-    answer(c, false);
+    start_helper(c, TOKEN_SECURITY_KEY, &m, on_signed);
+    key_free(k);
 }
 
 static void ask_token(struct agent_conn *c) {
-    struct key *k = NULL;
-    if (c->question.key->holder != AGENT_HELD_BY_SECURITY_KEY ||
-        agent_key_open(c->question.key, &k) != OK) {
+    const struct agent_key *k = c->question.key;
+    struct token_request m = {.provider = view_text(k->provider),
+                              .type = view_text(c->question.alg->name),
+                              .handle = key_plain_blob(k->public),
+                              .pin = agent_key_pin(k),
+                              .data = c->question.data};
+    start_helper(c, TOKEN_PKCS11, &m, on_signed);
+}
+
+static void ask_signature(struct agent_conn *c) {
+    if (c->question.key->holder == AGENT_HELD_BY_TOKEN)
+        ask_token(c);
+    else
+        ask_security_key(c);
+}
+
+// ---- the keys of a token ----
+
+static size_t take_keys(struct view list, struct agent_token_key *keys) {
+    struct reader r = reader_of(list);
+    size_t n = 0;
+    while (reader_left(&r) > 0 && n < TOKEN_KEYS_MAX) {
+        struct agent_token_key k = {.blob = read_string(&r)};
+        k.label = read_string(&r);
+        if (r.err == OK)
+            keys[n++] = k;
+    }
+    return n;
+}
+
+static void on_listed(void *arg, int status) {
+    struct agent_conn *c = arg;
+    struct agent_token_key keys[TOKEN_KEYS_MAX];
+    struct token_answer m = {0};
+    struct agent_reply reply = {0};
+    scoped_buf text;
+    struct span room = {0};
+    char clean[200];
+    size_t n = 0;
+    buf_init(&text, TOKEN_MESSAGE_MAX);
+    bool came = WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
+                buf_reserve(&text, TOKEN_MESSAGE_MAX, &room) == OK &&
+                fd_read_full(c->pipe, room, &n) == OK &&
+                token_answer_decode(view_of(room.p, n), &m, NULL) == OK;
+    end_program(c);
+    if (came && m.signed_)
+        reply = (struct agent_reply){.yes = true,
+                                     .path = c->path,
+                                     .keys = keys,
+                                     .keys_n = take_keys(m.text, keys)};
+    else
+        log_error(&c->program->log, "%s: no keys: %s", c->path,
+                  came ? text_clean(clean, sizeof clean, m.text) : "its helper failed");
+    agent_conn_reply(c, &reply);
+}
+
+static void ask_keys(struct agent_conn *c) {
+    if (!allowed_path(c, c->path)) {
         answer(c, false);
         return;
     }
-    start_token(c, k);
-    key_free(k);
+    struct token_request m = {.provider = view_text(c->path), .pin = c->question.pin};
+    start_helper(c, TOKEN_PKCS11, &m, on_listed);
 }
 
 void agent_question_start(struct agent_conn *c) {
@@ -162,7 +229,10 @@ void agent_question_start(struct agent_conn *c) {
         ask_provider(c);
         break;
     case AGENT_WANT_SIGNATURE:
-        ask_token(c);
+        ask_signature(c);
+        break;
+    case AGENT_WANT_KEYS:
+        ask_keys(c);
         break;
     default:
         answer(c, false);

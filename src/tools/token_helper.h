@@ -1,0 +1,25 @@
+// What the helpers share: a request on standard input, an answer on standard output
+// (agent/token.h), libraries loaded in between.
+#pragma once
+
+#include "agent/token.h"
+#include "base/buf.h"
+
+#define TOKEN_PATH 4096
+
+struct token_work {
+    struct token_request m;
+    char provider[TOKEN_PATH], application[1024], pin[1024];
+    struct buf out;  // the answer's text when it went well
+    char why[512];   // else
+};
+
+// "what: detail", the latter cleaned; false.
+bool token_fail(struct token_work *w, const char *what, const char *detail);
+// A function of the library; false: it has none of that name. fn points to a function
+// pointer.
+bool token_find(void *library, const char *name, void *fn, size_t n);
+// The library at w->provider; NULL: it was said why.
+void *token_load(struct token_work *w);
+// Reads the request, has it done, answers; exit status.
+int token_main(bool (*work)(struct token_work *w));

@@ -1,0 +1,86 @@
+"""Keys of PKCS#11 tokens in our agent, on SoftHSM."""
+import os
+import subprocess
+
+import pytest
+
+from agents import Agent, askpass, debian
+from conftest import require, tool
+
+LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
+PIN = "1234"
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory):
+    """A token with an RSA, an ECDSA and an Ed25519 key, and the environment that finds it."""
+    if not os.path.exists(LIBRARY):
+        pytest.skip("softhsm2 is not installed")
+    folder = tmp_path_factory.mktemp("token")
+    (folder / "tokens").mkdir()
+    (folder / "conf").write_text(f"directories.tokendir = {folder}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n")
+    env = {**os.environ, "SOFTHSM2_CONF": str(folder / "conf")}
+    subprocess.run([require("softhsm2-util"), "--init-token", "--free", "--label", "tests", "--pin", PIN, "--so-pin", "5678"],
+                   env=env, check=True, stdout=subprocess.DEVNULL)
+    for i, kind in enumerate(("rsa:2048", "EC:prime256v1", "EC:edwards25519"), 1):
+        subprocess.run([require("pkcs11-tool"), "--module", LIBRARY, "-l", "--pin", PIN, "--keypairgen", "--key-type", kind,
+                        "--id", f"0{i}", "--label", f"my {kind}"], env=env, check=i < 3, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    return {"SOFTHSM2_CONF": env["SOFTHSM2_CONF"]}
+
+
+@pytest.fixture
+def agent(token, tmp_path):
+    agent = Agent(str(tmp_path), args=["-P", "/usr/lib/*"], env=token)
+    yield agent
+    agent.stop()
+
+
+def enter(folder, pin):
+    return askpass(str(folder), f"echo {pin}", f"pin-{pin}")
+
+
+@pytest.mark.parametrize("add", ["ours", "debian"])
+def test_keys_of_a_token_log_in(agent, lab, tmp_path, add):
+    program = tool("ssh-add") if add == "ours" else debian("ssh-add")
+    done = agent.run("-s", LIBRARY, program=program, env=enter(tmp_path, PIN))
+    assert done.returncode == 0, done.stdout + agent.log()
+    assert "Card added: " + LIBRARY in done.stdout
+    public = agent.run("-L").stdout.splitlines()
+    assert {line.split()[0] for line in public} >= {"ssh-rsa", "ecdsa-sha2-nistp256"}
+    for i, line in enumerate(public):
+        only = tmp_path / f"authorized.{i}"
+        only.write_text(line + "\n")
+        (tmp_path / f"only.{i}.pub").write_text(line + "\n")
+        server = lab.openssh(authorized=str(only))
+        for client in (tool("ssh"), debian("ssh")):
+            done = subprocess.run([client, "-F", "none", "-p", str(server.port), "-o", "IdentityFile=none", "-o", "BatchMode=yes",
+                                   "-o", f"UserKnownHostsFile={lab.keys.known_hosts(server.port)}", "127.0.0.1", "echo in"],
+                                  env=agent.env, capture_output=True, text=True, timeout=60)
+            assert done.stdout == "in\n", done.stderr + agent.log()
+        assert agent.run("-T", str(tmp_path / f"only.{i}.pub")).returncode == 0
+    # The library is in the helper alone.
+    with open(f"/proc/{agent.process.pid}/maps") as maps:
+        assert "softhsm" not in maps.read()
+    assert agent.run("-e", LIBRARY).returncode == 0
+    assert agent.count() == 0
+    assert agent.run("-e", LIBRARY).returncode == 1
+
+
+def test_wrong_pin_and_wrong_library(agent, tmp_path):
+    done = agent.run("-s", LIBRARY, env=enter(tmp_path, "9999"))
+    assert done.returncode == 1 and "agent refused operation" in done.stdout
+    assert "9999" not in agent.log()
+    assert agent.run("-s", "/usr/lib/x86_64-linux-gnu/libz.so.1", env=enter(tmp_path, PIN)).returncode == 1
+    assert agent.run("-s", "/nowhere.so", env=enter(tmp_path, PIN)).returncode == 1
+    assert agent.count() == 0
+
+
+def test_constraints_hold_for_tokens(agent, tmp_path):
+    done = agent.run("-c", "-s", LIBRARY, env=enter(tmp_path, PIN))
+    assert done.returncode == 0, done.stdout + agent.log()
+    line = agent.run("-L").stdout.splitlines()[0]
+    (tmp_path / "key.pub").write_text(line + "\n")
+    # Nobody can be asked for confirmation here.
+    assert agent.run("-T", str(tmp_path / "key.pub")).returncode == 1
+    assert PIN not in agent.log()
