@@ -47,6 +47,9 @@ static bool on_C(struct flags *f, const char *value) {
     f->subject[f->subject_n++] = value;
     return true;
 }
+static bool on_c(struct flags *f, const char *value) {
+    return set_line(f, "HostCertificate", value);
+}
 static bool on_D(struct flags *f, const char *value) {
     (void)value;
     f->keeper.foreground = true;
@@ -124,7 +127,7 @@ static const struct flag table[] = {
     {'4', NULL, "listen on IPv4 addresses only", on_4},
     {'6', NULL, "listen on IPv6 addresses only", on_6},
     {'C', "spec", "the login to evaluate Match for, with -T or -G", on_C},
-    {'c', "file", "host certificate (not there yet)", nothing},
+    {'c', "file", "HostCertificate", on_c},
     {'D', NULL, "stay in the foreground", on_D},
     {'d', NULL, "debug: one connection, log to standard error", on_d},
     {'E', "file", "log to a file", on_E},

@@ -18,7 +18,7 @@ struct flags {
     const char *host_keys[16];
     const char *subject[16];  // of -C
     size_t subject_n;
-    char made[16][80];  // lines that a letter stands for
+    char made[16][4200];  // lines that a letter stands for, a path in them
     size_t made_n;
 };
 

@@ -98,3 +98,12 @@ def test_bad_file(tmp_path):
 
 def test_usage():
     assert explain("sshd", "--nonsense", check=False).returncode == 2
+
+
+def test_host_certificate_by_flag(tmp_path):
+    """sshd -c FILE is HostCertificate, however long the name is."""
+    path = "/" + "/".join(["folder" * 20] * 3) + "/host-cert.pub"
+    config = tmp_path / "config"
+    config.write_text("Port 2222\n")
+    done = subprocess.run([tool("sshd"), "-G", "-f", str(config), "-c", path], capture_output=True, text=True)
+    assert done.returncode == 0 and f"hostcertificate {path}" in done.stdout.lower()
