@@ -34,13 +34,36 @@ static enum err add_certificates(const char *list, struct buf *out) {
     return OK;
 }
 
+// "-pattern,...": takes names away, of keys and of their certificates.
+static enum err take_away(const char *patterns, struct buf *names) {
+    scoped_buf left;
+    buf_init(&left, 65536);
+    struct view rest = buf_view(names), name;
+    while (name_list_next(&rest, &name)) {
+        char one[128];
+        if (!text_copy(one, sizeof one, name) ||
+            text_match_list(patterns, one, false) == 1)
+            continue;
+        if (buf_len(&left) > 0)
+            TRY(buf_append(&left, view_text(",")));
+        TRY(buf_append(&left, name));
+    }
+    buf_clear(names);
+    TRY(buf_append(names, buf_view(&left)));
+    return buf_append(names, view_of("", 1));
+}
+
 static enum err choose_list(enum conf_algorithms kind, const char *spec, const char *list,
                             struct buf *out) {
-    bool own = spec != NULL && *spec != 0 && *spec != '+' && *spec != '^';
+    bool own = spec != NULL && *spec != 0 && strchr("+^-", *spec) == NULL;
     bool keys = kind == CONF_PUBKEY_ALGORITHMS || kind == CONF_HOST_KEY_ALGORITHMS ||
                 kind == CONF_HOSTBASED_ALGORITHMS;
     if (keys && !own)
         TRY(add_certificates(list, out));
+    if (keys && spec != NULL && *spec == '-') {
+        TRY(buf_append(out, view_text(list)));
+        return take_away(spec + 1, out);
+    }
     return buf_append(out, view_of(list, strlen(list) + 1));
 }
 
@@ -49,7 +72,10 @@ enum err algorithms_list(void *ctx, enum conf_algorithms kind, const char *spec,
     (void)ctx;
     scoped_buf list;
     buf_init(&list, 65536);
-    if (spec == NULL || *spec == 0)
+    // What "-" takes away may be certificates, which the plain list has not.
+    bool minus = spec != NULL && *spec == '-' && kinds[kind] == ALG_SIGNATURE &&
+                 kind != CONF_CA_ALGORITHMS;
+    if (spec == NULL || *spec == 0 || minus)
         TRY(alg_default_list(kinds[kind], ALG_DEFAULT_CLIENT, &list));
     else
         TRY(alg_list_apply(kinds[kind], ALG_DEFAULT_CLIENT, spec, &list, fault));

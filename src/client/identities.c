@@ -144,6 +144,14 @@ static bool is_private(struct identities *ids, int fd, const char *path) {
     return false;
 }
 
+static bool is_public_text(struct view text) {
+    struct key *key = NULL;
+    if (key_from_public_text(&key, view_until(text, '\n'), NULL) != OK)
+        return false;
+    key_free(key);
+    return true;
+}
+
 static bool read_private(struct identities *ids, const char *path, struct buf *text) {
     struct fault fault = {0};
     scoped_fd fd = -1;
@@ -154,12 +162,11 @@ static bool read_private(struct identities *ids, const char *path, struct buf *t
                "identity file %s: not there", path);
         return false;
     }
-    if (e == OK && !is_private(ids, fd, path))
-        return false;
     if (e == OK)
         e = file_read_fd(fd, path, LIMIT_KEY_FILE, text, &fault);
+    // A public file, whose private half the agent has, everybody may read.
     if (e == OK)
-        return true;
+        return is_public_text(buf_view(text)) || is_private(ids, fd, path);
     log_error(&ids->c->log, "%s", fault_text(&fault));
     identities_note(ids, false, "%s", fault_text(&fault));
     ids->skipped++;

@@ -244,6 +244,15 @@ enum err server_config_match(const struct server_config *global,
     return OK;
 }
 
+bool server_config_matches_set(const struct server_config *c, const char *keyword) {
+    const struct conf_script *s = c->head.script;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->directives[i].block != 0 &&
+            strcmp(s->directives[i].option->name, keyword) == 0)
+            return true;
+    return false;
+}
+
 bool server_config_asks_groups(const struct server_config *c) {
     const struct conf_script *s = c->head.script;
     for (size_t b = 1; b < s->blocks_n; b++)

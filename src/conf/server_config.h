@@ -247,6 +247,9 @@ must_check enum err server_config_match(const struct server_config *global,
 // Whether any Match block asks about this; e.g. 'g' saves the look-up of groups.
 bool server_config_asks_groups(const struct server_config *c);
 
+// Whether a Match block may give the keyword another value.
+bool server_config_matches_set(const struct server_config *c, const char *keyword);
+
 // Of `-C user=u,host=h,addr=a,laddr=l,lport=p,rdomain=r,invalid-user`; values are in
 // `pool`. May be called several times for one subject.
 must_check enum err server_subject_parse(struct server_subject *subject,

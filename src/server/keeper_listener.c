@@ -128,6 +128,16 @@ static void read_moduli(struct keeper *k, struct buf *moduli) {
         log_info(&k->log, "ModuliFile: %s", fault_text(&fault));
 }
 
+// What anybody may use: before the user is known, all that a Match block may add counts.
+// The judge knows better.
+static enum err accepted_algorithms(const struct server_config *c, struct buf *out) {
+    struct fault fault = {0};
+    if (!server_config_matches_set(c, "PubkeyAcceptedAlgorithms"))
+        return buf_append(out, view_of(c->pubkey_accepted_algorithms,
+                                       strlen(c->pubkey_accepted_algorithms) + 1));
+    return alg_list_apply(ALG_SIGNATURE, ALG_DEFAULT_SERVER, "+*", out, &fault);
+}
+
 static bool list_has(const char *list, const char *name) {
     struct view rest = view_text(list), one;
     while (name_list_next(&rest, &one))
@@ -153,7 +163,10 @@ static void plain_algorithms(const char *list, char *out, size_t size) {
 static enum err encode_settings(struct keeper *k, struct buf *out) {
     const struct server_config *c = k->config;
     char ident[LIMIT_IDENT_LINE], sig_algs[4096];
-    plain_algorithms(c->pubkey_accepted_algorithms, sig_algs, sizeof sig_algs);
+    scoped_buf accepted;
+    buf_init(&accepted, 65536);
+    TRY(accepted_algorithms(c, &accepted));
+    plain_algorithms((const char *)buf_view(&accepted).p, sig_algs, sizeof sig_algs);
     struct buf banner = {0}, moduli = {0};
     scoped_buf keys = {0}, penalties = {0};
     buf_init(&penalties, SETTINGS_MAX);
@@ -175,7 +188,7 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
         .host_key_algorithms = settings_view(c->host_key_algorithms),
         .ciphers = settings_view(c->ciphers),
         .macs = settings_view(c->macs),
-        .user_algorithms = settings_view(c->pubkey_accepted_algorithms),
+        .user_algorithms = buf_view(&accepted),
         .sig_algs = settings_view(sig_algs),
         .methods = settings_view("publickey,password,keyboard-interactive"),
         .banner = buf_view(&banner),

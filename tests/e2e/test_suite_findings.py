@@ -88,3 +88,43 @@ def test_pam_of_an_ordinary_users_server(keys, account, scratch):
     finally:
         process.terminate()
         process.wait(10 * SLOW)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_match_may_accept_more_algorithms(lab, client):
+    """What a Match block adds for a user is announced to clients before they say who they are."""
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    server = lab.sshd(f"PubkeyAcceptedAlgorithms ssh-ed25519\nMatch User {user}\nPubkeyAcceptedAlgorithms +rsa-sha2-*")
+    assert lab.ssh(server, "exit 4", program=client and require(client), kind="rsa").returncode == 4
+    other = lab.sshd("PubkeyAcceptedAlgorithms ssh-ed25519\nMatch User nobody-else\nPubkeyAcceptedAlgorithms +rsa-sha2-*")
+    assert lab.ssh(other, "true", program=client and require(client), kind="rsa").returncode == 255
+
+
+def test_public_file_of_a_key_in_the_agent_may_be_read_by_all(lab, tmp_path):
+    server = lab.sshd()
+    keys, socket = lab.keys, str(tmp_path / "agent")
+    public = tmp_path / "user.pub"
+    public.write_text(keys.public("user"))
+    public.chmod(0o644)
+    agent = subprocess.Popen([require("ssh-agent"), "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: os.path.exists(socket))
+        env = dict(os.environ, SSH_AUTH_SOCK=socket)
+        subprocess.run([require("ssh-add"), "-q", keys.path("user")], env=env, check=True)
+        run = [tool("ssh"), "-F", "none", "-p", str(server.port), "-i", str(public), "-o", "IdentitiesOnly=yes",
+               "-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={keys.known_hosts(server.port)}", "127.0.0.1", "exit 6"]
+        assert subprocess.run(run, env=env, stdin=subprocess.DEVNULL, timeout=30 * SLOW).returncode == 6
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+@pytest.mark.parametrize("minus,gone,left", [("ssh-ed25519-cert*", "ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"),
+                                             ("ssh-ed25519", "ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com")])
+def test_certificates_can_be_taken_off_a_list(minus, gone, left):
+    for program in (tool("ssh"), require("ssh")):
+        for keyword in ("PubkeyAcceptedAlgorithms", "HostKeyAlgorithms"):
+            out = subprocess.run([program, "-F", "none", "-G", "-o", f"{keyword}=-{minus}", "host"], capture_output=True,
+                                 text=True, check=True).stdout
+            names = next(line for line in out.splitlines() if line.startswith(keyword.lower() + " ")).split()[1].split(",")
+            assert gone not in names and left in names
