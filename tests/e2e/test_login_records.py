@@ -132,6 +132,19 @@ def test_who_last_lastlog(lab, records, start, account, either):
     shell.leave()
 
 
+def test_with_pam(lab, records, start, account):
+    """The judge has made the holder, and stays; what PAM's modules say comes first."""
+    server = start("UsePAM yes\n")
+    for told in (False, True):
+        shell = Shell(lab, server, account.name)
+        assert ("Last login" in shell.ready()) == told
+        found = wait_until(lambda: entry(records, account.name))
+        assert found and found[-1] == "(127.0.0.1)"
+        shell.leave()
+        assert wait_until(lambda: entry(records, account.name) is None)
+    assert re.search(r"Last login: .* from 127\.0\.0\.1\r\nthe message of the day\r\n", shell.output), shell.output
+
+
 def test_two_terminals_of_one_connection_and_none(lab, records, start, account, tmp_path):
     server = start("UsePAM no\n")
     assert lab.ssh(server, "-l", account.name, "true", program="ssh").returncode == 0
