@@ -24,12 +24,14 @@ enum err auth_client_new(struct auth_client **out,
     a->service = strdup(config->service);
     a->preferred = strdup(config->methods);
     a->algorithms = strdup(config->algorithms);
+    a->devices = strdup(config->devices != NULL ? config->devices : "");
     a->session_id = auth_message_copy(config->session_id);
     a->host_key = auth_message_copy(config->host_key);
     a->hostbound_allowed = config->hostbound;
     a->password_tries = config->password_tries;
     if (a->user == NULL || a->service == NULL || a->preferred == NULL ||
-        a->algorithms == NULL || a->session_id == NULL || a->host_key == NULL) {
+        a->algorithms == NULL || a->devices == NULL || a->session_id == NULL ||
+        a->host_key == NULL) {
         auth_client_free(a);
         return ERR_MEMORY;
     }
@@ -56,6 +58,7 @@ void auth_client_free(struct auth_client *a) {
     free(a->service);
     free(a->preferred);
     free(a->algorithms);
+    free(a->devices);
     free(a->server_sig_algs);
     free(a);
 }

@@ -22,8 +22,9 @@ struct auth_client_config {
     struct view session_id;
     struct view host_key;  // K_S, for hostbound requests
     const char *methods;   // in order of preference; those we do not know are passed over
-    const char *algorithms;   // for publickey, in order of preference
-    bool hostbound;           // allowed, where the server announces it
+    const char *algorithms;  // for publickey, in order of preference
+    bool hostbound;          // allowed, where the server announces it
+    const char *devices;  // hint for keyboard-interactive: names and commas; NULL: none
     unsigned password_tries;  // NumberOfPasswordPrompts, also for keyboard-interactive
 };
 

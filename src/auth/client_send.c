@@ -72,9 +72,9 @@ enum err auth_client_send_key(struct auth_client *a, struct view signature) {
 }
 
 enum err auth_client_send_kbdint(struct auth_client *a) {
-    BEGIN_MESSAGE(m, w, head_room(a));
+    BEGIN_MESSAGE(m, w, head_room(a) + strlen(a->devices));
     kbdint_encode_request(&w, view_text(a->user), view_text(a->service),
-                          (struct view){0});
+                          view_text(a->devices));
     TRY(push(a, m, &w));
     a->kbdint_prompted = false;
     a->outstanding = AUTH_PHASE_CLIENT_KBDINT;

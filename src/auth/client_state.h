@@ -10,7 +10,7 @@
 #define AUTH_RECORDS 64
 
 struct auth_client {
-    char *user, *service, *preferred, *algorithms;
+    char *user, *service, *preferred, *algorithms, *devices;
     struct auth_message *session_id, *host_key;
     bool hostbound_allowed, hostbound_announced;
     unsigned password_tries;

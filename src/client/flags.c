@@ -47,7 +47,7 @@ static const struct flag table[] = {
     {'I', "pkcs11", LATER, "PKCS#11 keys"},
     {'i', "identity_file", SPECIAL, NULL},
     {'J', "destination", LINE, "ProxyJump"},
-    {'K', NULL, LATER, "GSSAPI"},
+    {'K', NULL, FIXED, "GSSAPIAuthentication yes"},
     {'k', NULL, IGNORED, NULL},
     {'L', "address", SPECIAL, NULL},
     {'l', "login_name", SPECIAL, NULL},

@@ -113,12 +113,15 @@ enum err client_next(struct client *c, struct transport_event *event) {
 // A guess is right only where both sides' first names agree, which is known from the last
 // time.
 static enum err start_transport(struct client *c) {
+    const char *addendum = c->config.version_addendum;
+    snprintf(c->ident, sizeof c->ident, "%s%s%s", VERSION_IDENT,
+             addendum != NULL ? " " : "", addendum != NULL ? addendum : "");
     TRY(hostkeys_order(c));
     c->remembered = remember_get(c->home, c->known_name);
     const struct client_config *o = &c->config;
     struct transport_config config = {
         .role = TRANSPORT_CLIENT,
-        .ident = VERSION_IDENT,
+        .ident = c->ident,
         .kex = o->kex_algorithms,
         .host_key_algorithms = c->host_key_algorithms,
         .ciphers_c2s = o->ciphers,

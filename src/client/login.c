@@ -60,6 +60,7 @@ static enum err make_auth(struct login *l) {
         .algorithms = c->config.pubkey_accepted_algorithms,
         .hostbound = c->config.pubkey_authentication == PUBKEY_AUTH_YES ||
                      c->config.pubkey_authentication == PUBKEY_AUTH_HOST_BOUND,
+        .devices = c->config.kbd_interactive_devices,
         .password_tries = c->config.number_of_password_prompts,
     };
     return auth_client_new(&l->auth, &config);

@@ -14,7 +14,7 @@ from rawssh import Closed, Fields, boolean, string, u32
 class Fake:
     """A server that plays `script(peer)` on its first connection; the client's run is in .done."""
 
-    def __init__(self, keys, script, tmp_path, *args, host_role="host", known=True, options=(), input=b"", timeout=30):
+    def __init__(self, keys, script, tmp_path, *args, host_role="host", known=True, options=(), input=b"", timeout=30, batch="yes"):
         self.keys, self.failure = keys, None
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -38,7 +38,7 @@ class Fake:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         run = [tool("ssh"), "-F", "none", "-p", str(self.port), "-i", keys.path("user"), "-o", "IdentitiesOnly=yes",
-               "-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=none", "-o", "BatchMode=yes",
+               "-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=none", "-o", f"BatchMode={batch}",
                *options, "127.0.0.1", *args]
         start = time.monotonic()
         self.done = subprocess.run(run, input=input, capture_output=True, timeout=timeout * SLOW)

@@ -84,3 +84,37 @@ def test_login_that_stalls(keys, tmp_path, how):
                 pass
     fake = Fake(keys, script, tmp_path, "true", options=["-o", "ConnectTimeout=1"])
     assert fake.done.returncode == 255 and "timed out during authentication" in fake.stderr
+
+
+def test_devices_are_named(keys, tmp_path):
+    seen = []
+
+    def script(fake):
+        peer = fake.keyed()
+        peer.expect(rawssh.SERVICE_REQUEST)
+        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        while True:
+            request = fake.request()
+            if request[2] == b"keyboard-interactive":
+                request[3].string()
+                seen.append(request[3].string())
+                return peer.close()
+            peer.send(bytes([rawssh.USERAUTH_FAILURE]) + string("keyboard-interactive") + b"\0")
+    Fake(keys, script, tmp_path, "true", options=["-o", "KbdInteractiveDevices=pam,skey"], batch="no")
+    assert seen == [b"pam,skey"]
+
+
+def test_version_addendum(keys, tmp_path):
+    seen = []
+
+    def script(fake):
+        peer = fake.keyed()
+        seen.append(peer.peer_ident)
+        peer.close()
+    Fake(keys, script, tmp_path, "true", options=["-o", "VersionAddendum=of the yard"])
+    assert seen[0].startswith(b"SSH-2.0-Bowline_") and seen[0].endswith(b" of the yard")
+    Fake(keys, script, tmp_path, "true", options=["-o", "VersionAddendum=none"])
+    assert b" " not in seen[1]
+    # Longer than a line may be: said, not sent.
+    fake = Fake(keys, script, tmp_path, "true", options=["-o", "VersionAddendum=" + "x" * 300])
+    assert fake.done.returncode == 255 and "identification" in fake.stderr
