@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "client/hostkeys.h"
@@ -116,6 +117,10 @@ static enum err start_transport(struct client *c) {
     const char *addendum = c->config.version_addendum;
     snprintf(c->ident, sizeof c->ident, "%s%s%s", VERSION_IDENT,
              addendum != NULL ? " " : "", addendum != NULL ? addendum : "");
+    if (strlen(c->ident) + 2 > LIMIT_IDENT_LINE)
+        return fault_set(&c->fault, ERR_CONFIG, 0,
+                         "VersionAddendum: our identification would be over %d bytes",
+                         LIMIT_IDENT_LINE);
     TRY(hostkeys_order(c));
     c->remembered = remember_get(c->home, c->known_name);
     const struct client_config *o = &c->config;
