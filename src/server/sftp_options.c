@@ -136,6 +136,8 @@ enum err sftp_options_parse(struct sftp_options *o, int argc, char *const *argv,
         .level = LOG_LEVEL_ERROR, .facility = LOG_AUTH, .allowed = SFTP_OPERATIONS_ALL};
     for (int i = 1; i < argc; i++) {
         bool taken = false;
+        if (strcmp(argv[i], "--") == 0)  // scp -D has ssh's arguments behind it
+            break;
         if (argv[i][0] != '-' || argv[i][1] == '\0')
             return fault_set(fault, ERR_CONFIG, 0, "unexpected argument \"%s\"", argv[i]);
         TRY(take_word(&p, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &taken));

@@ -36,6 +36,8 @@ static void options(void **state) {
     assert_int_equal(o.level, LOG_LEVEL_INFO);
     assert_int_equal(o.facility, LOG_LOCAL3);
     assert_string_equal(o.start, "/home/kim/a b/kim%");
+    assert_int_equal(sftp_options_parse_text(&o, "-R -- host sftp", &user, NULL), OK);
+    assert_true(o.read_only);
     assert_int_equal(
         sftp_options_parse_text(&o, "-p stat,read,fsync -P read", &user, NULL), OK);
     assert_int_equal(o.allowed, 1ull << SFTP_OP_STAT | 1ull << SFTP_OP_FSYNC);
