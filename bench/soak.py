@@ -311,6 +311,7 @@ def main():
     p.add_argument("--connects", type=int, default=10_000)
     p.add_argument("--half-open", type=int, default=2_000)
     args = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with us
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Sshd(args)
