@@ -10,7 +10,9 @@
 #include "crypto/crypto.h"
 #include "io/fd.h"
 #include "io/process.h"
+#include "key/key.h"
 #include "tools/keyscan.h"
+#include "wire/messages.h"
 
 #define CERT "-cert-v01@openssh.com"
 #define NISTP(end)                                                                       \
@@ -54,10 +56,19 @@ static int fatal(const char *format, const char *value) {
     return KEYSCAN_FATAL;
 }
 
-static bool add_type(struct keyscan *k, struct view name) {
+// "rsa", or as a key's line has it: "ssh-rsa". Of a curve's name all curves are asked
+// for.
+static bool is_type(const struct keyscan_type *t, const char *name) {
+    const struct key_type *by_blob = key_type_find(view_text(name));
+    return strcasecmp(name, t->name) == 0 ||
+           (by_blob != NULL && by_blob->plain == NULL &&
+            (name_list_has(view_text(t->algorithms), name) ||
+             (by_blob->kind == PK_RSA && strcmp(t->name, "rsa") == 0)));
+}
+
+static bool add_type(struct keyscan *k, const char *name) {
     for (size_t i = 0; i < TYPES; i++) {
-        if (name.n == strlen(types[i].name) &&
-            strncasecmp((const char *)name.p, types[i].name, name.n) == 0) {
+        if (is_type(&types[i], name)) {
             k->types |= 1u << i;
             return true;
         }
@@ -71,7 +82,7 @@ static int set_types(struct keyscan *k, const char *text) {
         size_t n = strcspn(at, ",");
         char name[64] = "";
         (void)text_copy(name, sizeof name, view_of(at, n));
-        if (!add_type(k, view_of(at, n)))
+        if (!add_type(k, name))
             return fatal("Unknown key type \"%s\"", name);
         at += n + (at[n] == ',');
     }

@@ -10,7 +10,7 @@ from agents import debian
 from conftest import SLOW, free_port, tool
 
 CASES = ["-t rsa,ecdsa,ed25519 127.0.0.1", "-H -t ed25519 127.0.0.1", "-c -t ed25519 127.0.0.1", "-D -t ed25519,rsa 127.0.0.1",
-         "-t ed25519 127.0.0.1,localhost", "-f - -t ed25519", "-t ed25519 nohost.invalid", "-t foo x", "-T x y", "-p x y",
+         "-t ed25519 127.0.0.1,localhost", "-f - -t ed25519", "-t ed25519 nohost.invalid", "-t foo x", "-T x y", "-p x y", "-t ssh-rsa,ssh-ed25519 127.0.0.1",
          "-4 -t rsa 127.0.0.1", "-t ed25519 127.0.0.0/30 127.0.0.2"]
 NAMES = "# nothing\n\n127.0.0.1 A,b.example\n127.0.0.1,127.0.0.2\tc\n"
 
