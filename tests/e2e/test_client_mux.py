@@ -296,7 +296,7 @@ def test_many_channels_leave_nothing(lab):
         burst()
         assert wait_until(lambda: descriptors() <= 8)
         before, fds = memory(), descriptors()
-        for _ in range(5):
+        for _ in range(3):
             burst()
         assert wait_until(lambda: descriptors() == fds)
         assert memory() <= before + 256
