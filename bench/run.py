@@ -284,7 +284,9 @@ class Bench:
         count = 100 if self.args.quick else 400
         took = {}
         for label, client, server in self.pairs:
-            took[label] = self.echo(client, server, count)
+            # Keys that are hidden among others wait for a tick of 20 ms on purpose (10.5 does it, 9.2 does not).
+            plain = ["-o", "ObscureKeystrokeTiming=no"] if client == self.ours.ssh else []
+            took[label] = self.echo(client, server, count, plain)
         self.row("keystroke echo, idle: median", "us", took["openssh"][0], took["bowline"][0], 1.0)
         self.row("keystroke echo, idle: p99", "us", took["openssh"][1], took["bowline"][1])
 
