@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 from conftest import SLOW, tool, wait_until
@@ -17,7 +18,16 @@ class Agent:
         self.process = subprocess.Popen([program or tool("ssh-agent"), "-d", "-a", self.path, *args],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=open(self.log_path, "wb"), env={**os.environ, **(env or {})})
-        assert wait_until(lambda: os.path.exists(self.path) or self.process.poll() is not None)
+        assert wait_until(lambda: self.listens() or self.process.poll() is not None)
+
+    def listens(self):
+        """The path is there a moment before it can be connected to."""
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(self.path)
+            except OSError:
+                return False
+            return True
 
     def log(self):
         with open(self.log_path, errors="replace") as f:
