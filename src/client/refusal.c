@@ -37,7 +37,7 @@ static const char *remedy(const struct client *c, const struct identities *ids,
         return "the server takes keys, and PubkeyAuthentication is off";
     if (offered > 0)
         return "have one of these keys put into the account's authorized_keys there (see "
-               "ssh-copy-id), or name another with -i; is the user right?";
+               "ssh-copy-id), check the user's name, or name another key with -i";
     if (ids->skipped > 0)
         return "mend the files above";
     if (keys && accepts(methods, "publickey"))

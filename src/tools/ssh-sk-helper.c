@@ -1,6 +1,7 @@
 // ssh-sk-helper: signs with a security key through a middleware library (OpenSSH's
 // sk-api), in a process of its own: whatever the library does, no program that holds
 // secrets has it loaded.
+#include <stdlib.h>
 #include <string.h>
 
 #include "key/key.h"
@@ -104,7 +105,12 @@ static bool sign(struct token_work *w, const struct key_type *type) {
                   (uint8_t)w->m.flags, w->pin[0] != '\0' ? w->pin : NULL, NULL, &s);
     if (code != 0 || s == NULL)
         return token_fail(w, failure(code), NULL);
-    return write_signature(w, type, s);
+    bool done = write_signature(w, type, s);
+    // By the interface these are ours now.
+    free(s->r);
+    free(s->s);
+    free(s);
+    return done;
 }
 
 static bool work(struct token_work *w) {
