@@ -128,3 +128,14 @@ def test_certificates_can_be_taken_off_a_list(minus, gone, left):
                                  text=True, check=True).stdout
             names = next(line for line in out.splitlines() if line.startswith(keyword.lower() + " ")).split()[1].split(",")
             assert gone not in names and left in names
+
+
+def test_scp_starts_sftp_server_itself(tmp_path):
+    """scp -D PROGRAM gives it "-- host sftp"."""
+    server = os.path.join(os.path.dirname(BIN), "libexec", "sftp-server")
+    if not os.path.exists(server):
+        pytest.skip("no sftp-server of ours")
+    (tmp_path / "from").write_text("text")
+    subprocess.run([require("scp"), "-q", "-s", "-D", server, f"host:{tmp_path}/from", str(tmp_path / "to")], check=True,
+                   stdin=subprocess.DEVNULL, timeout=30 * SLOW)
+    assert (tmp_path / "to").read_text() == "text"
