@@ -19,7 +19,9 @@
     "ecdsa-sha2-nistp256" end ",ecdsa-sha2-nistp384" end ",ecdsa-sha2-nistp521" end
 
 static const struct keyscan_type types[] = {
-    {"rsa", "rsa-sha2-512,rsa-sha2-256", "rsa-sha2-512" CERT ",rsa-sha2-256" CERT, true},
+    // A scan trusts nothing: of old servers it takes what they can do.
+    {"rsa", "rsa-sha2-512,rsa-sha2-256,ssh-rsa", "rsa-sha2-512" CERT ",rsa-sha2-256" CERT,
+     true},
     {"ecdsa", NISTP(""), NISTP(CERT), true},
     {"ed25519", "ssh-ed25519", "ssh-ed25519" CERT, true},
     {"ecdsa-sk", "sk-ecdsa-sha2-nistp256@openssh.com", "sk-ecdsa-sha2-nistp256" CERT,
