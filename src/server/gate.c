@@ -16,6 +16,7 @@
 #define IDLE_MS 2000  // quiet for so long: buffers are given back
 #define FLUSH_MS 500  // at the end: for the last bytes
 #define RING_FULL_MS 5
+#define SIGN_MS 30000  // a killed keeper's successor has so long for what we asked
 
 enum {
     POLL_LINK,
@@ -51,15 +52,20 @@ void gate_fault(struct gate *g, enum err e, const struct fault *fault) {
 
 // ---- the peer ----
 
+static void no_signature(struct gate *g) {
+    struct fault fault = {0};
+    gate_fault(g,
+               fault_set(&fault, ERR_CRYPTO, 0,
+                         "the server was stopped, new keys cannot be agreed on"),
+               &fault);
+}
+
 static void ask_signature(struct gate *g, const struct transport_event *event) {
     struct ipc_sign sign = {event->ticket, (uint32_t)event->host_key_index,
                             view_text(event->algorithm), event->data};
-    struct fault fault = {0};
+    g->sign_deadline = g->now + SIGN_MS;
     if (ipc_send(g->keeper, IPC_SIGN, &sign, -1) != OK)
-        gate_fault(g,
-                   fault_set(&fault, ERR_CRYPTO, 0,
-                             "the server was stopped, new keys cannot be agreed on"),
-                   &fault);
+        no_signature(g);
 }
 
 static void closed_by_peer(struct gate *g, const struct transport_event *event) {
@@ -201,6 +207,7 @@ static bool write_link(struct gate *g) {
 static void take_ipc(struct gate *g, struct ipc_message *m) {
     switch (m->row->number) {
     case IPC_SIGNED: {
+        g->sign_deadline = CLOCK_NEVER;
         enum err e = transport_answer_sign(g->transport, m->body.signature.ticket,
                                            m->body.signature.signature);
         if (e != OK)
@@ -288,6 +295,8 @@ static uint64_t next_deadline(const struct gate *g) {
     uint64_t d = transport_deadline(g->transport);
     if (!g->authenticated && g->grace_deadline < d)
         d = g->grace_deadline;
+    if (g->sign_deadline < d)
+        d = g->sign_deadline;
     if (!g->idle_done && g->busy_at + IDLE_MS < d)
         d = g->busy_at + IDLE_MS;
     if (g->ring_full && !wants_holder(g) && g->now + RING_FULL_MS < d)
@@ -299,6 +308,10 @@ static void check_time(struct gate *g) {
     g->now = clock_ms();
     if (!g->authenticated && g->now >= g->grace_deadline) {
         gate_end(g, GATE_TIMEOUT, 0, "");
+        return;
+    }
+    if (g->now >= g->sign_deadline) {
+        no_signature(g);
         return;
     }
     if (g->now >= transport_deadline(g->transport)) {
@@ -410,8 +423,10 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
 }
 
 _Noreturn void gate_run(const struct gate_start *start) {
-    struct gate g = {
-        .link = start->link, .keeper = start->keeper, .settings = start->settings};
+    struct gate g = {.link = start->link,
+                     .keeper = start->keeper,
+                     .settings = start->settings,
+                     .sign_deadline = CLOCK_NEVER};
     struct transport_host_key keys[SETTINGS_HOST_KEYS_MAX];
     struct fault fault = {0};
     size_t n;

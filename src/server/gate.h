@@ -37,7 +37,8 @@ struct gate {
         early;  // messages 80 and up that wait for the login's success: u32, message
     uint32_t early_left;  // bytes of them that may still come behind one that failed
     uint64_t grace_deadline;
-    uint64_t now, busy_at;  // busy_at: something last happened
+    uint64_t sign_deadline;  // the keeper's answer is due; CLOCK_NEVER: none is
+    uint64_t now, busy_at;   // busy_at: something last happened
     bool idle_done;
 
     bool seam_open;
