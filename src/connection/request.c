@@ -12,8 +12,10 @@ enum err connection_request(struct connection *c, uint32_t channel, const char *
         return OK;
     if (ch->state == CHANNEL_ASKED)
         return ERR_UNEXPECTED;
+    // How a program ended is told also to a peer that has closed the channel already.
+    bool last_word = c->config.server && !want_reply && ch->state == CHANNEL_PEER_CLOSED;
     if (ch->state != CHANNEL_OPENING && ch->state != CHANNEL_OPEN &&
-        ch->state != CHANNEL_EOF)
+        ch->state != CHANNEL_EOF && !last_word)
         return OK;
     if (want_reply && ch->asked - ch->answered >= LIMIT_REQUESTS_PENDING)
         return ERR_LIMIT;

@@ -227,8 +227,19 @@ static void input_ended(struct carrier *c) {
         carrier_close_input(c);
 }
 
+// The peer's CLOSE. A program without a terminal goes on, and its status is still told:
+// a shared connection closes a channel whose both directions have ended.
 static void hang_up(struct carrier *c) {
-    session_hang_up((struct session *)c);
+    struct session *s = (struct session *)c;
+    bool ours = connection_is_open(c->holder->connection, c->channel);  // a time-out
+    if (ours || !s->started || s->exited || s->with_pty || s->sftp != NULL) {
+        session_hang_up(s);
+        return;
+    }
+    carrier_close_input(c);
+    for (size_t i = 0; i < STREAM_COUNT; i++)
+        stream_close(&s->streams[i]);
+    buf_clear(&c->waiting);
 }
 
 static bool request(struct carrier *c, struct view name, struct view fields) {

@@ -92,7 +92,8 @@ static bool is_child(const struct keeper *k, pid_t pid) {
         if ((l->judge.alive && l->judge.exit.pid == pid) ||
             (l->holder.alive && l->holder.exit.pid == pid))
             return true;
-    return keeper_anchor_is(k, pid) || keeper_reload_is(k, pid) ||
+    return nursery_is(k->nursery, pid) || keeper_anchor_is(k, pid) ||
+           keeper_reload_is(k, pid) ||
            (loop_watches(&k->recorder.exit.watch) && k->recorder.exit.pid == pid);
 }
 

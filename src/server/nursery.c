@@ -185,6 +185,10 @@ pid_t nursery_pid(const struct nursery *n) {
     return n != NULL && loop_watches(&n->exit.watch) ? n->exit.pid : 0;
 }
 
+bool nursery_is(const struct nursery *n, pid_t pid) {
+    return n != NULL && loop_watches(&n->exit.watch) && n->exit.pid == pid;
+}
+
 void nursery_stop(struct nursery *n) {
     if (n == NULL)
         return;

@@ -25,6 +25,8 @@ struct nursery_options {
 // ERR_IO, ERR_MEMORY. In the new process it does not return.
 must_check enum err nursery_start(struct nursery **out, const struct nursery_options *o);
 pid_t nursery_pid(const struct nursery *n);  // 0: it has ended
+// Is that its process, not reaped yet? NULL: no.
+bool nursery_is(const struct nursery *n, pid_t pid);
 // It ends by itself, its children go on. NULL: nothing happens.
 void nursery_stop(struct nursery *n);
 

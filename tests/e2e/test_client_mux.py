@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
 import time
@@ -302,22 +303,29 @@ def test_many_channels_leave_nothing(lab):
         assert memory() <= before + 256
 
 
-def test_auto_and_persist(lab):
+@pytest.fixture
+def short_folder():
+    """For names of 44 bytes in a path of at most 107."""
+    with tempfile.TemporaryDirectory(prefix="bw-") as folder:
+        yield folder
+
+
+def test_auto_and_persist(lab, short_folder):
     """The first one connects and leaves a master, the second rides, and the master goes by itself."""
     server = lab.openssh("LogLevel INFO")
-    path = os.path.join(lab.folder, "ctl-%C")
+    path = os.path.join(short_folder, "ctl-%C")
     options = ["-o", "ControlMaster=auto", "-o", f"ControlPath={path}", "-o", "ControlPersist=2"]
     first = lab.ssh(server, *options, "echo $SSH_CONNECTION; exit 3")
     assert first.returncode == 3, first.stderr
     second = lab.ssh(server, *options, "echo $SSH_CONNECTION; exit 4")
     assert second.returncode == 4 and second.stdout == first.stdout
-    names = [n for n in os.listdir(lab.folder) if n.startswith("ctl-")]
+    names = [n for n in os.listdir(short_folder) if n.startswith("ctl-")]
     assert len(names) == 1 and re.fullmatch(r"ctl-[0-9a-f]{40}", names[0])
     assert lab.ssh(server, *options, "-O", "check", "x").returncode == 0
     # Debian's finds it under the same name.
     third = lab.ssh(server, *options, "echo $SSH_CONNECTION", program=require("ssh"))
     assert third.stdout == first.stdout
-    assert wait_until(lambda: not [n for n in os.listdir(lab.folder) if n.startswith("ctl-")], 15)
+    assert wait_until(lambda: not [n for n in os.listdir(short_folder) if n.startswith("ctl-")], 15)
 
 
 def test_persist_in_a_terminal(lab):

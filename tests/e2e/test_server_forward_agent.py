@@ -370,7 +370,7 @@ def test_environment_of_the_key(lab, keys, home, value, out):
 
 # ---- time-outs
 
-@pytest.mark.parametrize("lines,ends", [("ChannelTimeout session:command:*=1\n", True), ("ChannelTimeout session=1\n", True),
+@pytest.mark.parametrize("lines,ends", [("ChannelTimeout session:command=1\n", True), ("ChannelTimeout session=1\n", True),
                                         ("ChannelTimeout *=1\n", True), ("ChannelTimeout global=1\n", True),
                                         ("ChannelTimeout session:shell=1 direct-tcpip=1\n", False)])
 def test_channel_timeout(lab, lines, ends):

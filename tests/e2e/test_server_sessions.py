@@ -213,6 +213,23 @@ def test_many_channels(module_lab, server, scratch):
         master.wait()
 
 
+@pytest.mark.parametrize("closing", ["exec >&- 2>&-", "exec <&- >&- 2>&-"])
+def test_status_of_a_program_that_outlives_its_channel(module_lab, server, scratch, closing):
+    """A shared connection of the stock client's closes a channel when both directions have ended."""
+    control = f"{scratch}/outlive"
+    args = module_lab.ssh_args(server, "-l", USER, "-S", control, "true", program="ssh")[:-2]
+    master = subprocess.Popen(args + ["-M", "-N", "127.0.0.1"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: os.path.exists(control))
+        done = subprocess.run(args + ["127.0.0.1", f"{closing}; sleep 0.5; exit 5"], stdin=subprocess.DEVNULL,
+                              timeout=30 * SLOW)
+        assert done.returncode == 5
+    finally:
+        master.kill()
+        master.wait()
+        os.unlink(control)
+
+
 def keys_with(lab, options, name="restricted"):
     path = os.path.join(lab.folder, name)
     with open(path, "w") as f:
