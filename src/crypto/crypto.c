@@ -1,7 +1,7 @@
 // The one place that looks algorithms up in libcrypto (crypto/fetched.h).
 //
 // The table below is the only state of this layer besides the padding pool (random.c); it
-// is written once by crypto_init() and constant from then on.
+// is written by crypto_init() and constant from then on, but for ciphers of old modes.
 #include "crypto/crypto.h"
 
 #include <openssl/core_names.h>
@@ -32,6 +32,15 @@ const struct fetched *fetched(void) {
 
 const EVP_MD *fetched_md(const struct digest_alg *alg) {
     return state.md[alg->id];
+}
+
+// Of the old modes PEM files want objects of their own, made when libcrypto has its
+// tables of names; and looking one up builds all ciphers that the default provider has,
+// so only whoever uses one pays for it.
+const EVP_CIPHER *fetched_cipher(enum fetched_cipher id) {
+    if (state.cipher[id] == NULL)
+        state.cipher[id] = EVP_CIPHER_fetch(provider_wide(), cipher_names[id], NULL);
+    return state.cipher[id];
 }
 
 enum err fetched_failed(enum err e) {
@@ -78,11 +87,8 @@ static bool fetch_all(void) {
         if (state.md[i] == NULL)
             return false;
     }
-    for (size_t i = 0; i < FETCHED_CIPHER_COUNT; i++) {
-        // Of the old modes PEM files want objects of their own, made when libcrypto has
-        // its tables of names.
-        OSSL_LIB_CTX *from = i >= FETCHED_AES_128_CBC ? provider_wide() : NULL;
-        state.cipher[i] = EVP_CIPHER_fetch(from, cipher_names[i], NULL);
+    for (size_t i = 0; i < FETCHED_AES_128_CBC; i++) {
+        state.cipher[i] = EVP_CIPHER_fetch(NULL, cipher_names[i], NULL);
         if (state.cipher[i] == NULL)
             return false;
     }

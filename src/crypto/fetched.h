@@ -56,6 +56,8 @@ struct fetched {
 
 const struct fetched *fetched(void);
 
+// NULL: libcrypto has none.
+const EVP_CIPHER *fetched_cipher(enum fetched_cipher id);
 // Digest object of a public-key signature or of an HMAC.
 const EVP_MD *fetched_md(const struct digest_alg *alg);
 

@@ -109,9 +109,11 @@ enum err cipher_context(EVP_CIPHER_CTX **out, enum fetched_cipher id, const uint
     *out = EVP_CIPHER_CTX_new();
     if (*out == NULL)
         return ERR_MEMORY;
-    return EVP_CipherInit_ex2(*out, fetched()->cipher[id], key, iv, encrypt, NULL) == 1
-               ? OK
-               : ERR_CRYPTO;
+    const EVP_CIPHER *cipher = fetched_cipher(id);
+    if (cipher == NULL)
+        return fetched_failed(ERR_CRYPTO);
+    return EVP_CipherInit_ex2(*out, cipher, key, iv, encrypt, NULL) == 1 ? OK
+                                                                         : ERR_CRYPTO;
 }
 
 // ---- null cipher ----
