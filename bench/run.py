@@ -211,6 +211,7 @@ class Bench:
     def returned(self):
         for label, server in (("openssh", self.theirs), ("bowline", self.ours)):
             control = os.path.join(server.folder, f"mux-returned-{label}")
+            time.sleep(3)  # those of before are gone
             base = server.group.pss_kb()
             master = subprocess.Popen(server.command(self.theirs.ssh, options=["-M", "-N", "-S", control]), stdin=NULL, stderr=NULL)
             try:

@@ -37,9 +37,10 @@ void holder_status(struct holder *h, const char *tty) {
     holder_status_tell(h);
 }
 
-// Sessions are always told: the keeper keeps the records of who is on.
+// Sessions are told for the records of who is on, and for lines of the log, too.
 void holder_tell(struct holder *h, enum event_number number, struct ipc_event *e) {
-    bool session = number == EVENT_SESSION_OPENED || number == EVENT_SESSION_CLOSED;
+    bool session = (number == EVENT_SESSION_OPENED || number == EVENT_SESSION_CLOSED) &&
+                   (e->tty.n > 0 || h->log.level >= LOG_LEVEL_VERBOSE);
     bool sent = false;
     if (h->config.event_log == NULL && !session)
         return;
