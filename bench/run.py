@@ -220,7 +220,7 @@ class Bench:
                 before = server.group.pss_kb() - base
                 subprocess.run(server.command(self.theirs.ssh, "head -c 1000000000 /dev/zero", options=["-S", control]),
                                stdin=NULL, stdout=NULL, check=True)
-                time.sleep(8)
+                time.sleep(14)  # ours gives back after 5 s of quiet
                 self.row(f"PSS of a session before and after 1 GB: {label}", "kB", before, server.group.pss_kb() - base)
             finally:
                 master.kill()
