@@ -228,31 +228,9 @@ class Bench:
                 time.sleep(1)
 
     def memory(self):
-        counts = (50,) if self.args.quick else (50, 1000)
-        per = {}
-        for label, client, server in [("openssh", self.ours.ssh, self.theirs), ("bowline", self.ours.ssh, self.ours)]:
-            for n in counts:
-                base = server.group.pss_kb()
-                sessions = []
-                try:
-                    while len(sessions) < n:
-                        for _ in range(20):
-                            sessions.append(subprocess.Popen(server.command(client, "-N", options=["-o", "LogLevel=ERROR"]), stdin=NULL, stdout=NULL,
-                                                             stderr=NULL))
-                        time.sleep(1.0 if label == "openssh" else 0.2)
-                    time.sleep(3)
-                    alive = sum(p.poll() is None for p in sessions)
-                    per[label, n] = (server.group.pss_kb() - base) / max(alive, 1)
-                    if alive < len(sessions):
-                        print(f"  {label}: {len(sessions) - alive} of {len(sessions)} idle sessions ended early")
-                finally:
-                    for p in sessions:
-                        p.kill()
-                    for p in sessions:
-                        p.wait()
-                time.sleep(2)
-        for n in counts:
-            self.row(f"PSS for each idle session, at {n}", "kB", per["openssh", n], per["bowline", n], 1 / 6)
+        for n in (50,) if self.args.quick else (50, 1000):
+            theirs, ours = (self.idle_pss(server, n, ["-N"], []) for server in (self.theirs, self.ours))
+            self.row(f"PSS for each idle session, at {n}", "kB", theirs, ours, 1 / 6)
 
     def trips(self):
         took = {}
