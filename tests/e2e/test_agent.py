@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from agents import Agent, askpass, debian
-from conftest import IS_ROOT, SLOW, require, tool, wait_until
+from conftest import ASAN, IS_ROOT, SLOW, require, tool, wait_until
 
 PAIRS = [("ours", "ours"), ("debian", "ours"), ("ours", "debian")]
 
@@ -394,6 +394,7 @@ def where_is(pid, needle):
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="needs root to look")
+@pytest.mark.skipif(ASAN, reason="a sanitizer's address space is too large to be searched")
 def test_keys_lie_in_undumped_memory_and_are_wiped(start, tmp_path):
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives import serialization as s

@@ -300,7 +300,7 @@ def test_many_channels_leave_nothing(lab):
         for _ in range(3):
             burst()
         assert wait_until(lambda: descriptors() == fds)
-        assert memory() <= before + 256
+        assert SLOW > 1 or memory() <= before + 256  # a sanitizer keeps what is freed
 
 
 @pytest.fixture
