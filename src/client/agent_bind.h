@@ -2,8 +2,8 @@
 // signature as proof (OpenSSH's PROTOCOL.agent, session-bind@openssh.com).
 #pragma once
 
-#include "client/agent_link.h"
 #include "client/client.h"
+#include "signer/agent_link.h"
 
 // Of our own connection, before it signs for the login. Agents without it are no error.
 void agent_bind_login(struct client *c, struct agent_link *l);

@@ -9,12 +9,12 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/agent_bind.h"
-#include "client/security_key.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/prompt.h"
 #include "key/private_key.h"
+#include "signer/security_key.h"
 
 // The public half of a file, or the file beside it; nothing is said.
 static struct key *read_public_half(const char *path) {
@@ -479,15 +479,8 @@ static void decrypt(struct identities *ids) {
     secret_wipe(text.p, text.room);
 }
 
-// The middleware of security keys: as configured, or of the environment.
 static const char *provider(const struct identities *ids) {
-    const char *name = ids->c->config.security_key_provider;
-    const char *other = getenv("SSH_SK_PROVIDER");
-    if (name != NULL && name[0] == '$')
-        name = getenv(name + 1);
-    else if ((name == NULL || strcmp(name, "internal") == 0) && other != NULL)
-        name = other;
-    return name != NULL ? name : "internal";
+    return security_key_provider(ids->c->config.security_key_provider);
 }
 
 // A certificate's key signs under the plain name.
@@ -524,9 +517,10 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
         return;
     }
     struct fault fault = {0};
+    struct security_key_use use = {provider(ids), &ids->c->log, false};
     e = ids->secret->type->security_key
-            ? security_key_sign(ids->secret, provider(ids), plain_algorithm(alg), data,
-                                &ids->c->log, out, &fault)
+            ? security_key_sign(ids->secret, &use, plain_algorithm(alg), data, out,
+                                &fault)
             : key_sign(ids->secret, alg, data, out);
     if (e != OK) {
         fault_set(&fault, e, 0, "%s", err_text(e));

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "auth/client.h"
-#include "client/agent_link.h"
 #include "client/client.h"
+#include "signer/agent_link.h"
 
 #define IDENTITIES_OFFERED_MAX 64
 #define IDENTITIES_NOTES_MAX 24

@@ -4,9 +4,9 @@
 
 #include <limits.h>
 
-#include "client/agent_link.h"
 #include "io/prompt.h"
 #include "key/key.h"
+#include "signer/agent_link.h"
 
 #define ADD_FAILED 1
 #define ADD_NO_AGENT 2

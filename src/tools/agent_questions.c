@@ -7,9 +7,9 @@
 
 #include "base/secret.h"
 #include "base/text.h"
-#include "client/security_key.h"
 #include "io/fd.h"
 #include "io/prompt.h"
+#include "signer/helper.h"
 #include "tools/agent.h"
 
 #define TOKEN_KEYS_MAX 256
@@ -112,7 +112,7 @@ static void on_signed(void *arg, int status) {
                 WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
                 token_answer_decode(view_of(room, n), &m, NULL) == OK;
     end_program(c);
-    if (came && m.signed_)
+    if (came && m.outcome == TOKEN_DONE)
         reply = (struct agent_reply){.yes = true, .signature = m.text};
     else
         log_error(&c->program->log, "a token did not sign: %s",
@@ -197,7 +197,7 @@ static void on_listed(void *arg, int status) {
                 fd_read_full(c->pipe, room, &n) == OK &&
                 token_answer_decode(view_of(room.p, n), &m, NULL) == OK;
     end_program(c);
-    if (came && m.signed_)
+    if (came && m.outcome == TOKEN_DONE)
         reply = (struct agent_reply){.yes = true,
                                      .path = c->path,
                                      .keys = keys,
@@ -213,7 +213,8 @@ static void ask_keys(struct agent_conn *c) {
         answer(c, false);
         return;
     }
-    struct token_request m = {.provider = view_text(c->path), .pin = c->question.pin};
+    struct token_request m = {
+        .operation = TOKEN_LIST, .provider = view_text(c->path), .pin = c->question.pin};
     start_helper(c, TOKEN_PKCS11, &m, on_listed);
 }
 

@@ -257,6 +257,7 @@ static bool open_token(struct token *t, CK_SLOT_ID slot) {
     if ((info.flags & CKF_LOGIN_REQUIRED) == 0 || t->w->pin[0] == '\0' ||
         login(t, CKU_USER))
         return true;
+    t->w->outcome = TOKEN_NEEDS_PIN;
     (void)token_fail(t->w, "the token does not take the PIN", NULL);
     (void)t->f->C_CloseSession(t->session);
     return false;
@@ -286,7 +287,8 @@ static bool work(struct token_work *w) {
     CK_RV (*functions)(CK_FUNCTION_LIST **) = NULL;
     struct token t = {.w = w};
     const struct alg *alg = NULL;
-    if (w->m.type.n > 0 && (alg = alg_find(ALG_SIGNATURE, w->m.type)) == NULL)
+    if (w->m.operation != TOKEN_LIST &&
+        (alg = alg_find(ALG_SIGNATURE, w->m.type)) == NULL)
         return token_fail(w, "unknown signature algorithm", NULL);
     void *library = token_load(w);
     if (library == NULL)

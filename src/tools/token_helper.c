@@ -41,7 +41,9 @@ static bool take(struct token_work *w, struct view request) {
         return token_fail(w, fault_text(&f), NULL);
     return text_copy(w->provider, sizeof w->provider, w->m.provider) &&
                    text_copy(w->application, sizeof w->application, w->m.application) &&
-                   text_copy(w->pin, sizeof w->pin, w->m.pin)
+                   text_copy(w->pin, sizeof w->pin, w->m.pin) &&
+                   text_copy(w->device, sizeof w->device, w->m.device) &&
+                   text_copy(w->user, sizeof w->user, w->m.user)
                ? true
                : token_fail(w, "the request is too long", NULL);
 }
@@ -49,7 +51,8 @@ static bool take(struct token_work *w, struct view request) {
 static enum err write_answer(const struct token_work *w, bool done, int fd) {
     scoped_buf answer;
     buf_init(&answer, TOKEN_MESSAGE_MAX);
-    struct token_answer m = {done, done ? buf_view(&w->out) : view_text(w->why)};
+    struct token_answer m = {done ? TOKEN_DONE : w->outcome,
+                             done ? buf_view(&w->out) : view_text(w->why)};
     struct writer text = writer_to_buf(&answer);
     token_answer_encode(&text, &m);
     TRY(writer_end(&text));
@@ -62,6 +65,7 @@ int token_main(bool (*work)(struct token_work *w)) {
     struct span room;
     size_t n = 0;
     process_reset_signals();
+    w.outcome = TOKEN_FAILED;
     buf_init(&w.out, TOKEN_MESSAGE_MAX / 2);
     buf_init(&request, TOKEN_MESSAGE_MAX);
     if (fd_fill_standard() != OK || crypto_init() != OK ||

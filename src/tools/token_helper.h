@@ -1,17 +1,18 @@
 // What the helpers share: a request on standard input, an answer on standard output
-// (agent/token.h), libraries loaded in between.
+// (signer/token.h), libraries loaded in between.
 #pragma once
 
-#include "agent/token.h"
 #include "base/buf.h"
+#include "signer/token.h"
 
 #define TOKEN_PATH 4096
 
 struct token_work {
     struct token_request m;
-    char provider[TOKEN_PATH], application[1024], pin[1024];
-    struct buf out;  // the answer's text when it went well
-    char why[512];   // else
+    char provider[TOKEN_PATH], application[1024], pin[1024], device[1024], user[256];
+    struct buf out;              // the answer's text when it went well
+    enum token_outcome outcome;  // else, with a word
+    char why[512];
 };
 
 // "what: detail", the latter cleaned; false.

@@ -1,4 +1,4 @@
-#include "client/security_key.h"
+#include "signer/helper.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -12,7 +12,6 @@
 #include "io/fault_errno.h"
 #include "io/fd.h"
 #include "io/file.h"
-#include "io/prompt.h"
 
 #define ANSWER_PIPE (1024 * 1024)  // bytes: a helper never waits for its reader
 
@@ -93,65 +92,49 @@ enum err token_start(enum token_kind kind, const struct token_request *m,
     return e;
 }
 
-// ---- the whole ----
+// ---- waiting for its answer ----
 
-static enum err ask_pin(const struct key *k, char *pin, struct fault *f) {
-    char print[KEY_FINGERPRINT_SIZE], question[KEY_FINGERPRINT_SIZE + 80];
-    if ((k->handle_flags & KEY_HANDLE_VERIFY) == 0)
-        return OK;
-    key_fingerprint(print, sizeof print, key_blob(k), &digest_sha256);
-    snprintf(question, sizeof question, "Enter PIN for %s key %s: ", k->type->short_name,
-             print);
-    return prompt_ask(question, 0, pin, PROMPT_MAX, f);
+enum err token_error(uint32_t outcome) {
+    static const enum err errors[] = {
+        [TOKEN_DONE] = OK,
+        [TOKEN_FAILED] = ERR_REFUSED,
+        [TOKEN_NEEDS_PIN] = ERR_PASSPHRASE,
+        [TOKEN_NO_DEVICE] = ERR_NOT_FOUND,
+        [TOKEN_UNSUPPORTED] = ERR_UNSUPPORTED,
+        [TOKEN_EXISTS] = ERR_REFUSED,
+    };
+    return outcome < sizeof errors / sizeof errors[0] ? errors[outcome] : ERR_FORMAT;
 }
 
-static void ask_touch(const struct key *k, const struct log *log) {
-    char print[KEY_FINGERPRINT_SIZE];
-    if ((k->handle_flags & KEY_HANDLE_TOUCH) == 0)
-        return;
-    log_info(log, "Confirm user presence for key %s %s", k->type->short_name,
-             key_fingerprint(print, sizeof print, key_blob(k), &digest_sha256));
-}
-
-static enum err take_answer(const struct key *k, const struct signature_alg *alg,
-                            struct view data, struct view answer, struct buf *out,
+static enum err take_answer(struct view bytes, struct buf *out, bool *exists,
                             struct fault *f) {
     struct token_answer m;
-    struct key_touch touch;
-    char clean[200];
-    TRY(token_answer_decode(answer, &m, f));
-    if (!m.signed_)
-        return fault_set(f, ERR_REFUSED, 0, "%s",
-                         text_clean(clean, sizeof clean, m.text));
-    if (key_verify_touch(k, alg, m.text, data, &touch) != OK)
-        return fault_set(f, ERR_SIGNATURE, 0, "the token made a wrong signature");
-    return buf_append(out, m.text);
+    char clean[400];
+    TRY(token_answer_decode(bytes, &m, f));
+    enum err e = token_error(m.outcome);
+    if (exists != NULL)
+        *exists = m.outcome == TOKEN_EXISTS;
+    return e == OK ? buf_append(out, m.text)
+                   : fault_set(f, e, 0, "%s", text_clean(clean, sizeof clean, m.text));
 }
 
-enum err security_key_sign(const struct key *k, const char *provider,
-                           const struct signature_alg *alg, struct view data,
-                           const struct log *log, struct buf *out, struct fault *f) {
-    char pin[PROMPT_MAX] = "";
-    uint8_t room[KEY_SIGNATURE_MAX];
+enum err token_ask(enum token_kind kind, const struct token_request *m, struct buf *out,
+                   bool *exists, struct fault *f) {
+    scoped_buf answer;
+    struct span room;
     struct process p;
     int from = -1, status = 0;
     size_t n = 0;
-    TRY(ask_pin(k, pin, f));
-    struct token_request m = {.provider = view_text(provider),
-                              .type = view_text(key_type_plain(k->type)->name),
-                              .application = k->application,
-                              .handle = view_of(k->handle, k->handle_len),
-                              .flags = k->handle_flags,
-                              .pin = view_text(pin),
-                              .data = data};
-    ask_touch(k, log);
-    enum err e = token_start(TOKEN_SECURITY_KEY, &m, &p, &from, f);
-    secret_wipe(pin, sizeof pin);
-    TRY(e);
-    e = fd_read_full(from, (struct span){room, sizeof room}, &n);
+    buf_init(&answer, TOKEN_MESSAGE_MAX);
+    TRY(buf_reserve(&answer, TOKEN_MESSAGE_MAX, &room));
+    TRY(token_start(kind, m, &p, &from, f));
+    enum err e = fd_read_full(from, room, &n);
     fd_close(&from);
     enum err waited = process_wait(&p, &status);
     TRY(e);
     TRY(waited);
-    return take_answer(k, alg, data, view_of(room, n), out, f);
+    if (n == 0)
+        return fault_set(f, ERR_CLOSED, 0, "%s ended without an answer",
+                         helpers[kind].name);
+    return take_answer(view_of(room.p, n), out, exists, f);
 }

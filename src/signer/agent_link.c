@@ -1,4 +1,4 @@
-#include "client/agent_link.h"
+#include "signer/agent_link.h"
 
 #include <poll.h>
 #include <stdlib.h>
