@@ -150,9 +150,9 @@ enum err kex_secret_mpint(struct span *secret, const uint8_t *p, size_t n) {
 
 // K1 = HASH(K || H || letter || session_id), K2 = HASH(K || H || K1), …
 enum err kex_derive(const struct digest_alg *hash, struct view secret, struct view h,
-                    char letter, struct view session_id, uint8_t *out, size_t n) {
+                    struct view label, struct view session_id, uint8_t *out, size_t n) {
     uint8_t block[DIGEST_MAX];
-    struct view first[] = {secret, h, view_of(&letter, 1), session_id};
+    struct view first[] = {secret, h, label, session_id};
     enum err e = digest_parts(hash, first, COUNT(first), block);
     size_t done = 0;
     while (e == OK) {

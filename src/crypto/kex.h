@@ -61,7 +61,8 @@ must_check enum err kex_answer(const struct kex_alg *alg, const struct kex_group
                                struct view client_blob, struct span *blob,
                                struct span *secret);
 
-// RFC 4253 s.7.2: HASH(K || H || letter || session_id), extended to n bytes.
+// RFC 4253 s.7.2: HASH(K || H || label || session_id), extended to n bytes. label: one of
+// its letters, or a name of one's own.
 must_check enum err kex_derive(const struct digest_alg *hash, struct view secret,
-                               struct view h, char letter, struct view session_id,
+                               struct view h, struct view label, struct view session_id,
                                uint8_t *out, size_t n);

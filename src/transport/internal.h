@@ -116,6 +116,8 @@ struct transport {
     size_t peer_ident_len;
     uint8_t session_id[DIGEST_MAX];
     size_t session_id_len;
+    uint8_t exporter[TRANSPORT_EXPORTER];
+    bool has_exporter;
     struct buf host_key;  // K_S of the last exchange
     // Client: of the first one, what proves to others whose session this is.
     struct buf first_host_key, first_signature;

@@ -155,15 +155,17 @@ static enum err derive(struct transport *t, struct view k, bool to_server,
     struct view h = view_of(x->hash, x->hash_len);
     struct view id = view_of(t->session_id, t->session_id_len);
     size_t mac_len = mac != NULL ? mac->key_len : 0;
-    char add = to_server ? 0 : 1;
+    const char *names = to_server ? "ACE" : "BDF";
+    struct view letters[] = {view_of(names, 1), view_of(names + 1, 1),
+                             view_of(names + 2, 1)};
     if (cipher->iv_len > sizeof keys->iv || cipher->key_len > sizeof keys->key ||
         mac_len > sizeof keys->mac)
         return ERR_CRYPTO;
     if (cipher->iv_len > 0)
-        TRY(kex_derive(hash, k, h, (char)('A' + add), id, keys->iv, cipher->iv_len));
-    TRY(kex_derive(hash, k, h, (char)('C' + add), id, keys->key, cipher->key_len));
+        TRY(kex_derive(hash, k, h, letters[0], id, keys->iv, cipher->iv_len));
+    TRY(kex_derive(hash, k, h, letters[1], id, keys->key, cipher->key_len));
     if (mac_len > 0)
-        TRY(kex_derive(hash, k, h, (char)('E' + add), id, keys->mac, mac_len));
+        TRY(kex_derive(hash, k, h, letters[2], id, keys->mac, mac_len));
     return OK;
 }
 
@@ -183,14 +185,25 @@ static enum err make_cipher(struct transport *t, struct view k, bool to_server) 
     return e;
 }
 
+// The session id, and the secret for those above the transport.
+static enum err begin_session(struct transport *t, struct view k) {
+    struct exchange *x = t->kex;
+    const struct digest_alg *hash = x->algs.kex->hash;
+    struct view h = view_of(x->hash, x->hash_len);
+    memcpy(t->session_id, x->hash, x->hash_len);
+    t->session_id_len = x->hash_len;
+    if (hash->size < TRANSPORT_EXPORTER)
+        return OK;
+    t->has_exporter = true;
+    return kex_derive(hash, k, h, view_text(TRANSPORT_EXPORTER_LABEL), h, t->exporter,
+                      TRANSPORT_EXPORTER);
+}
+
 // From K to everything that depends on it.
 static enum err use_secret(struct transport *t, struct view k) {
-    struct exchange *x = t->kex;
     TRY(exchange_hash(t, k));
-    if (x->first) {
-        memcpy(t->session_id, x->hash, x->hash_len);
-        t->session_id_len = x->hash_len;
-    }
+    if (t->kex->first)
+        TRY(begin_session(t, k));
     TRY(make_cipher(t, k, true));
     return make_cipher(t, k, false);
 }

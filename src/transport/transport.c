@@ -314,6 +314,11 @@ struct view transport_session_id(const struct transport *t) {
     return view_of(t->session_id, t->exchanges > 0 ? t->session_id_len : 0);
 }
 
+struct view transport_exporter(const struct transport *t) {
+    bool there = t->exchanges > 0 && t->has_exporter;
+    return view_of(t->exporter, there ? sizeof t->exporter : 0);
+}
+
 struct view transport_peer_ident(const struct transport *t) {
     return view_of(t->peer_ident, t->peer_ident_len);
 }

@@ -189,6 +189,12 @@ must_check enum err transport_tick(struct transport *t, uint64_t now);
 const struct transport_agreed *transport_agreed(const struct transport *t);
 struct view
 transport_session_id(const struct transport *t);  // empty before the first keys
+// A secret of both ends, from the first exchange, for what outlives the link
+// (doc/resume.md): HASH(K || H || label || session_id). Empty before, and where the
+// exchange's hash is shorter.
+#define TRANSPORT_EXPORTER 32
+#define TRANSPORT_EXPORTER_LABEL "resume-v1@bowline"
+struct view transport_exporter(const struct transport *t);
 struct view transport_peer_ident(const struct transport *t);
 // The host key of the last exchange (publickey-hostbound).
 struct view transport_host_key(const struct transport *t);

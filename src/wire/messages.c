@@ -86,6 +86,21 @@ static const struct message_field channel_request_fields[] = {
     F(U32, msg_channel_request, recipient), F(TEXT, msg_channel_request, name),
     F(BOOL, msg_channel_request, want_reply), F(REST, msg_channel_request, fields), END};
 static const struct message_field ping_fields[] = {F(STRING, msg_ping, data), END};
+static const struct message_field resume_open_fields[] = {
+    F(STRING, msg_resume_open, random), F(U32, msg_resume_open, grace), END};
+static const struct message_field resume_opened_fields[] = {
+    F(STRING, msg_resume_opened, handle), F(STRING, msg_resume_opened, random),
+    F(U32, msg_resume_opened, grace), END};
+static const struct message_field resume_refused_fields[] = {
+    F(U32, msg_resume_refused, reason), F(STRING, msg_resume_refused, text), END};
+static const struct message_field resume_attach_fields[] = {
+    F(STRING, msg_resume_attach, handle), F(U64, msg_resume_attach, epoch),
+    F(STRING, msg_resume_attach, counts), F(STRING, msg_resume_attach, proof), END};
+static const struct message_field resume_attached_fields[] = {
+    F(U64, msg_resume_attached, epoch), F(STRING, msg_resume_attached, counts),
+    F(STRING, msg_resume_attached, proof), END};
+static const struct message_field resume_ack_fields[] = {
+    F(U64, msg_resume_ack, epoch), F(STRING, msg_resume_ack, counts), END};
 
 #define M(number, type, fields)                                                          \
     [SSH_MSG_##number] = {SSH_MSG_##number, #number, sizeof(struct type), fields}
@@ -129,6 +144,12 @@ static const struct message_schema schemas[256] = {
     M(CHANNEL_FAILURE, msg_channel, channel_fields),
     M(PING, msg_ping, ping_fields),
     M(PONG, msg_ping, ping_fields),
+    M(RESUME_OPEN, msg_resume_open, resume_open_fields),
+    M(RESUME_OPENED, msg_resume_opened, resume_opened_fields),
+    M(RESUME_REFUSED, msg_resume_refused, resume_refused_fields),
+    M(RESUME_ATTACH, msg_resume_attach, resume_attach_fields),
+    M(RESUME_ATTACHED, msg_resume_attached, resume_attached_fields),
+    M(RESUME_ACK, msg_resume_ack, resume_ack_fields),
 };
 
 const struct message_schema *message_schema(uint8_t number) {

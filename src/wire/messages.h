@@ -47,6 +47,13 @@ enum message_number {
     SSH_MSG_CHANNEL_FAILURE = 100,
     SSH_MSG_PING = 192,
     SSH_MSG_PONG = 193,
+    // resume-v1@bowline (doc/resume.md)
+    SSH_MSG_RESUME_OPEN = 208,
+    SSH_MSG_RESUME_OPENED = 209,
+    SSH_MSG_RESUME_REFUSED = 210,
+    SSH_MSG_RESUME_ATTACH = 211,
+    SSH_MSG_RESUME_ATTACHED = 212,
+    SSH_MSG_RESUME_ACK = 213,
 };
 
 struct msg_disconnect {
@@ -144,6 +151,31 @@ struct msg_channel_request {
 };
 struct msg_ping {  // PING and PONG
     struct view data;
+};
+struct msg_resume_open {
+    struct view random;
+    uint32_t grace;  // seconds
+};
+struct msg_resume_opened {
+    struct view handle, random;
+    uint32_t grace;  // seconds
+};
+struct msg_resume_refused {
+    uint32_t reason;
+    struct view text;
+};
+struct msg_resume_attach {
+    struct view handle;
+    uint64_t epoch;
+    struct view counts, proof;
+};
+struct msg_resume_attached {
+    uint64_t epoch;
+    struct view counts, proof;
+};
+struct msg_resume_ack {
+    uint64_t epoch;
+    struct view counts;
 };
 
 struct message_schema {

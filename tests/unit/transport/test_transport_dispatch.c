@@ -213,12 +213,16 @@ static void test_own_sending(void **state) {
             bool may = server
                            ? number == 6 || (number >= 51 && number <= 53) || number == 60
                            : number == 5 || number == 50 || number == 61 ||
-                                 number == 80 || (number >= 90 && number <= 100);
+                                 number == 80 || (number >= 90 && number <= 100) ||
+                                 number == 208 || number == 211;
             enum err err = transport_send_view(e->t, view_of(payload, 2));
             assert_int_equal(err, may ? OK : ERR_REFUSED);
             pair_free(&p);
             e = reach(&p, server != 0, PHASE_OPEN, true);
-            may = (number >= 80 && number <= 82) || (number >= 90 && number <= 100);
+            may = (number >= 80 && number <= 82) || (number >= 90 && number <= 100) ||
+                  number == 213 ||
+                  (server ? number >= 209 && number <= 212 && number != 211
+                          : number == 208 || number == 211);
             err = transport_send_view(e->t, view_of(payload, 2));
             assert_int_equal(err, may ? OK : ERR_REFUSED);
             pair_free(&p);
