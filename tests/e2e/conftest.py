@@ -22,6 +22,11 @@ USER = getpass.getuser()
 ASAN = bool(os.environ.get("BOWLINE_ASAN"))
 SLOW = 6 if ASAN else 1
 
+# A login must not depend on what the invoking user's ~/.bashrc does: bash reads it for `bash -c` when
+# it was started by an SSH server or with a socket as input, but only at the first level of shells.
+SHELL_LEVEL = "SHLVL=1"
+os.environ.update([SHELL_LEVEL.split("=")])
+
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 
 
@@ -148,6 +153,8 @@ class Lab:
         with open(path, "w") as out:
             # -o and Match-free lines first: first value wins.
             out.write(f"Port {port}\nListenAddress 127.0.0.1\n")
+            if "SetEnv" not in lines:
+                out.write(f"SetEnv {SHELL_LEVEL}\n")
             if "\nMatch " in "\n" + lines:
                 head, tail = ("\n" + lines).split("\nMatch ", 1)
                 tail = "Match " + tail

@@ -92,7 +92,7 @@ def sshd():
     path = os.path.join(FOLDER, "sshd_config")
     with open(path, "w") as out:
         out.write(f"Port 22\nListenAddress {ADDRESS}\nPerSourcePenalties no\nAuthorizedKeysFile {KEYS}/authorized_keys\n"
-                  "StrictModes no\nPidFile none\n" + "".join(f"HostKey {KEYS}/host_{k}\n" for k in ("ed25519", "ecdsa", "rsa")))
+                  "StrictModes no\nPidFile none\nSetEnv SHLVL=1\n" + "".join(f"HostKey {KEYS}/host_{k}\n" for k in ("ed25519", "ecdsa", "rsa")))
     process = subprocess.Popen([os.path.join(BIN, "sshd"), "-D", "-e", "-f", path], stdin=subprocess.DEVNULL,
                                stderr=open(os.path.join(FOLDER, "sshd.log"), "wb"), start_new_session=True)
     for _ in range(200):

@@ -9,7 +9,7 @@ import time
 
 import pexpect
 import pytest
-from conftest import IS_ROOT, SLOW, USER, free_port, listens, needs_root, wait_until
+from conftest import IS_ROOT, SHELL_LEVEL, SLOW, USER, free_port, listens, needs_root, wait_until
 
 SSH = "ssh"
 
@@ -21,7 +21,7 @@ def run(lab, server, command, *options, user=USER, **kw):
 @pytest.fixture(scope="module")
 def server(module_lab):
     return module_lab.sshd("AcceptEnv LANG LC_* FOO\nSubsystem count /usr/bin/wc -c\nPrintMotd no\n"
-                           "SetEnv BYADMIN=yes\nMaxSessions 3\n")
+                           f"SetEnv BYADMIN=yes {SHELL_LEVEL}\nMaxSessions 3\n")
 
 
 def descendants(pid):
