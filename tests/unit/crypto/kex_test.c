@@ -317,7 +317,8 @@ static void derives_as_rfc4253(void **state) {
         size_t n = strlen(DERIVED[i].hex) / 2;
         memset(out, 0xee, sizeof out);
         assert_int_equal(kex_derive(DERIVED[i].hash, view_of(k, 37), view_of(h, 32),
-                                    view_of(&DERIVED[i].letter, 1), view_of(session, 32), out, n),
+                                    view_of(&DERIVED[i].letter, 1), view_of(session, 32),
+                                    out, n),
                          OK);
         assert_vector(out, n, DERIVED[i].hex);
         assert_int_equal(out[n], 0xee);

@@ -68,8 +68,8 @@ static bool exchange(const struct kex_alg *alg) {
     bool good = kex_offer_new(&o, alg, g, &c) == OK &&
                 kex_answer(alg, g, view_of(c.p, c.n), &r, &s[0]) == OK &&
                 kex_offer_finish(o, view_of(r.p, r.n), &s[1]) == OK &&
-                kex_derive(alg->hash, view_of(k[0], s[0].n), view_of(q_c, 32), view_text("A"),
-                           view_of(q_c, 32), out, sizeof out) == OK;
+                kex_derive(alg->hash, view_of(k[0], s[0].n), view_of(q_c, 32),
+                           view_text("A"), view_of(q_c, 32), out, sizeof out) == OK;
     kex_offer_free(o);
     return good;
 }
