@@ -26,6 +26,9 @@ struct replay_block {
 };
 
 #define BLOCK_HEAD sizeof(struct replay_block)
+_Static_assert(BLOCK_HEAD + sizeof(struct record) + LIMIT_PACKET + RECORD_ALIGN <=
+                   BLOCK_LARGE,
+               "any message fits into a block");
 
 static size_t record_size(size_t length) {
     size_t n = sizeof(struct record) + length;
@@ -82,7 +85,8 @@ static struct replay_block *spare_take(struct replay *r, size_t size) {
 }
 
 static struct replay_block *block_for(struct replay *r, size_t need) {
-    size_t size = r->bytes + need > LARGE_FROM ? BLOCK_LARGE : BLOCK_SMALL;
+    bool small = need <= BLOCK_SMALL - BLOCK_HEAD && r->bytes + need <= LARGE_FROM;
+    size_t size = small ? BLOCK_SMALL : BLOCK_LARGE;
     struct replay_block *b = spare_take(r, size);
     if (b == NULL) {
         b = block_new(size);

@@ -1,0 +1,440 @@
+// resume-v1@bowline: two machines, links that are cut wherever they can be, and peers
+// that lie.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "crypto/crypto.h"
+#include "resume_model.h"
+
+static uint64_t random_state;
+
+static uint32_t random_u32(void) {
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33);
+}
+
+static void opened(struct model *m) {
+    model_init(m);
+    model_open(m);
+    assert_true(model_deliver(m, true, 0));
+    assert_true(model_deliver(m, false, 0));
+    assert_int_equal(m->client.r.state, RESUME_ON);
+    assert_int_equal(m->server.r.state, RESUME_ON);
+}
+
+// ---- nothing lost, nothing doubled ----
+
+static void move(struct model *m) {
+    struct model_end *e = random_u32() % 2 == 0 ? &m->client : &m->server;
+    uint32_t what = random_u32() % 100;
+    m->ms += random_u32() % 20;
+    if (what < 40)
+        model_send(m, e, random_u32() % MODEL_LANES, random_u32() % 300);
+    else if (what < 42)
+        model_send(m, e, 1 + random_u32() % (MODEL_LANES - 1), random_u32() % 100000);
+    else if (what < 85)
+        model_deliver(m, e == &m->server, random_u32() % 3);
+    else if (what < 93)
+        model_replay(m, e, 1 + random_u32() % 5);
+    else if (what < 98)
+        model_ack(m, e, what == 97);
+    else
+        model_new_link(m, random_u32() % 2 == 0);
+}
+
+static void a_thousand_walks(void **state) {
+    (void)state;
+    uint64_t resumed = 0;
+    for (uint64_t seed = 1; seed <= 1000; seed++) {
+        static struct model m;
+        random_state = seed;
+        opened(&m);
+        for (int i = 0; i < 400; i++)
+            move(&m);
+        model_settle(&m);
+        resumed += m.resumed;
+        model_free(&m);
+    }
+    assert_true(resumed > 3000);
+}
+
+// The client asks, and sends on before it is answered; the link is cut then.
+static void what_goes_before_the_answer_is_kept(void **state) {
+    (void)state;
+    static struct model m;
+    model_init(&m);
+    model_open(&m);
+    model_send(&m, &m.client, 0, 10);
+    model_send(&m, &m.client, 1, 10);
+    assert_true(model_deliver(&m, true, 0));
+    model_send(&m, &m.server, 0, 10);
+    model_send(&m, &m.server, 2, 10);
+    assert_true(model_deliver(&m, false, 0));
+    model_new_link(&m, true);
+    model_settle(&m);
+    model_free(&m);
+}
+
+// The same talk, cut behind each delivery in turn, by once and by twice.
+static bool talk(struct model *m, int cut, int again) {
+    int step = 0;
+    opened(m);
+    for (uint32_t round = 0; round < 6; round++) {
+        for (uint32_t lane = 0; lane < MODEL_LANES; lane++) {
+            model_send(m, &m->client, lane, lane * 7);
+            model_send(m, &m->server, lane, lane * 5);
+        }
+        for (bool more = true; more;) {
+            more = false;
+            for (int way = 0; way < 2; way++) {
+                bool went = model_deliver(m, way == 0, round % 2);
+                more = more || went;
+                if (went && (step == cut || step == cut + again))
+                    model_new_link(m, step % 2 == 0);
+                step += went;
+                model_replay(m, way == 0 ? &m->client : &m->server, 2);
+                model_ack(m, way == 0 ? &m->client : &m->server, round == 3);
+            }
+        }
+    }
+    model_settle(m);
+    model_free(m);
+    return step > cut;
+}
+
+static void cut_behind_every_message(void **state) {
+    (void)state;
+    static struct model m;
+    int cut = 0;
+    while (talk(&m, cut, 1 << 20))
+        cut++;
+    assert_true(cut > 50);
+    for (int again = 1; again < 8; again++)
+        for (int i = 0; i < cut; i++)
+            talk(&m, i, again);
+}
+
+static void counters_pass_32_bits(void **state) {
+    (void)state;
+    static struct model m;
+    opened(&m);
+    // As after so many messages: all of them taken and confirmed.
+    for (uint32_t lane = 0; lane < 2; lane++) {
+        model_send(&m, &m.client, lane, 1);
+        model_send(&m, &m.server, lane, 1);
+    }
+    model_settle(&m);
+    const uint64_t many = (1ull << 32) - 3;
+    struct model_end *ends[] = {&m.client, &m.server};
+    for (int i = 0; i < 2; i++)
+        for (uint32_t lane = 0; lane < 2; lane++) {
+            ends[i]->r.store.lanes[lane].sent = many;
+            ends[i]->r.store.lanes[lane].confirmed = many;
+            ends[i]->r.lanes[lane].taken = many;
+            ends[i]->sent[lane] = ends[i]->got[lane] = many;
+        }
+    m.client.r.epoch = m.server.r.epoch = many;
+    for (int i = 0; i < 10; i++) {
+        model_send(&m, &m.client, 1, 100);
+        model_send(&m, &m.server, 0, 100);
+        model_new_link(&m, i % 2 == 0);
+        model_settle(&m);
+    }
+    assert_true(m.client.r.epoch > 1ull << 32 && m.client.got[0] > 1ull << 32);
+    model_free(&m);
+}
+
+// A million links under one connection: nothing grows.
+static void many_links(void **state) {
+    (void)state;
+    static struct model m;
+    opened(&m);
+    size_t held = 0;
+    for (int i = 0; i < 100000; i++) {
+        model_send(&m, &m.client, 1, 10);
+        model_send(&m, &m.server, 2, 10);
+        model_new_link(&m, true);
+        model_settle(&m);
+        size_t now = m.client.r.store.held + m.server.r.store.held;
+        if (i == 100)
+            held = now;
+        if (i > 100)
+            assert_true(now <= held);
+    }
+    assert_true(m.client.r.epoch == 100000);
+    model_free(&m);
+}
+
+// ---- bounds ----
+
+static void the_store_says_when_it_is_full(void **state) {
+    (void)state;
+    static uint8_t data[200000];
+    static struct resume r;
+    static const uint8_t exporter[RESUME_SECRET];
+    uint8_t head[9] = {SSH_MSG_CHANNEL_DATA};
+    scoped_buf open = {.max = 1024};
+    resume_init(&r, false);
+    assert_int_equal(resume_room(&r), SIZE_MAX);
+    assert_int_equal(resume_open(&r, exporter, 0, &open), OK);
+    while (resume_room(&r) > 0)
+        assert_int_equal(resume_out(&r, view_of(head, 9), view_of(data, sizeof data)),
+                         OK);
+    assert_true(r.store.bytes >= RESUME_STORE);
+    assert_true(r.store.bytes < RESUME_STORE + sizeof data + 9);
+    assert_true(r.store.held < RESUME_STORE + RESUME_STORE / 5);
+    resume_free(&r);
+}
+
+static void an_ack_is_due_by_bytes_messages_and_time(void **state) {
+    (void)state;
+    static struct model m;
+    uint64_t deadline;
+    opened(&m);
+    assert_false(resume_ack_due(&m.server.r, 0, &deadline));
+    assert_true(deadline == UINT64_MAX);
+    model_send(&m, &m.client, 1, 10);
+    m.ms = 1000;
+    assert_true(model_deliver(&m, true, 0));
+    assert_false(resume_ack_due(&m.server.r, 1000, &deadline));
+    assert_true(deadline == 1200);
+    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    model_ack(&m, &m.server, false);
+    m.ms = 1200;
+    model_ack(&m, &m.server, false);
+    assert_false(resume_ack_due(&m.server.r, 9999, &deadline));
+    model_send(&m, &m.client, 1, 70000);
+    assert_true(model_deliver(&m, true, 0));
+    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    model_ack(&m, &m.server, true);
+    for (int i = 0; i < 64; i++) {
+        assert_false(resume_ack_due(&m.server.r, 1200, &deadline));
+        model_send(&m, &m.client, 1, 0);
+        assert_true(model_deliver(&m, true, 0));
+    }
+    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    model_settle(&m);
+    model_free(&m);
+}
+
+// ---- refusals ----
+
+static const uint8_t OTHER_LINK[32] = {0xab};
+
+static enum resume_refusal check(struct model *m, struct view attach, const uint8_t *id) {
+    return resume_attach_check(&m->server.r, attach, view_of(id, 32));
+}
+
+static void attach_of_client(struct model *m, const uint8_t *id, struct buf *out) {
+    assert_int_equal(resume_attach(&m->client.r, view_of(id, 32), out), OK);
+}
+
+// Bound to its link, its epoch, its connection and every byte.
+static void a_proof_is_good_for_one_link(void **state) {
+    (void)state;
+    static struct model m;
+    scoped_buf attach = {.max = 4096};
+    opened(&m);
+    model_send(&m, &m.server, 1, 10);
+    attach_of_client(&m, OTHER_LINK, &attach);
+    assert_int_equal(check(&m, buf_view(&attach), OTHER_LINK), RESUME_REFUSED_NONE);
+    assert_int_equal(check(&m, buf_view(&attach), m.now.id), RESUME_REFUSED_PROOF);
+    struct view v = buf_view(&attach);
+    for (size_t i = 0; i < v.n; i++) {
+        uint8_t copy[4096];
+        memcpy(copy, v.p, v.n);
+        copy[i] ^= 1;
+        assert_int_not_equal(check(&m, view_of(copy, v.n), OTHER_LINK),
+                             RESUME_REFUSED_NONE);
+        assert_int_not_equal(check(&m, view_of(v.p, i), OTHER_LINK), RESUME_REFUSED_NONE);
+    }
+    model_free(&m);
+}
+
+static void an_epoch_passes(void **state) {
+    (void)state;
+    static struct model m;
+    scoped_buf first = {.max = 4096}, second = {.max = 4096}, answer = {.max = 4096};
+    struct fault fault = {0};
+    opened(&m);
+    attach_of_client(&m, OTHER_LINK, &first);
+    struct view id = view_of(OTHER_LINK, 32);
+    assert_int_equal(resume_attach_in(&m.server.r, buf_view(&first), id, &answer, &fault),
+                     OK);
+    // The answer was lost: the same epoch is good once more.
+    static const uint8_t third[32] = {3};
+    attach_of_client(&m, third, &second);
+    assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_NONE);
+    buf_clear(&answer);
+    assert_int_equal(resume_attach_in(&m.server.r, buf_view(&second), view_of(third, 32),
+                                      &answer, &fault),
+                     OK);
+    enum resume_refusal why;
+    assert_int_equal(resume_attached_in(&m.client.r, buf_view(&answer),
+                                        view_of(third, 32), &why, &fault),
+                     OK);
+    assert_int_equal(m.client.r.epoch, 1);
+    // Its ACK ends that.
+    assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_NONE);
+    scoped_buf ack = {.max = 4096};
+    uint64_t deadline;
+    assert_true(resume_ack_due(&m.client.r, 0, &deadline));
+    assert_int_equal(resume_ack(&m.client.r, &ack), OK);
+    assert_int_equal(resume_ack_in(&m.server.r, buf_view(&ack), &fault), OK);
+    assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_EPOCH);
+    assert_int_equal(check(&m, buf_view(&first), OTHER_LINK), RESUME_REFUSED_EPOCH);
+    model_free(&m);
+}
+
+static void counts_that_cannot_be_are_a_gap(void **state) {
+    (void)state;
+    static struct model m;
+    scoped_buf attach = {.max = 4096};
+    opened(&m);
+    model_send(&m, &m.server, 1, 10);
+    assert_true(model_deliver(&m, false, 0));
+    // It never had that one, says the server: its own count was changed.
+    m.server.r.store.lanes[1].sent = 0;
+    attach_of_client(&m, OTHER_LINK, &attach);
+    assert_int_equal(check(&m, buf_view(&attach), OTHER_LINK), RESUME_REFUSED_GAP);
+    m.server.r.store.lanes[1].sent = 3;
+    m.server.r.store.lanes[1].confirmed = 2;
+    assert_int_equal(check(&m, buf_view(&attach), OTHER_LINK), RESUME_REFUSED_GAP);
+    m.server.r.store.lanes[2].sent = m.server.r.store.lanes[2].confirmed = 1;
+    m.server.r.store.lanes[1].confirmed = 0;
+    assert_int_equal(check(&m, buf_view(&attach), OTHER_LINK), RESUME_REFUSED_GAP);
+    model_free(&m);
+}
+
+static void ack_with(struct model *m, uint64_t epoch, const uint32_t *lanes,
+                     const uint64_t *counts, size_t n, enum err want) {
+    scoped_buf list = {.max = 4096}, ack = {.max = 4096};
+    struct writer w = writer_to_buf(&list);
+    struct fault fault = {0};
+    for (size_t i = 0; i < n; i++) {
+        write_u32(&w, lanes[i]);
+        write_u64(&w, counts[i]);
+    }
+    struct msg_resume_ack a = {epoch, buf_view(&list)};
+    struct writer message = writer_to_buf(&ack);
+    message_encode(&message, SSH_MSG_RESUME_ACK, &a);
+    uint64_t confirmed = m->server.r.store.lanes[1].confirmed;
+    assert_int_equal(resume_ack_in(&m->server.r, buf_view(&ack), &fault), want);
+    if (want != OK)
+        assert_true(m->server.r.store.lanes[1].confirmed == confirmed);
+}
+
+static void a_lying_ack_changes_nothing(void **state) {
+    (void)state;
+    static struct model m;
+    opened(&m);
+    for (int i = 0; i < 5; i++)
+        model_send(&m, &m.server, 1, 10);
+    ack_with(&m, 0, (uint32_t[]){1}, (uint64_t[]){2}, 1, OK);
+    ack_with(&m, 0, (uint32_t[]){1}, (uint64_t[]){1}, 1, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1}, (uint64_t[]){6}, 1, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1}, (uint64_t[]){UINT64_MAX}, 1, ERR_PROTOCOL);
+    ack_with(&m, 1, (uint32_t[]){1}, (uint64_t[]){3}, 1, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1, 1}, (uint64_t[]){3, 4}, 2, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){2, 1}, (uint64_t[]){0, 3}, 2, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1, REPLAY_LANES}, (uint64_t[]){3, 0}, 2, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1, 3}, (uint64_t[]){3, 1}, 2, ERR_PROTOCOL);
+    ack_with(&m, 0, (uint32_t[]){1}, (uint64_t[]){3}, 1, OK);
+    assert_int_equal(m.server.r.store.bytes, 2 * (13 + 10));
+    model_free(&m);
+}
+
+static void a_server_without_the_secret_is_found_out(void **state) {
+    (void)state;
+    static struct model m;
+    scoped_buf attach = {.max = 4096}, answer = {.max = 4096};
+    struct fault fault = {0};
+    enum resume_refusal why;
+    opened(&m);
+    attach_of_client(&m, OTHER_LINK, &attach);
+    struct view id = view_of(OTHER_LINK, 32);
+    assert_int_equal(
+        resume_attach_in(&m.server.r, buf_view(&attach), id, &answer, &fault), OK);
+    struct view v = buf_view(&answer);
+    for (size_t i = 0; i < v.n; i++) {
+        uint8_t copy[4096];
+        memcpy(copy, v.p, v.n);
+        copy[i] ^= 0x80;
+        assert_int_not_equal(
+            resume_attached_in(&m.client.r, view_of(copy, v.n), id, &why, &fault), OK);
+        assert_int_equal(m.client.r.state, RESUME_ATTACHING);
+        assert_int_equal(m.client.r.epoch, 0);
+    }
+    assert_int_equal(resume_attached_in(&m.client.r, v, id, &why, &fault), OK);
+    assert_int_equal(resume_attached_in(&m.client.r, v, id, &why, &fault),
+                     ERR_UNEXPECTED);
+    model_free(&m);
+}
+
+static void a_refusal_is_told(void **state) {
+    (void)state;
+    static struct model m;
+    scoped_buf attach = {.max = 4096}, answer = {.max = 4096};
+    struct fault fault = {0};
+    enum resume_refusal why;
+    opened(&m);
+    attach_of_client(&m, OTHER_LINK, &attach);
+    assert_int_equal(resume_refuse(RESUME_REFUSED_ENDED, &answer), OK);
+    assert_int_equal(resume_attached_in(&m.client.r, buf_view(&answer),
+                                        view_of(OTHER_LINK, 32), &why, &fault),
+                     OK);
+    assert_int_equal(why, RESUME_REFUSED_ENDED);
+    assert_int_equal(m.client.r.state, RESUME_ATTACHING);
+    assert_false(resume_may_send(&m.client.r));
+    model_free(&m);
+}
+
+// Refused at the start: everything goes on as if nobody had asked.
+static void without_it_nothing_is_kept(void **state) {
+    (void)state;
+    static struct resume client, server;
+    static const uint8_t exporter[RESUME_SECRET];
+    struct fault fault = {0};
+    uint8_t message[13] = {SSH_MSG_GLOBAL_REQUEST};
+    scoped_buf open = {.max = 1024}, answer = {.max = 1024};
+    resume_init(&client, false);
+    resume_init(&server, true);
+    assert_int_equal(resume_open(&client, exporter, 0, &open), OK);
+    assert_int_equal(resume_out(&client, view_of(message, 13), (struct view){0}), OK);
+    assert_int_equal(
+        resume_open_in(&server, buf_view(&open), exporter, 0, &answer, &fault), OK);
+    assert_int_equal(resume_opened_in(&client, buf_view(&answer), &fault), OK);
+    assert_int_equal(client.state, RESUME_OFF);
+    assert_int_equal(server.state, RESUME_OFF);
+    assert_int_equal(client.store.held, 0);
+    assert_true(resume_may_send(&client) && resume_room(&client) == SIZE_MAX);
+    assert_int_equal(resume_in(&server, view_of(message, 13), 0), OK);
+    assert_int_equal(server.messages, 0);
+    resume_free(&client);
+    resume_free(&server);
+}
+
+int main(void) {
+    if (crypto_init() != OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_walks),
+        cmocka_unit_test(what_goes_before_the_answer_is_kept),
+        cmocka_unit_test(cut_behind_every_message),
+        cmocka_unit_test(counters_pass_32_bits),
+        cmocka_unit_test(many_links),
+        cmocka_unit_test(the_store_says_when_it_is_full),
+        cmocka_unit_test(an_ack_is_due_by_bytes_messages_and_time),
+        cmocka_unit_test(a_proof_is_good_for_one_link),
+        cmocka_unit_test(an_epoch_passes),
+        cmocka_unit_test(counts_that_cannot_be_are_a_gap),
+        cmocka_unit_test(a_lying_ack_changes_nothing),
+        cmocka_unit_test(a_server_without_the_secret_is_found_out),
+        cmocka_unit_test(a_refusal_is_told),
+        cmocka_unit_test(without_it_nothing_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
