@@ -58,6 +58,7 @@ struct client {
     bool keys_may_change;  // the host's key stands in a file of the user's
 
     bool takes_early;   // the server announced early-session@bowline
+    bool takes_resume;  // .. and resume-v1@bowline
     struct run *early;  // asked for along with the login; NULL: not so; owned
     bool hold_step;     // the next step is told after the login
     char held_step[1024];

@@ -56,9 +56,10 @@ static enum err start_rule(struct forwards *f, struct forward_rule *rule) {
 }
 
 enum err forwards_open(struct forwards *f, struct client *c,
-                       struct connection *connection) {
+                       struct connection *connection, struct carrier *carrier) {
     const struct client_config *o = &c->config;
     f->c = c;
+    f->carrier = carrier;
     f->connection = connection;
     TRY(add_rules(f, FORWARD_LOCAL, &o->local_forward));
     TRY(add_rules(f, FORWARD_DYNAMIC, &o->dynamic_forward));

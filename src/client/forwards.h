@@ -5,6 +5,7 @@
 
 #include <poll.h>
 
+#include "client/carrier.h"
 #include "client/client.h"
 #include "client/forward_spec.h"
 #include "client/relay.h"
@@ -38,6 +39,7 @@ struct forward_listener {
 struct forwards {
     struct client *c;
     struct connection *connection;
+    struct carrier *carrier;
     struct forward_rule *rules;
     size_t rules_n, waiting;
     struct forward_listener listeners[FORWARD_LISTENERS_MAX];
@@ -59,7 +61,7 @@ must_check enum err forward_spec_expand(struct client *c, enum forward_kind kind
 // Rules and local listeners. An error (said in the fault) only with
 // ExitOnForwardFailure.
 must_check enum err forwards_open(struct forwards *f, struct client *c,
-                                  struct connection *connection);
+                                  struct connection *connection, struct carrier *carrier);
 void forwards_close(struct forwards *f);
 // The same without an end for others: another process has them now.
 void forwards_abandon(struct forwards *f);

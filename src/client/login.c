@@ -8,6 +8,7 @@
 #include "client/client.h"
 #include "client/identities.h"
 #include "client/refusal.h"
+#include "connection/resume.h"
 #include "io/clock.h"
 #include "io/prompt.h"
 #include "wire/messages.h"
@@ -245,6 +246,8 @@ static enum err on_transport(struct login *l, const struct transport_event *even
         auth_client_ext_info(l->auth, event->name, event->data);
         if (view_is(event->name, "early-session@bowline"))
             l->c->takes_early = true;
+        if (view_is(event->name, RESUME_NAME))
+            l->c->takes_resume = true;
     }
     if (event->kind != TRANSPORT_MESSAGE)
         return OK;

@@ -9,9 +9,6 @@
 #include "io/clock.h"
 #include "io/fd.h"
 
-// Sealed bytes that may wait for the link before sockets are left alone.
-#define OUT_ENOUGH (512u * 1024u)
-
 static void relay_used(struct relay *r) {
     r->used = r->f->used = clock_ms();
     if (r->state == RELAY_PEER_X11 || r->by_x11)
@@ -97,10 +94,9 @@ static enum err write_left(struct relay *r) {
 // ---- to the channel ----
 
 static bool wants_input(const struct relay *r) {
-    struct transport *t = r->f->c->link.transport;
     return r->state == RELAY_OPEN && r->has_channel && !r->in_ended &&
            connection_data_max(r->f->connection, r->channel) > 0 &&
-           transport_can_send(t) && transport_out(t).n < OUT_ENOUGH;
+           carrier_wants_data(r->f->carrier);
 }
 
 static enum err end_input(struct relay *r) {
@@ -127,9 +123,9 @@ static enum err take_early(struct relay *r, struct span room, size_t *n) {
 
 // One message; *more: there is likely more to read.
 static enum err pump_message(struct relay *r, bool *more) {
-    struct transport *t = r->f->c->link.transport;
+    struct carrier *w = r->f->carrier;
     size_t cap = connection_data_max(r->f->connection, r->channel), n = 0;
-    struct span room = transport_message(t, CONNECTION_DATA_HEADER + cap);
+    struct span room = carrier_message(w, CONNECTION_DATA_HEADER + cap);
     *more = false;
     if (room.p == NULL)
         return OK;
@@ -141,7 +137,7 @@ static enum err pump_message(struct relay *r, bool *more) {
         return OK;
     connection_data_header(r->f->connection, r->channel, 0, n, room.p);
     *more = n == cap;
-    return transport_send(t, CONNECTION_DATA_HEADER + n);
+    return carrier_send(w, CONNECTION_DATA_HEADER + n);
 }
 
 static enum err pump_input(struct relay *r) {

@@ -80,17 +80,17 @@ enum err relay_open_refused(struct relay *r, const struct connection_event *e) {
 
 // A small message of our own; there is always room at a channel's start.
 static enum err send_reply(struct relay *r) {
-    struct transport *t = r->f->c->link.transport;
+    struct carrier *w = r->f->carrier;
     size_t n = r->socks.reply_n;
     if (n == 0)
         return OK;
-    struct span room = transport_message(t, CONNECTION_DATA_HEADER + n);
+    struct span room = carrier_message(w, CONNECTION_DATA_HEADER + n);
     if (room.p == NULL || connection_data_max(r->f->connection, r->channel) < n ||
         connection_out_pending(r->f->connection, r->channel))
         return relay_close_channel(r);
     connection_data_header(r->f->connection, r->channel, 0, n, room.p);
     memcpy(room.p + CONNECTION_DATA_HEADER, r->socks.reply, n);
-    return transport_send(t, CONNECTION_DATA_HEADER + n);
+    return carrier_send(w, CONNECTION_DATA_HEADER + n);
 }
 
 static enum err connect_failed(struct relay *r, const char *why) {

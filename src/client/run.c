@@ -50,13 +50,17 @@ static enum err on_event(struct run *r, const struct connection_event *event) {
 
 static enum err take_message(struct run *r, const struct transport_event *event) {
     struct client *c = r->c;
-    enum err e = connection_in(r->connection, event->message, clock_ms());
+    if (resume_is(event->message))
+        return carrier_in(&r->carrier, event->message);
+    uint64_t now = clock_ms();
+    enum err e = connection_in(r->connection, event->message, now);
     if (e == ERR_UNSUPPORTED)
         return transport_unimplemented(c->link.transport, event->sequence);
     if (e != OK)
         return fault_set(&c->fault, e, event->message.n > 0 ? event->message.p[0] : 0,
                          "%s port %u: %s", c->address, c->config.port,
                          fault_text(connection_fault(r->connection)));
+    TRY(carrier_took(&r->carrier, event->message, now));
     struct connection_event inner;
     while (connection_next(r->connection, &inner))
         TRY(on_event(r, &inner));
@@ -81,11 +85,13 @@ enum err run_take_in(struct run *r) {
 }
 
 enum err run_send_control(struct run *r) {
-    struct transport *t = r->c->link.transport;
+    struct carrier *w = &r->carrier;
+    if (w->resume.state != RESUME_OFF)
+        TRY(carrier_flush(w, clock_ms()));
     for (struct view v;
-         transport_can_send(t) && (v = connection_out(r->connection)).n > 0;
+         carrier_can_send_control(w) && (v = connection_out(r->connection)).n > 0;
          connection_out_done(r->connection))
-        TRY(transport_send_view(t, v));
+        TRY(carrier_send_view(w, v));
     return OK;
 }
 
@@ -139,10 +145,13 @@ static struct parts fill_polls(struct run *r) {
     return at;
 }
 
-static uint64_t earliest(const struct run *r) {
-    uint64_t all[] = {transport_deadline(r->c->link.transport), run_alive_deadline(r),
-                      forwards_deadline(&r->forwards), mux_master_deadline(&r->mux),
-                      timeouts_deadline(r)};
+static uint64_t earliest(const struct run *r, uint64_t now) {
+    uint64_t all[] = {transport_deadline(r->c->link.transport),
+                      run_alive_deadline(r),
+                      forwards_deadline(&r->forwards),
+                      mux_master_deadline(&r->mux),
+                      timeouts_deadline(r),
+                      carrier_deadline(&r->carrier, now)};
     uint64_t first = CLOCK_NEVER;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         first = all[i] < first ? all[i] : first;
@@ -156,12 +165,12 @@ static uint64_t earliest(const struct run *r) {
 static enum err wait_for_all(struct run *r, struct parts *at) {
     TRY(make_room(r));
     *at = fill_polls(r);
-    uint64_t deadline = earliest(r);
+    uint64_t now = clock_ms(), deadline = earliest(r, now);
     int ms = -1;
     if (r->stalled && connection_in_ready(r->connection))
         ms = 0;  // what waits will not be announced again
     else if (deadline != CLOCK_NEVER)
-        ms = clock_poll_ms(clock_ms(), deadline);
+        ms = clock_poll_ms(now, deadline);
     struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
     if (ppoll(r->polls, at->n, ms < 0 ? NULL : &t, signals_waiting()) >= 0)
         return OK;
@@ -274,11 +283,15 @@ static enum err turn(struct run *r) {
 }
 
 enum err client_session(struct client *c) {
-    struct run *r = c->early != NULL ? c->early : run_new(c);
+    bool early = c->early != NULL;
+    struct run *r = early ? c->early : run_new(c);
+    size_t opening;
     if (r == NULL)
         return ERR_MEMORY;
     c->early = NULL;
-    enum err e = run_start(r);
+    enum err e = early ? OK : carrier_open(&r->carrier, &opening);
+    if (e == OK)
+        e = run_start(r);
     // What came along with the success is there already.
     if (e == OK && !r->done)
         e = run_take_in(r);

@@ -3,6 +3,7 @@
 // and going to the background, run_end.c the end.
 #pragma once
 
+#include "client/carrier.h"
 #include "client/client.h"
 #include "client/forwards.h"
 #include "client/mux_master.h"
@@ -11,6 +12,7 @@
 
 struct run {
     struct client *c;
+    struct carrier carrier;  // of the connection's messages
     struct connection *connection;
     struct session *own;       // NULL: -N, or a master in the background
     struct session *sessions;  // all of them

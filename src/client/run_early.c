@@ -29,13 +29,14 @@ static bool uncompressed(const struct client *c) {
 }
 
 static enum err send_early(struct run *r) {
-    struct transport *t = r->c->link.transport;
+    struct carrier *w = &r->carrier;
     size_t sent = 0;
+    TRY(carrier_open(w, &sent));
     for (struct view v;
-         transport_can_send(t) && (v = connection_out(r->connection)).n > 0 &&
+         carrier_can_send(w) && (v = connection_out(r->connection)).n > 0 &&
          sent + v.n + 4 <= EARLY_MAX;
          connection_out_done(r->connection)) {
-        TRY(transport_send_view(t, v));
+        TRY(carrier_send_view(w, v));
         sent += v.n + 4;
     }
     return OK;
@@ -65,5 +66,6 @@ void client_early_drop(struct client *c) {
     while (r->sessions != NULL)
         run_remove_session(r, r->sessions);
     connection_free(r->connection);
+    carrier_free(&r->carrier);
     free(r);
 }

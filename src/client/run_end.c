@@ -68,6 +68,7 @@ void run_end(struct run *r, enum err *e) {
         run_remove_session(r, r->sessions);
     run_keys_free(r->keys);
     connection_free(r->connection);
+    carrier_free(&r->carrier);
     free(r->polls);
     free(r);
 }

@@ -104,6 +104,7 @@ struct run *run_new(struct client *c) {
         return NULL;
     r->c = c;
     r->mux.listener = -1;
+    carrier_init(&r->carrier, c);
     if (new_connection(r) == OK)
         return r;
     free(r);
@@ -112,7 +113,7 @@ struct run *run_new(struct client *c) {
 
 enum err run_start(struct run *r) {
     struct client *c = r->c;
-    TRY(forwards_open(&r->forwards, c, r->connection));
+    TRY(forwards_open(&r->forwards, c, r->connection, &r->carrier));
     mux_master_open(&r->mux, r);
     if (c->config.control_persist && r->mux.listener >= 0) {
         TRY(run_local_command(r));

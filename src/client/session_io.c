@@ -8,8 +8,6 @@
 #include "client/session.h"
 #include "io/clock.h"
 
-// Sealed bytes that may wait for the socket before input is left alone.
-#define OUT_ENOUGH (512u * 1024u)
 #define TYPED_MAX 4096
 
 // ---- output ----
@@ -69,10 +67,9 @@ void session_finish_output(struct session *s) {
 // ---- input ----
 
 bool session_wants_input(struct session *s) {
-    struct transport *t = s->c->link.transport;
     return !s->input_ended && !s->closed && s->opened &&
-           connection_data_max(s->connection, s->channel) > 0 && transport_can_send(t) &&
-           transport_out(t).n < OUT_ENOUGH;
+           connection_data_max(s->connection, s->channel) > 0 &&
+           carrier_wants_data(&s->run->carrier);
 }
 
 static enum err end_input(struct session *s) {
@@ -81,22 +78,22 @@ static enum err end_input(struct session *s) {
 }
 
 enum err session_send(struct session *s, struct view v) {
-    struct transport *t = s->c->link.transport;
+    struct carrier *w = &s->run->carrier;
     if (v.n == 0 || s->closed || connection_data_max(s->connection, s->channel) < v.n)
         return OK;
-    struct span room = transport_message(t, CONNECTION_DATA_HEADER + v.n);
+    struct span room = carrier_message(w, CONNECTION_DATA_HEADER + v.n);
     if (room.p == NULL)
         return OK;
     connection_data_header(s->connection, s->channel, 0, v.n, room.p);
     memcpy(room.p + CONNECTION_DATA_HEADER, v.p, v.n);
-    return transport_send(t, CONNECTION_DATA_HEADER + v.n);
+    return carrier_send(w, CONNECTION_DATA_HEADER + v.n);
 }
 
 // Typed bytes pass the escape parser.
 static enum err send_typed(struct session *s, struct view v) {
     while (v.n > 0 && !s->done) {
         // Behind ~R the new keys come first.
-        if (!transport_can_send(s->c->link.transport))
+        if (!carrier_can_send(&s->run->carrier))
             return buf_append(&s->typed, v);
         uint8_t plain[TYPED_MAX + 1];
         size_t n = 0;
@@ -130,9 +127,9 @@ static enum err pump_typed(struct session *s) {
 
 // One message of bulk; *more: there is likely more to read.
 static enum err pump_message(struct session *s, bool *more) {
-    struct transport *t = s->c->link.transport;
+    struct carrier *w = &s->run->carrier;
     size_t cap = connection_data_max(s->connection, s->channel), n = 0;
-    struct span room = transport_message(t, CONNECTION_DATA_HEADER + cap);
+    struct span room = carrier_message(w, CONNECTION_DATA_HEADER + cap);
     *more = false;
     if (room.p == NULL)
         return OK;
@@ -144,7 +141,7 @@ static enum err pump_message(struct session *s, bool *more) {
         return OK;
     connection_data_header(s->connection, s->channel, 0, n, room.p);
     *more = n == cap && !s->in.waits;
-    return transport_send(t, CONNECTION_DATA_HEADER + n);
+    return carrier_send(w, CONNECTION_DATA_HEADER + n);
 }
 
 static enum err pump_input(struct session *s) {

@@ -224,6 +224,8 @@ static const struct conf_option options[] = {
         DEFAULT("USER")),
     ROW("ProxyCommand", rest, proxy_command, DONE, FIRST),
     ROW("ProxyJump", proxy_jump, proxy_jump, DONE, FIRST),
+    // Bowline's own.
+    ROW("Resume", flag, resume, DONE, FIRST, DEFAULT("yes")),
     {.name = "Host",
      .type = &conf_type_nothing,
      .status = CONF_BLOCK,

@@ -8,7 +8,7 @@ from conftest import SLOW, require, tool
 # What 10.5 and our own algorithms have otherwise than Debian's 9.2 with its patches.
 OTHERWISE = {"ciphers", "kexalgorithms", "macs", "hostkeyalgorithms", "hostbasedacceptedalgorithms", "pubkeyacceptedalgorithms",
              "casignaturealgorithms", "warnweakcrypto", "obscurekeystroketiming", "gssapikeyexchange", "gssapitrustdns",
-             "gssapirenewalforcesrekey", "gssapikexalgorithms", "channeltimeout", "refuseconnection", "versionaddendum", "tag"}
+             "gssapirenewalforcesrekey", "gssapikexalgorithms", "channeltimeout", "refuseconnection", "versionaddendum", "tag", "resume"}
 GONE = {"~/.ssh/id_xmss", "~/.ssh/id_dsa"}  # of IdentityFile
 DEFAULTS = {"ipqos": ("lowdelay throughput", "ef none"), "forwardx11trusted": ("yes", "no")}
 
