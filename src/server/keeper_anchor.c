@@ -45,8 +45,12 @@ static bool keep_one(struct keeper *k, struct link *l) {
     return l->anchored;
 }
 
+static bool is_session(const struct link *l) {
+    return l->authenticated && l->holder.alive;
+}
+
 static bool is_to_be_kept(const struct link *l) {
-    return !l->anchored && l->authenticated && l->holder.alive;
+    return !l->anchored && is_session(l);
 }
 
 static void keep_all(struct keeper *k) {
@@ -232,8 +236,11 @@ int keeper_anchor_facts(const struct keeper *k, pid_t *pid) {
 
 void keeper_anchor_close(struct keeper *k) {
     char path[CONTROL_PATH_SIZE];
-    if (k->anchor == NULL || k->links_n > 0)
-        return;  // it stays as long as they do
+    const struct link *l = k->links;
+    while (l != NULL && !is_session(l))
+        l = l->next;
+    if (k->anchor == NULL || l != NULL)
+        return;  // it stays as long as sessions do
     end_old(&k->anchor->fd);
     if (path_of(k, path))
         unlink(path);

@@ -18,7 +18,7 @@
 #include "tools/commands.h"
 
 #define WAIT_MS 10000
-#define SERVERS_MAX 64
+#define SERVERS_MAX 64  // that live
 #define OUT_MAX (64u * 1024 * 1024)
 
 struct request {
@@ -223,20 +223,23 @@ static bool ask(struct answer *a, int fd) {
     return true;
 }
 
-static void ask_path(struct answer *a, const char *path) {
+// False: nobody is there, as behind what a killed server has left. It is not removed: its
+// next keeper does that, and it may belong to one that is just starting.
+static bool ask_path(struct answer *a, const char *path) {
     struct fault fault = {0};
     scoped_fd fd = -1;
     int got = -1;
     if (unix_connect(path, SOCK_SEQPACKET, &got, &fault) != OK) {
         if (a->request->socket != NULL)
             snprintf(a->why, sizeof a->why, "%.200s", fault_text(&fault));
-        return;  // what a dead server has left
+        return false;
     }
     fd = got;
     if (ask(a, fd))
         a->servers++;
     else
         snprintf(a->why, sizeof a->why, "%.200s: no answer", path);
+    return true;
 }
 
 // ---- all of them ----
@@ -253,10 +256,11 @@ static void ask_folder(struct answer *a, const char *folder) {
     int n = scandir(folder, &names, NULL, alphasort), asked = 0;
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
-        if (asked < SERVERS_MAX && is_ours(a->request, names[i]->d_name) && ++asked &&
+        if (asked < SERVERS_MAX && is_ours(a->request, names[i]->d_name) &&
             snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name) <
-                (int)sizeof path)
-            ask_path(a, path);
+                (int)sizeof path &&
+            ask_path(a, path))
+            asked++;
         free(names[i]);
     }
     free(names);
@@ -267,7 +271,7 @@ static void ask_all(struct answer *a) {
     char folder[PATH_MAX], config[PATH_MAX];
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     if (r->socket != NULL) {
-        ask_path(a, r->socket);
+        (void)ask_path(a, r->socket);
         return;
     }
     if (r->config != NULL) {

@@ -29,10 +29,12 @@
 #include "io/tcp.h"
 #include "io/tcp_connect.h"
 #include "key/private_key.h"
+#include "server/control.h"
 
 // A folder below TMPDIR, and a file in it.
 #define FOLDER_SIZE 256
 #define FILE_SIZE (FOLDER_SIZE + 32)
+#define ADDRESS "127.0.0.1"
 #define START_MS 10000  // until the server listens
 #define STOP_MS 3000    // until what was started has ended by itself
 
@@ -128,7 +130,7 @@ static enum err key_make(struct try *t, const char *name, struct buf *text) {
 static enum err port_choose(struct try *t) {
     int fd = -1;
     size_t n = 0;
-    struct tcp_listen want = {.address = "127.0.0.1", .port = t->port, .backlog = 1};
+    struct tcp_listen want = {.address = ADDRESS, .port = t->port, .backlog = 1};
     TRY(tcp_listen(&want, &fd, 1, &n, &t->fault));
     struct endpoint local;
     endpoint_local(&local, fd);
@@ -146,7 +148,7 @@ static enum err files_write(struct try *t) {
     TRY(key_make(t, "user_key", &user));
     TRY(buf_append(&user, view_text("\n")));
     char head[64];
-    snprintf(head, sizeof head, "[127.0.0.1]:%u ", t->port);
+    snprintf(head, sizeof head, "[" ADDRESS "]:%u ", t->port);
     TRY(buf_append(&known, view_text(head)));
     TRY(buf_append(&known, buf_view(&host)));
     TRY(buf_append(&known, view_text("\n")));
@@ -155,7 +157,7 @@ static enum err files_write(struct try *t) {
     char config[2048];
     int n =
         snprintf(config, sizeof config,
-                 "Port %u\nListenAddress 127.0.0.1\nHostKey %s/host_key\n"
+                 "Port %u\nListenAddress " ADDRESS "\nHostKey %s/host_key\n"
                  "AuthorizedKeysFile %s/authorized_keys\n"
                  // The folder is 0700 and ours, but stands in one that all may write to.
                  "StrictModes no\nPidFile none\nPrintMotd no\nAllowUsers %s\n"
@@ -207,7 +209,7 @@ static enum err server_start(struct try *t) {
 
 static bool server_listens(struct try *t) {
     struct tcp_target want = {
-        .host = "127.0.0.1", .port = t->port, .dscp = -1, .deadline = clock_ms() + 500};
+        .host = ADDRESS, .port = t->port, .dscp = -1, .deadline = clock_ms() + 500};
     struct fault ignored = {0};
     int fd = -1;
     if (tcp_connect(&want, &fd, NULL, NULL, &ignored) != OK)
@@ -258,7 +260,7 @@ static size_t ssh_words(struct try *t, char words[SSH_WORDS][PATH_MAX + 64], boo
         snprintf(words[n++], sizeof words[0], "-oBatchMode=yes");
         snprintf(words[n++], sizeof words[0], "-oShowSteps=yes");
     }
-    snprintf(words[n++], sizeof words[0], "%s@127.0.0.1", t->user);
+    snprintf(words[n++], sizeof words[0], "%s@" ADDRESS, t->user);
     return n;
 }
 
@@ -333,6 +335,19 @@ static void folder_remove(struct try *t) {
     rmdir(t->folder);
 }
 
+// Those of a server that was killed, or whose session ended after it, stay behind.
+static void sockets_remove(const struct try *t) {
+    char folder[CONTROL_PATH_SIZE], path[CONTROL_PATH_SIZE], config[FILE_SIZE];
+    snprintf(config, sizeof config, "%s/sshd_config", t->folder);
+    if (!control_folder(geteuid() == 0, getenv("XDG_RUNTIME_DIR"), config, folder,
+                        sizeof folder))
+        return;
+    if (control_path(folder, "sshd", ADDRESS, t->port, path, sizeof path))
+        unlink(path);
+    if (control_path(folder, "anchor", ADDRESS, t->port, path, sizeof path))
+        unlink(path);
+}
+
 static void stop_all(struct try *t) {
     loop_unchild(&t->loop, &t->server);
     loop_unchild(&t->loop, &t->session);
@@ -349,6 +364,7 @@ static void stop_all(struct try *t) {
     while (waitpid(-1, NULL, WNOHANG) > 0)
         continue;
     loop_drop(&t->loop);
+    sockets_remove(t);
     folder_remove(t);
 }
 

@@ -3,7 +3,9 @@
 A server is started on a free port with throw-away keys in a temporary folder and is stopped by
 its process id; nothing outlives the test.
 """
+import contextlib
 import getpass
+import glob
 import os
 import pwd
 import shutil
@@ -135,11 +137,9 @@ class Server:
         except (ProcessLookupError, PermissionError):
             pass
         # What killed processes could not remove.
-        for name in ("sshd", "anchor"):
-            try:
-                os.unlink(f"/run/bowline/{name}.{self.port}@127.0.0.1.sock")
-            except OSError:
-                pass
+        for path in glob.glob(f"/run/bowline/*.{self.port}[.@]*"):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 class Lab:
@@ -227,6 +227,24 @@ class Lab:
             server.stop()
 
 
+@pytest.fixture(scope="session")
+def npm_package(tmp_path_factory):
+    """npm_package(script, "name@version", …): a folder with them installed and a copy of that script of peers/."""
+
+    def install(script, *packages):
+        require("npm"), require("node")
+        folder = tmp_path_factory.mktemp("npm")
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder),
+                               *packages], capture_output=True, text=True, timeout=300)
+        if done.returncode != 0:
+            why = done.stderr.strip().splitlines()
+            pytest.skip(f"npm could not install {' '.join(packages)}: {why[-1] if why else 'no reason given'}")
+        shutil.copy(os.path.join(TOP, "tests", "e2e", "peers", script), folder)
+        return folder
+
+    return install
+
+
 @pytest.fixture
 def lab(tmp_path, keys):
     lab = Lab(str(tmp_path), keys)
@@ -246,7 +264,9 @@ class Account:
 
     def __init__(self, name, keys, shell="/bin/sh"):
         self.name = name
-        subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", name], check=True)
+        # The comment: scripts/leftovers.py looks for those of its run.
+        subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", "-c", f"bowline-test-{os.environ.get('BOWLINE_RUN', '')}",
+                        name], check=True)
         entry = pwd.getpwnam(name)
         self.uid, self.gid, self.home = entry.pw_uid, entry.pw_gid, entry.pw_dir
         os.chmod(self.home, 0o755)

@@ -211,3 +211,40 @@ def test_jsch(keys, server, data, tmp_path):
     assert done.stdout.split()[0].decode() == digest(data)
     done = subprocess.run([*args, f"cat {data}"], stdin=subprocess.DEVNULL, capture_output=True, timeout=180 * SLOW)
     assert hashlib.sha256(done.stdout).hexdigest() == digest(data)
+
+
+HYBRID = "mlkem768x25519-sha256"
+
+
+@pytest.fixture(scope="module")
+def russh(npm_package, server):
+    """Runs peers/russh_client.js, offering ML-KEM alone: russh(key, host key, command, input)."""
+    folder = npm_package("russh_client.js", "russh@0.1.38", "rxjs@7")
+    tried = subprocess.run(["node", "-e", "require('russh')"], cwd=folder, capture_output=True, text=True)
+    if tried.returncode != 0:
+        pytest.skip("russh cannot be loaded: " + tried.stderr.strip().splitlines()[-1])
+
+    def run(key, host, command, data=b""):
+        return subprocess.run(["node", "russh_client.js", str(server.port), USER, key, host + ".pub", HYBRID, command],
+                              cwd=folder, input=data, capture_output=True, timeout=60 * SLOW)
+    return run
+
+
+def test_russh_ml_kem(keys, server, russh):
+    """A foreign implementation of FIPS 203 and of the exchange, with data both ways."""
+    data = os.urandom(SMALL)
+    before = len(server.log())
+    done = russh(keys.path("user"), keys.path("host"), "cat; echo oops >&2", data)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data and done.stderr == b"oops\n"
+    log = server.log()[before:]
+    assert "russh_" in log and f"kex: {HYBRID} " in log
+
+
+def test_russh_checks_the_host(keys, russh):
+    assert russh(keys.path("user"), keys.path("user"), "true").returncode == 2
+
+
+def test_russh_with_a_strangers_key(keys, russh):
+    done = russh(keys.path("host"), keys.path("host"), "true")
+    assert done.returncode == 3 and b"publickey" in done.stderr

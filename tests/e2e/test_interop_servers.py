@@ -1,7 +1,6 @@
 """Our ssh opens sessions on every real server, moves 64 MiB of random data both ways, gets the status."""
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 
@@ -137,14 +136,8 @@ def test_paramiko(module_lab, keys, data, tmp_path):
         process.wait()
 
 
-def test_npm_ssh2(module_lab, keys, data, tmp_path_factory):
-    require("npm"), require("node")
-    folder = tmp_path_factory.mktemp("npm")
-    done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), "ssh2@1.16.0"],
-                          capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        pytest.skip("npm could not install ssh2: " + done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "npm failed")
-    shutil.copy(f"{HERE}/peers/ssh2_server.js", folder)
+def test_npm_ssh2(module_lab, keys, data, npm_package):
+    folder = npm_package("ssh2_server.js", "ssh2@1.16.0")
     process = subprocess.Popen(["node", str(folder / "ssh2_server.js"), keys.path("host"), keys.path("user") + ".pub"],
                                stdout=subprocess.PIPE, text=True, cwd=folder)
     try:

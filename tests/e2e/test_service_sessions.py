@@ -73,6 +73,24 @@ def test_tty_is_shown(lab, server):
     client.wait()
 
 
+def test_dead_sockets_hide_nobody(lab, server, scratch):
+    """What killed servers have left is passed by, however many they were, and left alone."""
+    names = [f"{scratch}/sshd.{10000 + i}.sock" for i in range(100)]
+    for name in names:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.bind(name)
+    os.symlink(path_of(server), f"{scratch}/sshd.60000.sock")
+    config = f"{scratch}/sshd_config"
+    open(config, "w").close()
+    client = start(lab, server, "sleep 30")
+    assert wait_until(lambda: listed(server))
+    [row] = json.loads(bowline("sessions", "--json", "-f", config).stdout)
+    assert row["server_port"] == server.port
+    assert all(map(os.path.exists, names))
+    client.kill()
+    client.wait()
+
+
 @pytest.mark.parametrize("by", ["id", "user", "fingerprint", "comment"])
 def test_end(lab, server, by):
     client = start(lab, server, "sleep 60")

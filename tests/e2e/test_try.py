@@ -10,7 +10,7 @@ import time
 
 import pexpect
 import pytest
-from conftest import IS_ROOT, SLOW, tool, wait_until
+from conftest import IS_ROOT, SLOW, free_port, tool, wait_until
 
 STEPS = ["link", "secured", "host", "you", "session"]
 
@@ -25,7 +25,18 @@ def temporary(monkeypatch):
 
 
 def folders():
+    """What a run makes and is to remove."""
     return set(glob.glob(os.environ["TMPDIR"] + "/bowline-try-*"))
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="a user's sockets stand in the folder that is removed")
+@pytest.mark.parametrize("command", ["true", "kill -9 $PPID", "sleep 60 >/dev/null 2>&1 & exit 3"])
+def test_leaves_no_sockets(command):
+    """Of root's, in /run/bowline: not even when the session outlives the server's end."""
+    port = free_port()
+    subprocess.run([tool("bowline"), "try", "--port", str(port), command], stdin=subprocess.DEVNULL, capture_output=True,
+                   timeout=30 * SLOW)
+    assert glob.glob(f"/run/bowline/*.{port}@*") == []
 
 
 def children_of(marker):

@@ -1,4 +1,5 @@
 """The server is replaced under its sessions: reload and upgrade by SIGHUP, killed keepers, listeners and anchors."""
+import glob
 import json
 import os
 import resource
@@ -10,6 +11,7 @@ import threading
 import time
 
 import pytest
+import rawssh
 from conftest import SLOW, USER, free_port, listens, needs_root, tool, wait_until
 
 SSH = "ssh"
@@ -420,6 +422,19 @@ def test_listener_killed(lab, server):
     client.echo()
     client.end()
     server.wait_log("starting another")
+
+
+@needs_root
+def test_nothing_stays_of_a_server_without_sessions(lab, server):
+    """Links that nobody has logged in on need no anchor: it goes with the server, and so do both sockets."""
+    half = rawssh.keyed(server.port)
+    half.service()
+    path = f"/run/bowline/anchor.{server.port}@127.0.0.1.sock"
+    assert os.path.exists(path)
+    server.process.terminate()
+    assert server.process.wait(10 * SLOW) is not None
+    assert glob.glob(f"/run/bowline/*.{server.port}@*") == []
+    assert half.closed() is None
 
 
 @needs_root
