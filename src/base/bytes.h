@@ -33,6 +33,12 @@ static inline struct view view_until(struct view v, char end) {
     return at != NULL ? view_of(v.p, (size_t)(at - v.p)) : v;
 }
 
+// What stands behind the first `mark`; nothing when there is none.
+static inline struct view view_after(struct view v, char mark) {
+    size_t n = view_until(v, mark).n;
+    return n < v.n ? view_of(v.p + n + 1, v.n - n - 1) : view_of(v.p, 0);
+}
+
 // Not for secrets: see secret_equal().
 static inline bool view_equal(struct view a, struct view b) {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

@@ -17,9 +17,17 @@ static bool starts_with(struct view v, const char *text) {
     return v.n >= n && memcmp(v.p, text, n) == 0;
 }
 
+// OpenSSH's words: ssh-copy-id and others look for them in what -v prints.
+static void tell_ident(struct client *c, struct view ident) {
+    char version[16], software[256];
+    struct view rest = view_after(ident, '-'), number = view_until(rest, '-');
+    log_debug(&c->log, "Remote protocol version %s, remote software version %s",
+              text_clean(version, sizeof version, number),
+              text_clean(software, sizeof software, view_after(rest, '-')));
+}
+
 static enum err on_ident(struct client *c, struct view ident) {
-    char clean[256];
-    log_debug(&c->log, "the server is %s", text_clean(clean, sizeof clean, ident));
+    tell_ident(c, ident);
     c->bowline_peer = starts_with(ident, VERSION_IDENT_BOWLINE);
     c->openssh_peer = starts_with(ident, "SSH-2.0-OpenSSH_");
     return OK;

@@ -17,6 +17,7 @@ struct login {
     struct client *c;
     struct auth_client *auth;
     struct identities ids;
+    char methods[128];  // that are tried, in this order
     bool done, failed;
 };
 
@@ -50,14 +51,13 @@ static void choose_methods(struct client *c, char *out, size_t size) {
 
 static enum err make_auth(struct login *l) {
     struct client *c = l->c;
-    char methods[128];
-    choose_methods(c, methods, sizeof methods);
+    choose_methods(c, l->methods, sizeof l->methods);
     struct auth_client_config config = {
         .user = c->config.user,
         .service = "ssh-connection",
         .session_id = transport_session_id(c->link.transport),
         .host_key = transport_host_key(c->link.transport),
-        .methods = methods,
+        .methods = l->methods,
         .algorithms = c->config.pubkey_accepted_algorithms,
         .hostbound = c->config.pubkey_authentication == PUBKEY_AUTH_YES ||
                      c->config.pubkey_authentication == PUBKEY_AUTH_HOST_BOUND,
@@ -257,10 +257,11 @@ static enum err on_transport(struct login *l, const struct transport_event *even
 
 static enum err start(struct login *l) {
     struct auth_identity first;
-    bool keys = l->c->config.pubkey_authentication != PUBKEY_AUTH_NO;
-    if (keys)
+    struct view methods = view_text(l->methods);
+    if (name_list_has(methods, "publickey"))
         identities_open(&l->ids, l->c);
-    bool any = keys && identities_next(&l->ids, l->auth, &first);
+    bool any = view_is(view_until(methods, ','), "publickey") &&
+               identities_next(&l->ids, l->auth, &first);
     TRY(auth_client_start(l->auth, any ? &first : NULL));
     TRY(pump(l));
     return any && first.sign_now ? client_early(l->c) : OK;

@@ -272,6 +272,15 @@ def copy_id(module_lab, world, account, tmp_path, way):
     assert wait_until(lambda: not [n for n in os.listdir(world.folder) if n.startswith("ssh-copy-id")])
 
 
+def test_what_copy_id_looks_for(module_lab, world):
+    """It tells dropbear and others by what -v prints, of a login that tries nothing."""
+    server = module_lab.openssh()
+    done = subprocess.run([tool("ssh"), "-v", *module_lab.common(server.port), "-o", "PreferredAuthentications=,",
+                           "127.0.0.1"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20 * SLOW)
+    assert done.returncode == 255 and "Permission denied" in done.stderr
+    assert "Remote protocol version 2.0, remote software version OpenSSH_" in done.stderr
+
+
 # ---- editors
 
 def test_editor(world, server):
