@@ -356,3 +356,14 @@ def test_password(lab, account):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_no_key_before_its_turn(lab):
+    """A key is shown only where publickey is in PreferredAuthentications, and after what stands before it."""
+    server = lab.openssh("LogLevel DEBUG2")
+    done = lab.ssh(server, options=["-o", "PreferredAuthentications=password"])
+    assert done.returncode == 255 and b"Permission denied" in done.stderr
+    server.wait_log("no more authentication methods")
+    assert "method publickey" not in server.log()
+    assert lab.ssh(server, "true", options=["-o", "PreferredAuthentications=password,publickey"]).returncode == 0
+    assert server.log().index("method none") < server.log().index("method publickey")

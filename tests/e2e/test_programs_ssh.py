@@ -66,18 +66,14 @@ class World:
         return done
 
 
-# A bash that sshd starts reads ~/.bashrc, unless another shell stands above it; what is there is not this test's.
-NO_BASHRC = "SetEnv SHLVL=1\n"
-
-
 @pytest.fixture(scope="module")
 def server(module_lab):
-    return module_lab.sshd(NO_BASHRC + "Subsystem sftp internal-sftp\nMaxStartups 100\nMaxSessions 20\n")
+    return module_lab.sshd("Subsystem sftp internal-sftp\nMaxStartups 100\nMaxSessions 20\n")
 
 
 @pytest.fixture(scope="module")
 def inner(module_lab):
-    return module_lab.sshd(NO_BASHRC)
+    return module_lab.sshd()
 
 
 @pytest.fixture(scope="module")
