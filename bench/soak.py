@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """One server under a long load: does anything grow?
 
-    bench/soak.py [--bin BUILD] [--logins 100000] [--transfers 10000] [--connects 10000] [--half-open 2000]
+    bench/soak.py [--bin BUILD] [--logins 100000] [--transfers 10000] [--connects 10000] [--half-open 2000] [--minutes M]
 
-Logins and transfers go through a proxy that cuts every third of them after a random number of bytes. Along the way
+Nine of ten logins and transfers are our ssh's, which costs a fifteenth, the others the system's. Two of three go through
+a proxy that cuts every third of those after a random number of bytes. Along the way
 descriptors, processes and memory (PSS) of the keeper's and listener's processes are sampled; the middle of the first
 samples is compared with that of the last. A reload in the midst is part of it. Then: connects that never log in, and a
-login past thousands of half-open links. Exit status 1: something grew, or a login that was not cut failed.
+login past thousands of half-open links. With --minutes the load ends by then, a quarter of it left to the transfers, and
+says how far it came. Exit status 1: something grew, or a login that was not cut failed.
 """
 import argparse
 import os
@@ -26,7 +28,7 @@ from lab import free_port, median, wait_listening
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PARALLEL = 4
-SAMPLES = 40
+SAMPLES = 100
 
 
 class Cutter:
@@ -156,11 +158,14 @@ class Sshd:
             time.sleep(0.2)
         return False
 
-    def client(self, port, *words, **kw):
-        args = ["ssh", "-F", "none", "-p", str(port), "-i", os.path.join(self.folder, "user"), "-o", "BatchMode=yes",
+    def client(self, port, i, *words, **kw):
+        """Login number `i`."""
+        program = "ssh" if i % 10 == 0 else os.path.join(self.bin, "ssh")
+        args = [program, "-F", "none", "-p", str(port), "-i", os.path.join(self.folder, "user"), "-o", "BatchMode=yes",
                 "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
                 "-o", "IdentitiesOnly=yes", "127.0.0.1", *words]
-        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=120, **kw)
+        return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=300,
+                              env={**os.environ, "XDG_STATE_HOME": os.path.join(self.folder, "state")}, **kw)
 
 
 def workers(n, job):
@@ -181,22 +186,24 @@ def workers(n, job):
     return threads
 
 
-def load(server, cutter, name, n, job):
-    """Runs it; samples in between, each when the server has nothing to do."""
-    samples, done = [], 0
+def load(server, cutter, name, n, job, end):
+    """Runs it, at most until `end`; samples in between, each when the server has nothing to do."""
+    samples, done, reloaded, begun = [], 0, False, time.monotonic()
     part = max(1, n // SAMPLES)
-    while done < n:
+    while done < n and time.monotonic() < end:
         for t in workers(min(part, n - done), job):
             t.join()
         done += min(part, n - done)
         if not server.settled():
             print(f"  {name}: processes do not end: {server.processes()}")
         samples.append(server.sample())
-        if done // part == (n // part) // 2:
+        if not reloaded and (done >= n / 2 or time.monotonic() > (begun + end) / 2):
+            reloaded = True
             server.process.send_signal(signal.SIGHUP)
             time.sleep(1)
         print(f"\r  {name}: {done} of {n}, {cutter.cuts} cut ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
+    print(f"{name}: {done} of {n} in {(time.monotonic() - begun) / 60:.0f} minutes")
     return samples
 
 
@@ -223,22 +230,22 @@ def soak(server, args):
         out.write(os.urandom(2_000_000))
 
     def login(i):
-        done = server.client(server.port if i % 3 == 0 else cutter.at, "echo", "here")
+        done = server.client(server.port if i % 3 == 0 else cutter.at, i, "echo", "here")
         if i % 3 == 0 and done.stdout != b"here\n":
             failed.append(f"login {i}: {done.returncode} {done.stdout[:100]}")
 
     def transfer(i):
         up = i % 2 == 0
         words = [f"cat > {server.folder}/up.{i % 8}"] if up else [f"cat {data}"]
-        done = server.client(server.port if i % 3 == 0 else cutter.at, *words,
+        done = server.client(server.port if i % 3 == 0 else cutter.at, i, *words,
                              stdin=open(data, "rb") if up else subprocess.DEVNULL)
         if i % 3 == 0 and (done.returncode != 0 or (not up and len(done.stdout) != 2_000_000)):
             failed.append(f"transfer {i}: {done.returncode}, {len(done.stdout)} bytes")
 
-    bad = False
-    for name, n, job in (("logins", args.logins, login), ("transfers", args.transfers, transfer)):
+    bad, begun = False, time.monotonic()
+    for name, n, job, share in (("logins", args.logins, login, 0.75), ("transfers", args.transfers, transfer, 1)):
         if n > 0:
-            bad |= growth(name, load(server, cutter, name, n, job))
+            bad |= growth(name, load(server, cutter, name, n, job, begun + share * args.minutes * 60))
     for line in failed[:20]:
         print(f"  failed without a cut: {line}")
     print(f"cut: {cutter.cuts}; failed without a cut: {len(failed)}")
@@ -286,7 +293,7 @@ def half_open(server, n):
     times = []
     for _ in range(5):
         start = time.monotonic()
-        good = server.client(server.port, "true").returncode == 0
+        good = server.client(server.port, 0, "true").returncode == 0
         times.append(time.monotonic() - start)
         if not good:
             print("a login past half-open links failed")
@@ -310,6 +317,7 @@ def main():
     p.add_argument("--transfers", type=int, default=10_000)
     p.add_argument("--connects", type=int, default=10_000)
     p.add_argument("--half-open", type=int, default=2_000)
+    p.add_argument("--minutes", type=float, default=float("inf"))
     args = p.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server ends with us
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

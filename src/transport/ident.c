@@ -13,6 +13,13 @@ enum err ident_send(struct transport *t) {
     return buf_append(&t->out_buf, view_text("\r\n"));
 }
 
+// In OpenSSH's words: people meet them who try the port by hand.
+void ident_refuse(struct transport *t) {
+    if (transport_is_server(t) && t->failed == ERR_VERSION)
+        (void)!buf_append(&t->out_buf,
+                          view_text("Invalid SSH identification string.\r\n"));
+}
+
 static bool begins(struct view v, const char *with) {
     size_t n = strlen(with);
     return v.n >= n && memcmp(v.p, with, n) == 0;

@@ -157,6 +157,8 @@ void transport_set_closed(struct transport *t, uint32_t reason, struct view text
 
 // ---- ident.c ----
 must_check enum err ident_send(struct transport *t);
+// Tells a stranger at a server's port, in a line of text, that it is one.
+void ident_refuse(struct transport *t);
 // Takes a line, when a whole one is there. *progress: something was taken.
 must_check enum err ident_next(struct transport *t, struct transport_event *event,
                                bool *progress);

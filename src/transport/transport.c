@@ -100,9 +100,11 @@ enum err transport_fail(struct transport *t, enum err e) {
     fault_set(&t->fault, e, 0, "%s", err_text(e));
     add_phase(t);
     t->question = QUESTION_NONE;
-    // Who has not identified itself could not read it. What cannot be sent any more is
-    // not.
-    if (t->phase != PHASE_IDENT && e != ERR_MEMORY)
+    // Who has not identified itself gets a line that people can read. What cannot be sent
+    // any more is not.
+    if (t->phase == PHASE_IDENT)
+        ident_refuse(t);
+    else if (e != ERR_MEMORY)
         (void)!send_disconnect(t, err_disconnect_reason(e), err_text(e));
     exchange_free(t->kex);
     t->kex = NULL;

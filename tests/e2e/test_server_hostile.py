@@ -86,6 +86,18 @@ def test_wrong_services(server):
     assert peer.closed() in (7, PROTOCOL_ERROR)
 
 
+@pytest.mark.parametrize("said", [b"\n", b"GET / HTTP/1.0\r\n\r\n", b"SSH-1.5-old\r\n", b"x" * 400, b"SSH-2.0-\0\r\n", b"\x16\x03\x01\0\xa5"])
+def test_strangers_are_told(server, said):
+    """Who is no SSH client reads in plain text that this is not its port."""
+    with socket.create_connection(("127.0.0.1", server.port), 10) as s:
+        s.sendall(said)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while block := s.recv(65536):
+                answer += block
+    assert answer.endswith(b"Invalid SSH identification string.\r\n")
+
+
 @pytest.mark.parametrize("length", [0, 1, 3, 7, 13, 262145, 1 << 20, 0x7fffffff, 0xffffffff])
 def test_packet_lengths_in_clear(server, length):
     """libssh2 CVE-2026-55200: length is checked before anything is read or allocated for it."""
