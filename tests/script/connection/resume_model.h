@@ -285,10 +285,12 @@ static inline void model_settle(struct model *m) {
     if (!m->now.up)
         model_new_link(m, true);
     for (bool more = true; more;) {
-        more = model_deliver(m, true, 0) | model_deliver(m, false, 0);
+        more = model_deliver(m, true, 0);
+        more = model_deliver(m, false, 0) || more;
         model_replay(m, &m->client, 8);
         model_replay(m, &m->server, 8);
-        more = more || m->client.r.replaying || m->server.r.replaying;
+        more = more || m->client.r.replaying || m->server.r.replaying ||
+               m->now.to_server.live > 0 || m->now.to_client.live > 0;
     }
     model_ack(m, &m->client, true);
     model_ack(m, &m->server, true);
