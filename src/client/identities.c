@@ -545,11 +545,18 @@ static bool may_keep(const struct identities *ids) {
     return e == OK && (answer[0] == 0 || strcasecmp(answer, "yes") == 0);
 }
 
+static enum err keep(struct identities *ids, const struct key *certificate,
+                     const char *comment, const struct agent_constraints *c) {
+    scoped_buf request;
+    buf_init(&request, AGENT_MESSAGE_MAX);
+    TRY(agent_ask_add(ids->secret, certificate, comment, c, &request));
+    return agent_link_do(&ids->agent, &request);
+}
+
 void identities_keep(struct identities *ids) {
     const struct client_add_keys *k = &ids->c->config.add_keys_to_agent;
     struct agent_constraints c = {.lifetime_s = k->seconds, .confirm = k->confirm};
     const char *comment = ids->name;
-    scoped_buf request = {0};
     if (k->how == TRISTATE_NO || ids->secret == NULL || ids->in_agent)
         return;
     if (ids->agent.fd < 0) {
@@ -562,10 +569,10 @@ void identities_keep(struct identities *ids) {
         comment = ids->secret->comment;
     if (ids->secret->type->security_key)
         c.provider = view_text(provider(ids));
-    buf_init(&request, AGENT_MESSAGE_MAX);
-    enum err e = agent_ask_add(ids->secret, NULL, comment, &c, &request);
-    if (e == OK)
-        e = agent_link_do(&ids->agent, &request);
+    enum err e = keep(ids, NULL, comment, &c);
+    // What it was offered as goes along: the next login needs no file any more.
+    if (e == OK && ids->certificate != NULL)
+        e = keep(ids, ids->certificate, comment, &c);
     log_debug(&ids->c->log, "%s: %s", ids->name,
               e == OK ? "added to the agent" : "the agent does not take it");
 }

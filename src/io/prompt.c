@@ -175,6 +175,8 @@ static enum err start_askpass(const char *program, const char *text, unsigned fl
     env_unset(&env, "SSH_ASKPASS_PROMPT");
     if ((flags & PROMPT_CONFIRM) != 0)
         TRY(env_set(&env, "SSH_ASKPASS_PROMPT", "confirm"));
+    if ((flags & PROMPT_NOTICE) != 0)
+        TRY(env_set(&env, "SSH_ASKPASS_PROMPT", "none"));
     char *argv[] = {(char *)program, (char *)text, NULL};
     struct process_spec spec = {.path = program,
                                 .argv = argv,

@@ -13,6 +13,7 @@
 #define PROMPT_CONFIRM 4u  // for askpass: a yes/no question (SSH_ASKPASS_PROMPT=confirm)
 #define PROMPT_NO_ASKPASS 8u     // terminal only
 #define PROMPT_ONLY_ASKPASS 16u  // the terminal is somebody else's business
+#define PROMPT_NOTICE 32u  // for askpass: nothing is asked (SSH_ASKPASS_PROMPT=none)
 
 // Asks and reads one line, without its newline, into out (size <= PROMPT_MAX),
 // NUL-terminated. SSH_ASKPASS, SSH_ASKPASS_REQUIRE (never, prefer, force) and DISPLAY are

@@ -109,3 +109,14 @@ must_check enum err certificate_make(struct key **out, const struct key *subject
                                      const struct key *ca,
                                      const struct signature_alg *alg,
                                      struct fault *fault);
+
+// The same in two steps, for an authority whose secret half is elsewhere. First what is
+// to be signed is appended to *blob (empty, with a maximum of LIMIT_CERTIFICATE); then
+// the signature's blob completes it, and is verified (ERR_SIGNATURE).
+must_check enum err certificate_begin(const struct key *subject,
+                                      const struct certificate_template *t,
+                                      const struct key *ca, struct buf *blob,
+                                      struct fault *fault);
+must_check enum err certificate_end(struct key **out, const struct key *subject,
+                                    const struct key *ca, struct view signature,
+                                    struct buf *blob, struct fault *fault);

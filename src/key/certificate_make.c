@@ -76,10 +76,9 @@ static struct view subject_fields(const struct key *subject) {
 
 static enum err write_certificate(struct buf *out, const struct key *subject,
                                   const struct certificate_template *t,
-                                  const struct key *ca, const struct signature_alg *alg) {
+                                  const struct key *ca) {
     const struct key_type *type = type_for(key_type_plain(subject->type));
     uint8_t nonce[NONCE_SIZE];
-    scoped_buf signature;
     if (type == NULL)
         return ERR_UNSUPPORTED;
     random_bytes(nonce, sizeof nonce);
@@ -97,18 +96,12 @@ static enum err write_certificate(struct buf *out, const struct key *subject,
     TRY(write_options(&w, t, false));
     write_text(&w, "");
     write_string(&w, key_blob(ca));
-    TRY(writer_end(&w));
-    buf_init(&signature, KEY_SIGNATURE_MAX);
-    TRY(key_sign(ca, alg, buf_view(out), &signature));
-    write_string(&w, buf_view(&signature));
     return writer_end(&w);
 }
 
-enum err certificate_make(struct key **out, const struct key *subject,
-                          const struct certificate_template *t, const struct key *ca,
-                          const struct signature_alg *alg, struct fault *fault) {
-    scoped_buf blob;
-    buf_init(&blob, LIMIT_CERTIFICATE);
+enum err certificate_begin(const struct key *subject,
+                           const struct certificate_template *t, const struct key *ca,
+                           struct buf *out, struct fault *fault) {
     if (t->principal_count > LIMIT_CERTIFICATE_PRINCIPALS)
         return fault_set(fault, ERR_LIMIT, 0, "more than %d principals",
                          LIMIT_CERTIFICATE_PRINCIPALS);
@@ -117,15 +110,42 @@ enum err certificate_make(struct key **out, const struct key *subject,
                          LIMIT_CERTIFICATE_OPTIONS);
     if (ca->certificate != NULL)
         return fault_set(fault, ERR_KEY, 0, "a certificate can not be an authority");
-    enum err e = write_certificate(&blob, subject, t, ca, alg);
-    if (e != OK)
-        return fault_set(fault, e, 0, "the certificate can not be made: %s", err_text(e));
+    enum err e = write_certificate(out, subject, t, ca);
+    return e == OK ? OK
+                   : fault_set(fault, e, 0, "the certificate can not be made: %s",
+                               err_text(e));
+}
+
+enum err certificate_end(struct key **out, const struct key *subject,
+                         const struct key *ca, struct view signature, struct buf *blob,
+                         struct fault *fault) {
+    const struct signature_alg *alg = key_signature_alg(signature);
+    struct key_touch touch;
+    if (alg == NULL || key_verify_touch(ca, alg, signature, buf_view(blob), &touch) != OK)
+        return fault_set(fault, ERR_SIGNATURE, 0,
+                         "the authority's signature is not right");
+    struct writer w = writer_to_buf(blob);
+    write_string(&w, signature);
+    TRY(writer_end(&w));
     // Read again, so that nothing leaves that we would not take ourselves.
-    TRY(key_from_blob(out, buf_view(&blob), fault));
+    TRY(key_from_blob(out, buf_view(blob), fault));
     if (subject->comment == NULL)
         return OK;
-    e = key_set_comment(*out, view_text(subject->comment));
+    enum err e = key_set_comment(*out, view_text(subject->comment));
     if (e != OK)
         key_free(*out);
     return e;
+}
+
+enum err certificate_make(struct key **out, const struct key *subject,
+                          const struct certificate_template *t, const struct key *ca,
+                          const struct signature_alg *alg, struct fault *fault) {
+    scoped_buf blob, signature;
+    buf_init(&blob, LIMIT_CERTIFICATE);
+    buf_init(&signature, KEY_SIGNATURE_MAX);
+    TRY(certificate_begin(subject, t, ca, &blob, fault));
+    enum err e = key_sign(ca, alg, buf_view(&blob), &signature);
+    if (e != OK)
+        return fault_set(fault, e, 0, "the certificate can not be made: %s", err_text(e));
+    return certificate_end(out, subject, ca, buf_view(&signature), &blob, fault);
 }

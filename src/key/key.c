@@ -174,3 +174,17 @@ enum err key_set_comment(struct key *k, struct view comment) {
     k->comment = copy;
     return OK;
 }
+
+enum err key_set_handle(struct key *k, uint8_t flags, struct view handle) {
+    if (handle.n == 0 || handle.n > KEY_HANDLE_SIZE_MAX)
+        return ERR_LIMIT;
+    uint8_t *copy = malloc(handle.n);
+    if (copy == NULL)
+        return ERR_MEMORY;
+    memcpy(copy, handle.p, handle.n);
+    free(k->handle);
+    k->handle = copy;
+    k->handle_len = handle.n;
+    k->handle_flags = flags;
+    return OK;
+}

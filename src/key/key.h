@@ -42,6 +42,7 @@ struct key {
 #define KEY_HANDLE_TOUCH 0x01u     // somebody touches it
 #define KEY_HANDLE_VERIFY 0x04u    // and proves by PIN or finger who it is
 #define KEY_HANDLE_RESIDENT 0x20u  // it is kept in the token
+#define KEY_HANDLE_SIZE_MAX 4096   // FIDO: 1023; OpenSSH's dummy puts a PEM file there
 
 const struct key_type *key_type_at(size_t index);        // NULL past the end
 const struct key_type *key_type_find(struct view name);  // by the name in blobs
@@ -65,6 +66,10 @@ static inline struct view key_blob(const struct key *k) {
 // The blob of the key in a certificate; of a plain key its own blob. This is what
 // fingerprints, revocation lists and comparisons of keys are about.
 struct view key_plain_blob(const struct key *k);
+
+// Gives a security key a copy of its handle, in place of one that it has. ERR_LIMIT: it
+// is empty, or over KEY_HANDLE_SIZE_MAX.
+must_check enum err key_set_handle(struct key *k, uint8_t flags, struct view handle);
 
 // Sets a copy of the comment (may be NULL).
 must_check enum err key_set_comment(struct key *k, struct view comment);

@@ -9,8 +9,6 @@
 #include "key/certificate.h"
 #include "key/fields.h"
 
-#define HANDLE_MAX 4096  // FIDO: 1023; OpenSSH's dummy tokens put a PEM file there
-
 // ---- reading ----
 
 static void read_secret_ed25519(struct reader *r, struct pk_parts *parts) {
@@ -59,18 +57,6 @@ static enum err read_plain(struct reader *r, const struct key_type *type,
     return key_from_pk(out, pk);
 }
 
-static enum err take_handle(struct key *k, uint8_t flags, struct view handle) {
-    if (handle.n == 0 || handle.n > HANDLE_MAX)
-        return ERR_LIMIT;
-    k->handle = malloc(handle.n);
-    if (k->handle == NULL)
-        return ERR_MEMORY;
-    memcpy(k->handle, handle.p, handle.n);
-    k->handle_len = handle.n;
-    k->handle_flags = flags;
-    return OK;
-}
-
 // A security key's public fields and application as a blob of its own.
 static enum err read_public_security(struct reader *r, const struct key_type *type,
                                      struct key **out, struct fault *fault) {
@@ -108,7 +94,7 @@ static enum err read_security(struct reader *r, const struct key_type *type,
     (void)read_string(r);  // reserved
     enum err e = r->err;
     if (e == OK)
-        e = take_handle(k, flags, handle);
+        e = key_set_handle(k, flags, handle);
     if (e != OK)
         key_free(k);
     else

@@ -134,7 +134,7 @@ enum err sshsig_verify(const struct sshsig *s, const char *name_space,
     return OK;
 }
 
-static const struct signature_alg *alg_for(const struct key *key) {
+const struct signature_alg *sshsig_algorithm(const struct key *key) {
     const struct alg *a;
     for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++) {
         if (key_can_sign_with(key, a->signature))
@@ -157,27 +157,35 @@ static enum err armour(struct view blob, struct buf *out) {
     return buf_append(out, view_text(ARMOUR_END "\n"));
 }
 
+enum err sshsig_write(const struct key *public, const char *name_space,
+                      const struct digest_alg *hash, struct view signature,
+                      struct buf *out) {
+    scoped_buf blob;
+    buf_init(&blob, LIMIT_SSHSIG);
+    struct writer w = writer_to_buf(&blob);
+    write_bytes(&w, view_text(MAGIC));
+    write_u32(&w, VERSION);
+    write_string(&w, key_blob(public));
+    write_text(&w, name_space);
+    write_text(&w, "");
+    write_text(&w, hash->name);
+    write_string(&w, signature);
+    TRY(writer_end(&w));
+    return armour(buf_view(&blob), out);
+}
+
 enum err sshsig_make(const struct key *key, const struct key *public,
                      const char *name_space, const struct digest_alg *hash,
                      const uint8_t *message_hash, struct buf *out, struct fault *fault) {
-    const struct signature_alg *alg = alg_for(key);
-    scoped_buf data, signature, blob;
+    const struct signature_alg *alg = sshsig_algorithm(key);
+    scoped_buf data, signature;
     buf_init(&data, LIMIT_SSHSIG);
     buf_init(&signature, KEY_SIGNATURE_MAX);
-    buf_init(&blob, LIMIT_SSHSIG);
     if (name_space[0] == '\0')
         return fault_set(fault, ERR_CONFIG, 0, "the name space is empty");
     TRY(sshsig_signed_data(name_space, hash, message_hash, &data));
     if (alg == NULL || key_sign(key, alg, buf_view(&data), &signature) != OK)
         return fault_set(fault, ERR_KEY, 0, "the key can not sign");
-    struct writer w = writer_to_buf(&blob);
-    write_bytes(&w, view_text(MAGIC));
-    write_u32(&w, VERSION);
-    write_string(&w, key_blob(public != NULL ? public : key));
-    write_text(&w, name_space);
-    write_text(&w, "");
-    write_text(&w, hash->name);
-    write_string(&w, buf_view(&signature));
-    TRY(writer_end(&w));
-    return armour(buf_view(&blob), out);
+    return sshsig_write(public != NULL ? public : key, name_space, hash,
+                        buf_view(&signature), out);
 }

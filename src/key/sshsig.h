@@ -38,3 +38,11 @@ must_check enum err sshsig_make(const struct key *key, const struct key *public,
                                 const char *name_space, const struct digest_alg *hash,
                                 const uint8_t *message_hash, struct buf *out,
                                 struct fault *fault);
+
+// Its last step for keys whose secret half is elsewhere: the armour around the blob of a
+// signature over sshsig_signed_data().
+must_check enum err sshsig_write(const struct key *public, const char *name_space,
+                                 const struct digest_alg *hash, struct view signature,
+                                 struct buf *out);
+// With what a plain key signs files; NULL: with nothing.
+const struct signature_alg *sshsig_algorithm(const struct key *key);

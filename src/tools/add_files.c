@@ -13,6 +13,8 @@
 #include "io/file.h"
 #include "key/certificate.h"
 #include "key/private_key.h"
+#include "signer/enrolment.h"
+#include "signer/security_key.h"
 #include "tools/add.h"
 
 #define EXPIRY_GRACE_S 300  // a certificate stays this much longer than it is valid
@@ -194,8 +196,7 @@ static int add_key(struct add *a, const char *path, struct key *key) {
         key->comment != NULL && key->comment[0] != '\0' ? key->comment : path;
     text_clean(comment, sizeof comment, view_text(text));
     if (security)
-        a->constraints.provider =
-            view_text(a->provider != NULL ? a->provider : "internal");
+        a->constraints.provider = view_text(security_key_provider(a->provider));
     else
         a->constraints.provider = (struct view){0};
     int status = 0;
@@ -323,7 +324,40 @@ int add_files(struct add *a) {
     return status;
 }
 
+// ---- keys that a security key holds ----
+
+static int add_one_resident(struct add *a, const struct enrolment *e) {
+    char comment[COMMENT_SIZE], print[KEY_FINGERPRINT_SIZE];
+    text_clean(comment, sizeof comment, e->key->application);
+    a->constraints.provider = view_text(security_key_provider(a->provider));
+    key_fingerprint(print, sizeof print, key_blob(e->key), a->hash);
+    enum err sent = send(a, e->key, NULL, "", &a->constraints);
+    if (sent != OK)
+        return add_say("Unable to add key %s %s: %s", e->key->type->short_name, print,
+                       refusal(sent));
+    if (!a->quiet)
+        add_say("Resident identity added: %s %s (%s)", e->key->type->short_name, print,
+                comment);
+    say_constraints(a, &a->constraints);
+    return 0;
+}
+
 int add_resident(struct add *a) {
-    (void)a;
-    return add_say("Unable to load resident keys: no security key helper");
+    struct enrolments list = {0};
+    struct fault f = {0};
+    int status = 0;
+    if (prompt_ask("Enter PIN for authenticator: ", PROMPT_STDIN, a->passphrase,
+                   PROMPT_MAX, &f) != OK)
+        return add_say("Unable to load resident keys: %s", fault_text(&f));
+    enum err e =
+        enrolments_read(security_key_provider(a->provider), "", a->passphrase, &list, &f);
+    secret_wipe(a->passphrase, sizeof a->passphrase);
+    if (e != OK)
+        return add_say("Unable to load resident keys: %s", fault_text(&f));
+    if (list.n == 0)
+        status = add_say("No keys to download");
+    for (size_t i = 0; i < list.n; i++)
+        status |= add_one_resident(a, &list.at[i]);
+    enrolments_free(&list);
+    return status;
 }

@@ -91,7 +91,9 @@ struct agent_conn {
     int pipe;  // what it says; -1: none
     struct loop_watch pipe_watch;
     struct buf said;
-    char path[PATH_MAX];  // of the library that is being asked
+    char path[PATH_MAX];          // of the library that is being asked
+    struct agent_notice *notice;  // that a touch is waited for; NULL: none is shown
+    bool pin_asked;               // for the security key that is to sign
 };
 // The answer to what was asked.
 void agent_conn_reply(struct agent_conn *c, const struct agent_reply *reply);

@@ -1,5 +1,6 @@
 // What the agent's machine asks for: time, a person's consent, libraries.
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -50,33 +51,45 @@ static bool consents(struct agent_conn *c, int status) {
            (v.n == 0 || (v.n == 3 && strncasecmp((const char *)v.p, "yes", 3) == 0));
 }
 
-static void on_end(void *arg, int status) {
-    struct agent_conn *c = arg;
+// What it said last lies in the pipe still.
+static void drain(struct agent_conn *c) {
     struct span room;
     size_t n = 0;
-    // What it said last lies in the pipe still.
     while (buf_reserve(&c->said, 64, &room) == OK &&
            fd_read_some(c->pipe, (struct span){room.p, 64}, &n) == OK && n > 0)
         buf_added(&c->said, n);
+}
+
+static void on_end(void *arg, int status) {
+    struct agent_conn *c = arg;
+    drain(c);
     bool yes = consents(c, status);
     end_program(c);
     answer(c, yes);
 }
 
-static void ask_person(struct agent_conn *c) {
+static void start_prompt(struct agent_conn *c, const char *text, unsigned flags,
+                         void (*done)(void *arg, int status), const char *else_what) {
     struct agent_program *p = c->program;
     struct fault fault = {0};
+    struct span room;
     buf_init(&c->said, PROMPT_MAX);
-    enum err e =
-        prompt_start(c->question.text, PROMPT_CONFIRM, &c->process, &c->pipe, &fault);
+    // All at once: it may be a PIN, and growing would leave copies.
+    enum err e = buf_reserve(&c->said, PROMPT_MAX, &room);
     if (e == OK)
-        e = loop_child(&p->loop, &c->child, c->process.pid, c->process.pidfd, on_end, c);
+        e = prompt_start(text, flags, &c->process, &c->pipe, &fault);
+    if (e == OK)
+        e = loop_child(&p->loop, &c->child, c->process.pid, c->process.pidfd, done, c);
     if (e == OK)
         return;
-    log_error(&p->log, "a key that is to be confirmed was not used: %s",
-              fault_text(&fault));
+    log_error(&p->log, "%s: %s", else_what, fault_text(&fault));
     end_program(c);
     answer(c, false);
+}
+
+static void ask_person(struct agent_conn *c) {
+    start_prompt(c, c->question.text, PROMPT_CONFIRM, on_end,
+                 "a key that is to be confirmed was not used");
 }
 
 // ---- libraries ----
@@ -99,7 +112,56 @@ static void ask_provider(struct agent_conn *c) {
     agent_conn_reply(c, &reply);
 }
 
+// ---- a message while a touch is waited for ----
+
+// An askpass that is shown, until it is ended or closed by the person.
+struct agent_notice {
+    struct agent_conn *conn;  // NULL: it is over, and only to be reaped
+    struct loop_child child;
+    struct process process;
+    int pipe;
+};
+
+static void on_notice_end(void *arg, int status) {
+    struct agent_notice *n = arg;
+    (void)status;
+    if (n->conn != NULL)
+        n->conn->notice = NULL;
+    fd_close(&n->pipe);
+    free(n);
+}
+
+static void end_notice(struct agent_conn *c) {
+    if (c->notice == NULL)
+        return;
+    c->notice->conn = NULL;
+    (void)!process_signal(&c->notice->process, SIGTERM);
+    c->notice = NULL;
+}
+
+static void show_notice(struct agent_conn *c, const struct key *k) {
+    char print[KEY_FINGERPRINT_SIZE], text[KEY_FINGERPRINT_SIZE + 80];
+    struct agent_notice *n = calloc(1, sizeof *n);
+    if (n == NULL)
+        return;
+    n->conn = c;
+    key_fingerprint(print, sizeof print, key_blob(k), &digest_sha256);
+    snprintf(text, sizeof text, "Confirm user presence for key %s %s",
+             k->type->short_name, print);
+    // Without an askpass the token's own light has to do.
+    enum err e = prompt_start(text, PROMPT_NOTICE, &n->process, &n->pipe, NULL);
+    if (e == OK)
+        e = loop_child(&c->program->loop, &n->child, n->process.pid, n->process.pidfd,
+                       on_notice_end, n);
+    if (e == OK)
+        c->notice = n;
+    else
+        free(n);
+}
+
 // ---- tokens that sign ----
+
+static void ask_pin(struct agent_conn *c);
 
 static void on_signed(void *arg, int status) {
     struct agent_conn *c = arg;
@@ -112,6 +174,12 @@ static void on_signed(void *arg, int status) {
                 WIFEXITED(status) && WEXITSTATUS(status) == 0 &&
                 token_answer_decode(view_of(room, n), &m, NULL) == OK;
     end_program(c);
+    end_notice(c);
+    if (came && m.outcome == TOKEN_NEEDS_PIN && !c->pin_asked &&
+        c->question.key->holder == AGENT_HELD_BY_SECURITY_KEY) {
+        ask_pin(c);
+        return;
+    }
     if (came && m.outcome == TOKEN_DONE)
         reply = (struct agent_reply){.yes = true, .signature = m.text};
     else
@@ -135,7 +203,7 @@ static void start_helper(struct agent_conn *c, enum token_kind kind,
     answer(c, false);
 }
 
-static void ask_security_key(struct agent_conn *c) {
+static void ask_security_key(struct agent_conn *c, const char *pin) {
     struct key *k = NULL;
     if (agent_key_open(c->question.key, &k) != OK) {
         answer(c, false);
@@ -146,9 +214,38 @@ static void ask_security_key(struct agent_conn *c) {
                               .application = k->application,
                               .handle = view_of(k->handle, k->handle_len),
                               .flags = k->handle_flags,
+                              .pin = view_text(pin),
                               .data = c->question.data};
+    if ((k->handle_flags & KEY_HANDLE_TOUCH) != 0)
+        show_notice(c, k);
     start_helper(c, TOKEN_SECURITY_KEY, &m, on_signed);
     key_free(k);
+}
+
+static void on_pin(void *arg, int status) {
+    struct agent_conn *c = arg;
+    char pin[PROMPT_MAX] = "";
+    drain(c);
+    struct view v = view_until(buf_view(&c->said), '\n');
+    bool given = WIFEXITED(status) && WEXITSTATUS(status) == 0 && v.n > 0 &&
+                 text_copy(pin, sizeof pin, v);
+    end_program(c);
+    if (given)
+        ask_security_key(c, pin);
+    else
+        answer(c, false);
+    secret_wipe(pin, sizeof pin);
+}
+
+// Only when the token itself wants it: one with a reader of fingerprints does not.
+static void ask_pin(struct agent_conn *c) {
+    const struct key *k = c->question.key->public;
+    char print[KEY_FINGERPRINT_SIZE], text[KEY_FINGERPRINT_SIZE + 80];
+    key_fingerprint(print, sizeof print, key_plain_blob(k), &digest_sha256);
+    snprintf(text, sizeof text,
+             "Enter PIN for %s key %s: ", key_type_plain(k->type)->short_name, print);
+    c->pin_asked = true;
+    start_prompt(c, text, 0, on_pin, "a security key that wants a PIN was not used");
 }
 
 static void ask_token(struct agent_conn *c) {
@@ -164,8 +261,10 @@ static void ask_token(struct agent_conn *c) {
 static void ask_signature(struct agent_conn *c) {
     if (c->question.key->holder == AGENT_HELD_BY_TOKEN)
         ask_token(c);
-    else
-        ask_security_key(c);
+    else {
+        c->pin_asked = false;
+        ask_security_key(c, "");
+    }
 }
 
 // ---- the keys of a token ----
@@ -241,12 +340,26 @@ void agent_question_start(struct agent_conn *c) {
     }
 }
 
+// A program that nobody waits for any more.
+static void on_reaped(void *arg, int status) {
+    (void)status;
+    free(arg);
+}
+
+static void reap_later(struct loop *l, pid_t pid) {
+    struct loop_child *child = malloc(sizeof *child);
+    if (child != NULL && loop_child(l, child, pid, -1, on_reaped, child) != OK)
+        free(child);
+}
+
 void agent_question_drop(struct agent_conn *c) {
     struct loop *l = &c->program->loop;
     loop_timer_unset(l, &c->timer);
+    end_notice(c);
     if (!c->asking || c->process.pidfd < 0)
         return;
     (void)!process_signal(&c->process, SIGTERM);
     loop_unchild(l, &c->child);
+    reap_later(l, c->process.pid);
     end_program(c);
 }

@@ -39,6 +39,9 @@ struct keygen {
     const char *options[KEYGEN_OPTIONS];  // -O
     size_t option_count;
     bool host_certificate, update, generic, ca_in_agent;  // -h, -u, -g, -U
+    const char *library;                                  // -D: of a PKCS#11 token
+    const char *provider;                                 // -w: of security keys
+    const char *moduli;                                   // -M
     char *const *args;                                    // behind the options
     size_t arg_count;
     char home[KEYGEN_PATH], user[256];
@@ -65,6 +68,13 @@ int keygen_make_krl(struct keygen *k);            // -k
 int keygen_query_krl(struct keygen *k);           // -Q
 int keygen_signatures(struct keygen *k);          // -Y
 int keygen_dns(struct keygen *k);                 // -r
+int keygen_resident(struct keygen *k);            // -K
+int keygen_token_keys(struct keygen *k);          // -D
+int keygen_moduli(struct keygen *k);              // -M
+
+// A new key on a security key of that type, as -O and -w say; its file's handle. Asks for
+// PINs. False: it is said why.
+bool keygen_enrol(struct keygen *k, const struct key_type *type, struct key **out);
 
 // --- for the commands
 // ------------------------------------------------------------------------
@@ -74,7 +84,8 @@ struct keygen_type {
     const char *name;  // "ed25519"
     const char *file;  // "id_ed25519"
     enum pk_kind kind;
-    unsigned bits;  // by default
+    unsigned bits;              // by default
+    const char *security_type;  // of keys on security keys: the type's name; else NULL
 };
 const struct keygen_type *keygen_type_at(size_t index);
 const struct keygen_type *

@@ -7,11 +7,9 @@
 
 #include "base/address.h"
 #include "base/limits.h"
-#include "base/secret.h"
 #include "base/text.h"
 #include "io/clock.h"
-#include "io/prompt.h"
-#include "tools/keygen.h"
+#include "tools/keygen_signer.h"
 #include "tools/keygen_validity.h"
 
 // What -O may switch, and what a user's certificate permits without it.
@@ -39,6 +37,8 @@ struct work {
     char *principals_text;
     const char **principals;
     const struct signature_alg *alg;
+    struct keygen_signer by;
+    struct key *ca;  // its plain public half
 };
 
 static bool set_permit(struct work *w, const char *option) {
@@ -213,12 +213,22 @@ static bool save(const struct work *w, const struct key *certificate, const char
     return true;
 }
 
-static bool certify(const struct work *w, const struct key *ca, const char *file) {
+static enum err make(struct work *w, const struct key *subject, struct key **out,
+                     struct fault *f) {
+    scoped_buf blob, signature;
+    buf_init(&blob, LIMIT_CERTIFICATE);
+    buf_init(&signature, LIMIT_CERTIFICATE);
+    TRY(certificate_begin(subject, &w->t, w->ca, &blob, f));
+    TRY(keygen_signer_sign(&w->by, w->alg, buf_view(&blob), &signature, f));
+    return certificate_end(out, subject, w->ca, buf_view(&signature), &blob, f);
+}
+
+static bool certify(struct work *w, const char *file) {
     struct key *subject, *certificate;
     struct fault f = {0};
     if (keygen_load_public(file, &subject, &f) != OK)
         return keygen_fail("load pubkey \"%s\": %s", file, fault_text(&f)) == 0;
-    enum err e = certificate_make(&certificate, subject, &w->t, ca, w->alg, &f);
+    enum err e = make(w, subject, &certificate, &f);
     key_free(subject);
     if (e != OK)
         return keygen_fail("%s: %s", file, f.text[0] != '\0' ? f.text : err_text(e)) == 0;
@@ -228,32 +238,22 @@ static bool certify(const struct work *w, const struct key *ca, const char *file
 }
 
 static int certify_all(struct work *w) {
-    char pass[PROMPT_MAX], question[KEYGEN_PATH + 64];
-    struct keygen one = *w->k;
-    struct key *ca;
-    bool counts = false, ok = true;
-    if (!prepare(w, &counts))
-        return KEYGEN_FAILED;
-    one.file = w->k->ca;
-    snprintf(question, sizeof question, "Enter passphrase for \"%s\": ", w->k->ca);
-    if (!keygen_load(&one, question, &ca, pass))
-        return KEYGEN_FAILED;
-    secret_wipe(pass, sizeof pass);
-    ok = take_algorithm(w, ca);
+    bool counts = false;
+    bool ok = prepare(w, &counts) && keygen_signer_open(&w->by, w->k, w->k->ca, false) &&
+              (w->ca = keygen_signer_plain(&w->by)) != NULL && take_algorithm(w, w->ca);
     for (size_t i = 0; ok && i < w->k->arg_count; i++) {
-        ok = certify(w, ca, w->k->args[i]);
+        ok = certify(w, w->k->args[i]);
         w->t.serial += counts;
     }
-    key_free(ca);
+    keygen_signer_close(&w->by);
+    key_free(w->ca);
     return ok ? 0 : KEYGEN_FAILED;
 }
 
 int keygen_certify(struct keygen *k) {
-    struct work w = {.k = k};
+    struct work w = {.k = k, .by = {.agent = {.fd = -1}}};
     if (k->identity == NULL)
         return keygen_fail("Must specify key id (-I) when certifying");
-    if (k->ca_in_agent)
-        return keygen_fail("-U: an authority's key in an agent is not supported yet");
     if (k->arg_count == 0)
         return keygen_fail("no public key files are named");
     int status = certify_all(&w);

@@ -1,6 +1,7 @@
 // Changes to key files: passphrase (-p), comment (-c); and the public half shown (-y).
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/secret.h"
@@ -45,6 +46,31 @@ static void adopt_comment(const struct keygen *k, struct key *key) {
     key_free(pub);
 }
 
+// What a security key is to demand from now on, as far as its file decides that.
+static bool change_flags(const struct keygen *k, struct key *key) {
+    static const struct {
+        const char *name;
+        uint8_t set, cleared;
+    } changes[] = {
+        {"touch-required", KEY_HANDLE_TOUCH, 0},
+        {"no-touch-required", 0, KEY_HANDLE_TOUCH},
+        {"verify-required", KEY_HANDLE_VERIFY, 0},
+        {"no-verify-required", 0, KEY_HANDLE_VERIFY},
+    };
+    for (size_t i = 0; i < k->option_count; i++) {
+        size_t c = 0, n = sizeof changes / sizeof changes[0];
+        while (c < n && strcasecmp(changes[c].name, k->options[i]) != 0)
+            c++;
+        if (c == n || !key->type->security_key)
+            return keygen_fail("Option \"%s\" %s", k->options[i],
+                               c == n ? "is unsupported when a key is changed"
+                                      : "is for keys of security keys alone") == 0;
+        key->handle_flags =
+            (uint8_t)((key->handle_flags & ~changes[c].cleared) | changes[c].set);
+    }
+    return true;
+}
+
 int keygen_passphrase(struct keygen *k) {
     char pass[PROMPT_MAX];
     struct key *key;
@@ -52,7 +78,7 @@ int keygen_passphrase(struct keygen *k) {
         return KEYGEN_FAILED;
     secret_wipe(pass, sizeof pass);
     adopt_comment(k, key);
-    int status = save_with_new_passphrase(k, key);
+    int status = change_flags(k, key) ? save_with_new_passphrase(k, key) : KEYGEN_FAILED;
     key_free(key);
     return status;
 }

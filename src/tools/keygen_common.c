@@ -14,9 +14,11 @@
 #include "tools/keygen.h"
 
 static const struct keygen_type types[] = {
-    {"rsa", "id_rsa", PK_RSA, 3072},
-    {"ecdsa", "id_ecdsa", PK_ECDSA, 256},
-    {"ed25519", "id_ed25519", PK_ED25519, 256},
+    {"rsa", "id_rsa", PK_RSA, 3072, NULL},
+    {"ecdsa", "id_ecdsa", PK_ECDSA, 256, NULL},
+    {"ed25519", "id_ed25519", PK_ED25519, 256, NULL},
+    {"ecdsa-sk", "id_ecdsa_sk", PK_ECDSA, 256, "sk-ecdsa-sha2-nistp256@openssh.com"},
+    {"ed25519-sk", "id_ed25519_sk", PK_ED25519, 256, "sk-ssh-ed25519@openssh.com"},
 };
 
 const struct keygen_type *keygen_type_at(size_t index) {
@@ -35,7 +37,8 @@ const struct keygen_type *keygen_type_find(const char *name) {
     const struct key_type *by_blob = type_of_name(name);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcasecmp(types[i].name, name) == 0 ||
-            (by_blob != NULL && by_blob->plain == NULL && !by_blob->security_key &&
+            (by_blob != NULL && by_blob->plain == NULL &&
+             by_blob->security_key == (types[i].security_type != NULL) &&
              by_blob->kind == types[i].kind))
             return &types[i];
     }

@@ -1,13 +1,16 @@
-// Other forms of public keys, out (-e) and in (-i): RFC 4716, PKCS#8 and PEM.
+// Other forms of keys, out (-e) and in (-i): RFC 4716, PKCS#8 and PEM of public halves,
+// and private files of ssh.com (-i).
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/limits.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "io/hostname.h"
 #include "key/base64.h"
 #include "key/public_pem.h"
+#include "key/ssh2_file.h"
 #include "tools/keygen.h"
 
 #define RFC4716_BEGIN "---- BEGIN SSH2 PUBLIC KEY ----"
@@ -64,58 +67,59 @@ int keygen_export(struct keygen *k) {
     return status;
 }
 
-// RFC 4716 s.3.3: headers, each possibly continued by a backslash at the end of its line.
-static const uint8_t *skip_headers(const uint8_t *p, const uint8_t *end) {
-    for (bool continued = false; p < end;) {
-        const uint8_t *eol = memchr(p, '\n', (size_t)(end - p));
-        size_t n = (size_t)((eol != NULL ? eol : end) - p);
-        if (!continued && memchr(p, ':', n) == NULL)
-            return p;
-        while (n > 0 && p[n - 1] == '\r')
-            n--;
-        continued = n > 0 && p[n - 1] == '\\';
-        p = eol != NULL ? eol + 1 : end;
-    }
-    return p;
+static int print_public(const struct key *key) {
+    scoped_buf line;
+    buf_init(&line, LIMIT_KEY_FILE);
+    enum err e = key_public_text(key, &line);
+    if (e != OK)
+        return keygen_fail("%s", err_text(e));
+    printf("%.*s\n", (int)buf_len(&line), (const char *)buf_view(&line).p);
+    return 0;
 }
 
-static enum err parse_rfc4716(struct view text, struct key **key, struct fault *f) {
-    const uint8_t *begin = memmem(text.p, text.n, RFC4716_BEGIN, strlen(RFC4716_BEGIN));
-    const uint8_t *end = memmem(text.p, text.n, RFC4716_END, strlen(RFC4716_END));
-    if (begin == NULL || end == NULL || end < begin)
-        return fault_set(f, ERR_FORMAT, 0, "no RFC 4716 public key file");
-    begin += strlen(RFC4716_BEGIN);
-    while (begin < end && (*begin == '\n' || *begin == '\r'))
-        begin++;
-    begin = skip_headers(begin, end);
-    scoped_buf blob;
-    buf_init(&blob, LIMIT_KEY_FILE);
-    if (base64_decode_lines(&blob, view_of(begin, (size_t)(end - begin))) != OK)
-        return fault_set(f, ERR_FORMAT, 0, "the public key is not base64");
-    return key_from_blob(key, buf_view(&blob), f);
+// A private file comes out as PEM, and nobody else is to see it.
+static int print_private(const struct key *key) {
+    scoped_buf text;
+    struct span room;
+    buf_init(&text, LIMIT_KEY_FILE);
+    enum err e = buf_reserve(&text, LIMIT_KEY_FILE, &room);
+    if (e == OK)
+        e = pk_to_pem(key->pk, PK_PEM_TRADITIONAL, (struct view){0}, &text);
+    struct view v = buf_view(&text);
+    bool ok = e == OK && fwrite(v.p, 1, v.n, stdout) == v.n;
+    secret_wipe(text.p, text.room);
+    return ok ? 0 : keygen_fail("the key cannot be written: %s", err_text(e));
+}
+
+static enum err import(const struct keygen *k, struct view text, bool private,
+                       struct key **key, struct fault *f) {
+    bool pem = k->format != NULL &&
+               (strcasecmp(k->format, "PKCS8") == 0 || strcasecmp(k->format, "PEM") == 0);
+    return pem       ? public_pem_parse(key, text, f)
+           : private ? ssh2_file_private(key, text, f)
+                     : ssh2_file_public(key, text, f);
 }
 
 int keygen_import(struct keygen *k) {
-    scoped_buf text = {0}, line;
+    static const char *const formats[] = {"RFC4716", "PKCS8", "PEM"};
+    scoped_buf text = {0};
     struct fault f = {0};
     struct key *key;
-    buf_init(&line, LIMIT_KEY_FILE);
-    bool pem = k->format != NULL &&
-               (strcasecmp(k->format, "PKCS8") == 0 || strcasecmp(k->format, "PEM") == 0);
-    if (k->format != NULL && !pem && strcasecmp(k->format, "RFC4716") != 0)
+    bool known = k->format == NULL;
+    for (size_t i = 0; !known && i < sizeof formats / sizeof formats[0]; i++)
+        known = strcasecmp(k->format, formats[i]) == 0;
+    if (!known)
         return keygen_fail("Unsupported conversion format \"%s\"", k->format);
     if (!keygen_ask_file(k, "Enter file in which the key is", "id_ed25519"))
         return KEYGEN_FAILED;
     if (!keygen_read_file(k->file, LIMIT_KEY_FILE, &text))
         return KEYGEN_FAILED;
-    enum err e = pem ? public_pem_parse(&key, buf_view(&text), &f)
-                     : parse_rfc4716(buf_view(&text), &key, &f);
+    bool private = ssh2_file_is_private(buf_view(&text));
+    enum err e = import(k, buf_view(&text), private, &key, &f);
+    secret_wipe(text.p, text.room);
     if (e != OK)
         return keygen_fail("%s: %s", k->file, fault_text(&f));
-    e = key_public_text(key, &line);
+    int status = pk_has_secret(key->pk) ? print_private(key) : print_public(key);
     key_free(key);
-    if (e != OK)
-        return keygen_fail("%s", err_text(e));
-    printf("%.*s\n", (int)buf_len(&line), (const char *)buf_view(&line).p);
-    return 0;
+    return status;
 }

@@ -56,18 +56,26 @@ static bool check_bits(const struct keygen_type *type, unsigned bits,
     return true;
 }
 
-static struct key *make(const struct keygen *k, const struct keygen_type *type,
-                        const char *name, const char *comment) {
+// On a security key, or here.
+static bool make_pair(struct keygen *k, const struct keygen_type *type, const char *name,
+                      struct key **key) {
     enum pk_curve curve;
     unsigned bits = bits_of(k, type, name);
     struct pk *pk;
-    struct key *key;
+    if (type->security_type != NULL)
+        return keygen_enrol(k, key_type_find(view_text(type->security_type)), key);
     if (!check_bits(type, bits, &curve))
+        return false;
+    if (pk_generate(&pk, type->kind, curve, bits) != OK || key_from_pk(key, pk) != OK)
+        return keygen_fail("the key could not be made") == 0;
+    return true;
+}
+
+static struct key *make(struct keygen *k, const struct keygen_type *type,
+                        const char *name, const char *comment) {
+    struct key *key;
+    if (!make_pair(k, type, name, &key))
         return NULL;
-    if (pk_generate(&pk, type->kind, curve, bits) != OK || key_from_pk(&key, pk) != OK) {
-        keygen_fail("the key could not be made");
-        return NULL;
-    }
     if (key_set_comment(key, view_text(comment)) != OK) {
         key_free(key);
         return NULL;
@@ -127,7 +135,9 @@ int keygen_generate(struct keygen *k) {
     char comment[512];
     enum pk_curve curve;
     if (type == NULL)
-        return keygen_fail("unknown key type %s: ed25519, ecdsa or rsa", name);
+        return keygen_fail("unknown key type %s: ed25519, ecdsa, rsa, ed25519-sk or "
+                           "ecdsa-sk",
+                           name);
     if (!check_bits(type, bits_of(k, type, name), &curve))
         return KEYGEN_FAILED;
     if (!k->quiet)
@@ -178,7 +188,7 @@ int keygen_generate_host_keys(struct keygen *k) {
     const struct keygen_type *type;
     bool first = true, ok = true;
     for (size_t i = 0; (type = keygen_type_at(i)) != NULL; i++)
-        ok = make_host_key(k, type, &first) && ok;
+        ok = (type->security_type != NULL || make_host_key(k, type, &first)) && ok;
     if (!first && !k->quiet)
         printf("\n");
     return ok ? 0 : KEYGEN_FAILED;

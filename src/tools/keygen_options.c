@@ -1,5 +1,4 @@
-// The command line of ssh-keygen: every letter that OpenSSH has, ours and those that are
-// to come.
+// The command line of ssh-keygen: every letter that OpenSSH has.
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +12,9 @@
 
 static const char usage_text[] =
     "usage: ssh-keygen [-q] [-a rounds] [-b bits] [-C comment] [-f output_keyfile]\n"
-    "                  [-m format] [-N new_passphrase] [-t ecdsa | ed25519 | rsa]\n"
-    "                  [-Z cipher]\n"
+    "                  [-m format] [-N new_passphrase] [-O option]\n"
+    "                  [-t ecdsa | ecdsa-sk | ed25519 | ed25519-sk | rsa]\n"
+    "                  [-w provider] [-Z cipher]\n"
     "       ssh-keygen -p [-a rounds] [-f keyfile] [-m format] [-N new_passphrase]\n"
     "                   [-P old_passphrase] [-Z cipher]\n"
     "       ssh-keygen -i [-f input_keyfile] [-m key_format]\n"
@@ -23,16 +23,21 @@ static const char usage_text[] =
     "       ssh-keygen -c [-a rounds] [-C comment] [-f keyfile] [-P passphrase]\n"
     "       ssh-keygen -l [-v] [-E fingerprint_hash] [-f input_keyfile]\n"
     "       ssh-keygen -B [-f input_keyfile]\n"
+    "       ssh-keygen -D pkcs11 [-l] [-E fingerprint_hash]\n"
     "       ssh-keygen -F hostname [-Hlv] [-f known_hosts_file]\n"
     "       ssh-keygen -H [-f known_hosts_file]\n"
     "       ssh-keygen -R hostname [-f known_hosts_file]\n"
+    "       ssh-keygen -K [-O device=path] [-w provider]\n"
     "       ssh-keygen -A [-a rounds] [-f prefix_path]\n"
-    "       ssh-keygen -I certificate_identity -s ca_key [-h] [-n principals]\n"
-    "                  [-O option] [-V validity_interval] [-z serial_number] file ...\n"
+    "       ssh-keygen -I certificate_identity -s ca_key [-hU] [-D pkcs11_provider]\n"
+    "                  [-n principals] [-O option] [-V validity_interval]\n"
+    "                  [-z serial_number] file ...\n"
     "       ssh-keygen -L [-f input_keyfile]\n"
     "       ssh-keygen -k -f krl_file [-u] [-s ca_public] [-z version_number] file ...\n"
     "       ssh-keygen -Q [-l] -f krl_file [file ...]\n"
     "       ssh-keygen -r hostname [-g] [-f input_keyfile]\n"
+    "       ssh-keygen -M generate [-O option] output_file\n"
+    "       ssh-keygen -M screen [-f input_file] [-O option] output_file\n"
     "       ssh-keygen -Y find-principals -s signature_file -f allowed_signers_file\n"
     "       ssh-keygen -Y match-principals -I signer_identity -f allowed_signers_file\n"
     "       ssh-keygen -Y check-novalidate -n namespace -s signature_file\n"
@@ -62,7 +67,6 @@ enum kind {
     COMMAND,  // a command without argument
     HOST,     // a command with a host
     NUMBER,   // by a function of its own
-    LATER,    // OpenSSH has it, we do not yet
     IGNORED,
 };
 
@@ -71,54 +75,53 @@ struct option {
     enum kind kind;
     bool argument;
     size_t field;
-    const char *what;  // of LATER
 };
 
 #define FIELD(name) offsetof(struct keygen, name)
 static const struct option options[] = {
-    {'a', NUMBER, true, 0, NULL},
-    {'b', NUMBER, true, 0, NULL},
-    {'E', NUMBER, true, 0, NULL},
-    {'C', TEXT, true, FIELD(comment), NULL},
-    {'f', TEXT, true, FIELD(file), NULL},
-    {'N', TEXT, true, FIELD(new_pass), NULL},
-    {'P', TEXT, true, FIELD(old_pass), NULL},
-    {'t', TEXT, true, FIELD(type), NULL},
-    {'Z', TEXT, true, FIELD(cipher), NULL},
-    {'m', TEXT, true, FIELD(format), NULL},
-    {'q', FLAG, false, FIELD(quiet), NULL},
-    {'v', FLAG, false, FIELD(verbose), NULL},
-    {'o', IGNORED, false, 0, NULL},
-    {'l', FLAG, false, FIELD(fingerprint), NULL},
-    {'H', FLAG, false, FIELD(hash_hosts), NULL},
-    {'A', COMMAND, false, 0, NULL},
-    {'p', COMMAND, false, 0, NULL},
-    {'c', COMMAND, false, 0, NULL},
-    {'y', COMMAND, false, 0, NULL},
-    {'B', COMMAND, false, 0, NULL},
-    {'e', COMMAND, false, 0, NULL},
-    {'i', COMMAND, false, 0, NULL},
-    {'F', HOST, true, 0, NULL},
-    {'R', HOST, true, 0, NULL},
-    {'L', COMMAND, false, 0, NULL},
-    {'k', COMMAND, false, 0, NULL},
-    {'Q', COMMAND, false, 0, NULL},
-    {'h', FLAG, false, FIELD(host_certificate), NULL},
-    {'u', FLAG, false, FIELD(update), NULL},
-    {'g', FLAG, false, FIELD(generic), NULL},
-    {'U', FLAG, false, FIELD(ca_in_agent), NULL},
-    {'s', TEXT, true, FIELD(ca), NULL},
-    {'I', TEXT, true, FIELD(identity), NULL},
-    {'n', TEXT, true, FIELD(names), NULL},
-    {'V', TEXT, true, FIELD(validity), NULL},
-    {'z', TEXT, true, FIELD(serial), NULL},
-    {'Y', TEXT, true, FIELD(operation), NULL},
-    {'r', TEXT, true, FIELD(dns_host), NULL},
-    {'O', NUMBER, true, 0, NULL},
-    {'D', LATER, true, 0, "keys of a PKCS#11 token"},
-    {'K', LATER, false, 0, "resident keys of a security key"},
-    {'M', LATER, true, 0, "Diffie-Hellman groups"},
-    {'w', LATER, true, 0, "security keys"},
+    {'a', NUMBER, true, 0},
+    {'b', NUMBER, true, 0},
+    {'E', NUMBER, true, 0},
+    {'C', TEXT, true, FIELD(comment)},
+    {'f', TEXT, true, FIELD(file)},
+    {'N', TEXT, true, FIELD(new_pass)},
+    {'P', TEXT, true, FIELD(old_pass)},
+    {'t', TEXT, true, FIELD(type)},
+    {'Z', TEXT, true, FIELD(cipher)},
+    {'m', TEXT, true, FIELD(format)},
+    {'q', FLAG, false, FIELD(quiet)},
+    {'v', FLAG, false, FIELD(verbose)},
+    {'o', IGNORED, false, 0},
+    {'l', FLAG, false, FIELD(fingerprint)},
+    {'H', FLAG, false, FIELD(hash_hosts)},
+    {'A', COMMAND, false, 0},
+    {'p', COMMAND, false, 0},
+    {'c', COMMAND, false, 0},
+    {'y', COMMAND, false, 0},
+    {'B', COMMAND, false, 0},
+    {'e', COMMAND, false, 0},
+    {'i', COMMAND, false, 0},
+    {'F', HOST, true, 0},
+    {'R', HOST, true, 0},
+    {'L', COMMAND, false, 0},
+    {'k', COMMAND, false, 0},
+    {'Q', COMMAND, false, 0},
+    {'h', FLAG, false, FIELD(host_certificate)},
+    {'u', FLAG, false, FIELD(update)},
+    {'g', FLAG, false, FIELD(generic)},
+    {'U', FLAG, false, FIELD(ca_in_agent)},
+    {'s', TEXT, true, FIELD(ca)},
+    {'I', TEXT, true, FIELD(identity)},
+    {'n', TEXT, true, FIELD(names)},
+    {'V', TEXT, true, FIELD(validity)},
+    {'z', TEXT, true, FIELD(serial)},
+    {'Y', TEXT, true, FIELD(operation)},
+    {'r', TEXT, true, FIELD(dns_host)},
+    {'O', NUMBER, true, 0},
+    {'D', TEXT, true, FIELD(library)},
+    {'K', COMMAND, false, 0},
+    {'M', TEXT, true, FIELD(moduli)},
+    {'w', TEXT, true, FIELD(provider)},
 };
 #define OPTIONS (sizeof options / sizeof options[0])
 
@@ -190,10 +193,6 @@ static int set_option(struct keygen *k, const struct option *o, const char *text
         return o->letter == 'E'   ? set_hash(k, text)
                : o->letter == 'O' ? add_option(k, text)
                                   : set_number(k, o->letter, text);
-    case LATER:
-        fprintf(stderr, "ssh-keygen: -%c (%s) is not supported by Bowline yet\n",
-                o->letter, o->what);
-        return KEYGEN_USAGE;
     case IGNORED:
         return 0;
     }
@@ -227,8 +226,9 @@ static void settle_command(struct keygen *k) {
         bool is;
         int letter;
     } rows[] = {
-        {k->operation != NULL, 'Y'}, {k->ca != NULL, 's'},  {k->dns_host != NULL, 'r'},
-        {k->hash_hosts, 'H'},        {k->fingerprint, 'l'},
+        {k->operation != NULL, 'Y'}, {k->ca != NULL, 's'},     {k->dns_host != NULL, 'r'},
+        {k->hash_hosts, 'H'},        {k->moduli != NULL, 'M'}, {k->library != NULL, 'D'},
+        {k->fingerprint, 'l'},
     };
     for (size_t i = 0; k->command == 0 && i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is)
@@ -238,7 +238,7 @@ static void settle_command(struct keygen *k) {
 
 // Files are named behind the options of these alone.
 static bool takes_files(int command) {
-    return command != 0 && strchr("skQYL", command) != NULL;
+    return command != 0 && strchr("skQYLM", command) != NULL;
 }
 
 static int check(const struct keygen *k) {

@@ -7,17 +7,15 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "base/secret.h"
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/file.h"
-#include "io/prompt.h"
 #include "key/allowed_signers.h"
 #include "key/certificate.h"
 #include "key/krl.h"
 #include "key/sshsig.h"
-#include "tools/keygen.h"
+#include "tools/keygen_signer.h"
 
 // What -O says for these commands.
 struct settings {
@@ -68,57 +66,44 @@ static enum err hash_fd(int fd, const struct digest_alg *hash, uint8_t *md) {
 // --- sign
 // --------------------------------------------------------------------------------------
 
-// The secret key of -f, which may name the public half or a certificate beside it; what
-// goes into the signature is in *public.
-static bool load_signer(const struct keygen *k, struct key **secret,
-                        struct key **public) {
-    char path[KEYGEN_PATH], pass[PROMPT_MAX], question[KEYGEN_PATH + 64];
-    static const char *const endings[] = {"-cert.pub", ".pub"};
-    struct keygen one = *k;
-    struct fault f = {0};
-    if (keygen_load_public(k->file, public, &f) != OK)
-        *public = NULL;
-    if (!text_copy(path, sizeof path, view_text(k->file)))
-        return keygen_fail("the file's name is too long") == 0;
-    for (size_t i = 0; i < 2; i++) {
-        size_t n = strlen(path), m = strlen(endings[i]);
-        if (n > m && strcmp(path + n - m, endings[i]) == 0)
-            path[n - m] = '\0';
-    }
-    if (!file_exists(path))
-        return keygen_fail("%s: no private key is there, and keys in an agent are not "
-                           "supported yet",
-                           k->file) == 0;
-    one.file = path;
-    snprintf(question, sizeof question, "Enter passphrase for \"%s\": ", path);
-    if (!keygen_load(&one, question, secret, pass))
-        return false;
-    secret_wipe(pass, sizeof pass);
-    if (*public != NULL && !view_equal(key_plain_blob(*public), key_blob(*secret))) {
-        key_free(*secret);
-        return keygen_fail("%s and %s are not halves of one key", k->file, path) == 0;
-    }
-    return true;
-}
-
 struct signer {
     const struct keygen *k;
     const struct settings *s;
-    struct key *secret, *public;
+    struct keygen_signer by;
+    struct key *plain;
 };
 
-static bool sign_fd(const struct signer *g, int fd, const char *name, struct buf *out) {
+static enum err sign_hash(struct signer *g, const uint8_t *md, struct buf *out,
+                          struct fault *f) {
+    const struct signature_alg *alg = sshsig_algorithm(g->plain);
+    scoped_buf data, signature;
+    buf_init(&data, LIMIT_SSHSIG);
+    buf_init(&signature, LIMIT_SSHSIG);
+    if (alg == NULL)
+        return ERR_KEY;
+    TRY(sshsig_signed_data(g->k->names, g->s->hash, md, &data));
+    TRY(keygen_signer_sign(&g->by, alg, buf_view(&data), &signature, f));
+    // Whoever signed is not taken at his word.
+    struct key_touch touch;
+    if (key_verify_touch(g->plain, alg, buf_view(&signature), buf_view(&data), &touch) !=
+        OK)
+        return fault_set(f, ERR_SIGNATURE, 0, "the signature that was made is wrong");
+    return sshsig_write(g->by.public != NULL ? g->by.public : g->plain, g->k->names,
+                        g->s->hash, buf_view(&signature), out);
+}
+
+static bool sign_fd(struct signer *g, int fd, const char *name, struct buf *out) {
     uint8_t md[DIGEST_MAX];
     struct fault f = {0};
     enum err e = hash_fd(fd, g->s->hash, md);
     if (e != OK)
         return keygen_fail("%s: %s", name, err_text(e)) == 0;
-    e = sshsig_make(g->secret, g->public, g->k->names, g->s->hash, md, out, &f);
+    e = sign_hash(g, md, out, &f);
     return e == OK || keygen_fail("Signing %s failed: %s", name,
                                   f.text[0] != '\0' ? f.text : err_text(e)) == 0;
 }
 
-static bool sign_file(const struct signer *g, const char *path) {
+static bool sign_file(struct signer *g, const char *path) {
     char target[KEYGEN_PATH + 8];
     scoped_fd fd = -1;
     scoped_buf out;
@@ -138,7 +123,7 @@ static bool sign_file(const struct signer *g, const char *path) {
     return keygen_write_file(target, buf_view(&out), 0644);
 }
 
-static bool sign_input(const struct signer *g) {
+static bool sign_input(struct signer *g) {
     scoped_buf out;
     buf_init(&out, LIMIT_SSHSIG);
     if (!g->k->quiet)
@@ -153,13 +138,14 @@ static int sign(const struct keygen *k, const struct settings *s) {
     struct signer g = {.k = k, .s = s};
     if (k->file == NULL || k->names == NULL || k->names[0] == '\0')
         return keygen_fail("sign needs a key (-f) and a namespace (-n)");
-    bool ok = load_signer(k, &g.secret, &g.public);
+    bool ok = keygen_signer_open(&g.by, k, k->file, true) &&
+              (g.plain = keygen_signer_plain(&g.by)) != NULL;
     if (ok && k->arg_count == 0)
         ok = sign_input(&g);
     for (size_t i = 0; ok && i < k->arg_count; i++)
         ok = sign_file(&g, k->args[i]);
-    key_free(g.secret);
-    key_free(g.public);
+    keygen_signer_close(&g.by);
+    key_free(g.plain);
     return ok ? 0 : KEYGEN_FAILED;
 }
 

@@ -21,6 +21,8 @@ static const struct {
     {'s', keygen_certify},     {'L', keygen_show_certificates},
     {'k', keygen_make_krl},    {'Q', keygen_query_krl},
     {'Y', keygen_signatures},  {'r', keygen_dns},
+    {'K', keygen_resident},    {'D', keygen_token_keys},
+    {'M', keygen_moduli},
 };
 
 static bool find_home(struct keygen *k) {
