@@ -3,18 +3,6 @@
 
 // ---- out ----
 
-static enum err push(struct auth_client *a, struct auth_message *m,
-                     const struct writer *w) {
-    enum err e = writer_end(w);
-    if (e != OK) {
-        auth_message_free(m);
-        return e;
-    }
-    m->n = w->n;
-    auth_queue_push(&a->out, m);
-    return OK;
-}
-
 #define BEGIN_MESSAGE(m, w, size)                                                        \
     struct auth_message *m = auth_message_new(size);                                     \
     if (m == NULL)                                                                       \
@@ -29,7 +17,7 @@ enum err auth_client_send_service_request(struct auth_client *a) {
     struct msg_service s = {.name = view_text("ssh-userauth")};
     BEGIN_MESSAGE(m, w, 64);
     message_encode(&w, SSH_MSG_SERVICE_REQUEST, &s);
-    return push(a, m, &w);
+    return auth_queue_written(&a->out, m, &w);
 }
 
 enum err auth_client_send_none(struct auth_client *a) {
@@ -38,7 +26,7 @@ enum err auth_client_send_none(struct auth_client *a) {
                                      .method = view_text("none")};
     BEGIN_MESSAGE(m, w, head_room(a));
     message_encode(&w, SSH_MSG_USERAUTH_REQUEST, &q);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->none_done = true;
     a->outstanding = AUTH_PHASE_CLIENT_NONE;
     return OK;
@@ -65,7 +53,7 @@ enum err auth_client_send_key(struct auth_client *a, struct view signature) {
     q.signature = signature;
     BEGIN_MESSAGE(m, w, auth_client_key_room(a) + signature.n);
     publickey_encode(&w, &q);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->query = !q.has_signature;
     a->outstanding = q.has_signature ? AUTH_PHASE_CLIENT_SIGNED : AUTH_PHASE_CLIENT_QUERY;
     return OK;
@@ -75,7 +63,7 @@ enum err auth_client_send_kbdint(struct auth_client *a) {
     BEGIN_MESSAGE(m, w, head_room(a) + strlen(a->devices));
     kbdint_encode_request(&w, view_text(a->user), view_text(a->service),
                           view_text(a->devices));
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->kbdint_prompted = false;
     a->outstanding = AUTH_PHASE_CLIENT_KBDINT;
     return OK;
@@ -86,7 +74,7 @@ enum err auth_client_send_password(struct auth_client *a, struct password_reques
     q->service = view_text(a->service);
     BEGIN_MESSAGE(m, w, head_room(a) + q->password.n + q->new_password.n);
     password_encode(&w, q);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->outstanding = AUTH_PHASE_CLIENT_PASSWORD;
     return OK;
 }
@@ -98,7 +86,7 @@ enum err auth_client_send_responses(struct auth_client *a,
         room += r->responses[i].n + 4;
     BEGIN_MESSAGE(m, w, room);
     kbdint_encode_responses(&w, r);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->outstanding = AUTH_PHASE_CLIENT_KBDINT;
     return OK;
 }

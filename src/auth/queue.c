@@ -42,6 +42,18 @@ void auth_queue_push(struct auth_queue *q, struct auth_message *m) {
     q->bytes += m->n;
 }
 
+enum err auth_queue_written(struct auth_queue *q, struct auth_message *m,
+                            const struct writer *w) {
+    enum err e = writer_end(w);
+    if (e != OK) {
+        auth_message_free(m);
+        return e;
+    }
+    m->n = w->n;
+    auth_queue_push(q, m);
+    return OK;
+}
+
 struct auth_message *auth_queue_pop(struct auth_queue *q) {
     struct auth_message *m = q->first;
     if (m == NULL)

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "wire/writer.h"
 
 struct auth_message {
     struct auth_message *next;
@@ -27,5 +28,8 @@ static inline struct view auth_message_view(const struct auth_message *m) {
 }
 
 void auth_queue_push(struct auth_queue *q, struct auth_message *m);  // takes it over
-struct auth_message *auth_queue_pop(struct auth_queue *q);           // NULL when empty
+// The same with what was written into its bytes; the error of the writer frees it.
+must_check enum err auth_queue_written(struct auth_queue *q, struct auth_message *m,
+                                       const struct writer *w);
+struct auth_message *auth_queue_pop(struct auth_queue *q);  // NULL when empty
 void auth_queue_clear(struct auth_queue *q);

@@ -116,19 +116,6 @@ void auth_server_free(struct auth_server *a) {
 
 // ---- out ----
 
-// Queues what was written into m.
-static enum err push(struct auth_server *a, struct auth_message *m,
-                     const struct writer *w) {
-    enum err e = writer_end(w);
-    if (e != OK) {
-        auth_message_free(m);
-        return e;
-    }
-    m->n = w->n;
-    auth_queue_push(&a->out, m);
-    return OK;
-}
-
 // Encodes by a schema into a message of its own.
 static enum err say(struct auth_server *a, uint8_t number, const void *fields,
                     size_t room) {
@@ -137,7 +124,7 @@ static enum err say(struct auth_server *a, uint8_t number, const void *fields,
         return ERR_MEMORY;
     struct writer w = writer_to_span((struct span){m->bytes, m->room});
     message_encode(&w, number, fields);
-    return push(a, m, &w);
+    return auth_queue_written(&a->out, m, &w);
 }
 
 // The banner goes before the first answer to a request, once (RFC 4252 s.5.4).
@@ -232,7 +219,7 @@ static enum err accept_query(struct auth_server *a) {
         return ERR_MEMORY;
     struct writer w = writer_to_span((struct span){m->bytes, m->room});
     publickey_encode_ok(&w, a->event.key.algorithm, a->event.key.blob);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     drop_current(a);
     a->phase = AUTH_PHASE_SERVER_READY;
     return OK;
@@ -546,7 +533,7 @@ enum err auth_server_answer_prompts(struct auth_server *a, uint32_t ticket,
         return ERR_MEMORY;
     struct writer w = writer_to_span((struct span){m->bytes, m->room});
     kbdint_encode_prompts(&w, prompts);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     a->untold = false;
     drop_current(a);
     a->phase = AUTH_PHASE_SERVER_PROMPTED;
@@ -567,7 +554,7 @@ enum err auth_server_answer_change(struct auth_server *a, uint32_t ticket,
         return ERR_MEMORY;
     struct writer w = writer_to_span((struct span){m->bytes, m->room});
     password_encode_change(&w, prompt);
-    TRY(push(a, m, &w));
+    TRY(auth_queue_written(&a->out, m, &w));
     drop_current(a);
     a->phase = AUTH_PHASE_SERVER_READY;
     return OK;

@@ -19,40 +19,33 @@ static const char *wire_address(const struct forward_spec *spec) {
     return strcmp(spec->listen.host, "*") == 0 ? "" : spec->listen.host;
 }
 
-enum err forward_request(struct forwards *f, struct forward_rule *rule) {
+// names: of the request for a port, and for a path.
+static enum err ask(struct forwards *f, const struct forward_rule *rule,
+                    const char *const names[2], bool want_reply) {
+    const char *path = rule->spec.listen.path, *name = names[path[0] != 0];
+    struct request_forward port = {view_text(wire_address(&rule->spec)),
+                                   rule->listen_port};
+    struct request_streamlocal place = {view_text(path)};
     scoped_buf b;
     buf_init(&b, LIMIT_PACKET_DEFAULT);
-    const char *path = rule->spec.listen.path, *name = "tcpip-forward";
+    TRY(request_encode(REQUEST_GLOBAL, name, path[0] != 0 ? (void *)&place : &port, &b));
+    return connection_global_request(f->connection, name, want_reply, buf_view(&b));
+}
+
+enum err forward_request(struct forwards *f, struct forward_rule *rule) {
+    static const char *const names[] = {"tcpip-forward",
+                                        "streamlocal-forward@openssh.com"};
     rule->waits = true;
     rule->listen_port = rule->spec.listen.port;
     rule->ordinal = connection_next_global_ordinal(f->connection);
     f->waiting++;
-    if (path[0] != 0) {
-        name = "streamlocal-forward@openssh.com";
-        TRY(request_encode(REQUEST_GLOBAL, name,
-                           &(struct request_streamlocal){view_text(path)}, &b));
-    } else {
-        struct request_forward fields = {view_text(wire_address(&rule->spec)),
-                                         rule->listen_port};
-        TRY(request_encode(REQUEST_GLOBAL, name, &fields, &b));
-    }
-    return connection_global_request(f->connection, name, true, buf_view(&b));
+    return ask(f, rule, names, true);
 }
 
 enum err forward_cancel_request(struct forwards *f, const struct forward_rule *rule) {
-    scoped_buf b;
-    buf_init(&b, LIMIT_PACKET_DEFAULT);
-    const char *path = rule->spec.listen.path, *name = "cancel-tcpip-forward";
-    if (path[0] != 0) {
-        name = "cancel-streamlocal-forward@openssh.com";
-        TRY(request_encode(REQUEST_GLOBAL, name,
-                           &(struct request_streamlocal){view_text(path)}, &b));
-    } else {
-        struct request_forward fields = {view_text(wire_address(&rule->spec)),
-                                         rule->listen_port};
-        TRY(request_encode(REQUEST_GLOBAL, name, &fields, &b));
-    }
-    return connection_global_request(f->connection, name, false, buf_view(&b));
+    static const char *const names[] = {"cancel-tcpip-forward",
+                                        "cancel-streamlocal-forward@openssh.com"};
+    return ask(f, rule, names, false);
 }
 
 static enum err refused(struct forwards *f, struct forward_rule *rule) {

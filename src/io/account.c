@@ -128,7 +128,9 @@ enum err account_by_uid(uid_t uid, struct account *a, struct fault *f) {
     return look_up(NULL, uid, a, f);
 }
 
-bool account_group_name(gid_t gid, char *out, size_t size) {
+// False without such a group; else what fn says of it.
+static bool with_group(gid_t gid, bool (*fn)(const struct group *group, void *arg),
+                       void *arg) {
     bool good = false;
     int bad = ERANGE;
     for (size_t room = TEXT_START; bad == ERANGE && room <= TEXT_MAX; room *= 4) {
@@ -137,13 +139,22 @@ bool account_group_name(gid_t gid, char *out, size_t size) {
         if (text == NULL)
             return false;
         bad = getgrgid_r(gid, &group, text, room, &found);
-        size_t n = bad == 0 && found != NULL ? strlen(group.gr_name) : size;
-        good = n < size;
-        if (good)
-            memcpy(out, group.gr_name, n + 1);
+        good = bad == 0 && found != NULL && fn(found, arg);
         free(text);
     }
     return good;
+}
+
+static bool copy_name(const struct group *group, void *arg) {
+    const struct span *out = arg;
+    size_t n = strlen(group->gr_name);
+    if (n < out->n)
+        memcpy(out->p, group->gr_name, n + 1);
+    return n < out->n;
+}
+
+bool account_group_name(gid_t gid, char *out, size_t size) {
+    return with_group(gid, copy_name, &(struct span){(uint8_t *)out, size});
 }
 
 void account_each_group(const struct account *a, bool (*fn)(void *arg, const char *name),
@@ -155,27 +166,18 @@ void account_each_group(const struct account *a, bool (*fn)(void *arg, const cha
 }
 
 // The group has that name and no other member.
-static bool group_is_of(gid_t gid, const char *name) {
-    bool good = false;
-    int bad = ERANGE;
-    for (size_t room = TEXT_START; bad == ERANGE && room <= TEXT_MAX; room *= 4) {
-        struct group group, *found = NULL;
-        char *text = malloc(room);
-        if (text == NULL)
-            return false;
-        bad = getgrgid_r(gid, &group, text, room, &found);
-        good = bad == 0 && found != NULL && strcmp(group.gr_name, name) == 0;
-        for (char **m = good ? group.gr_mem : NULL; m != NULL && *m != NULL; m++)
-            good = good && strcmp(*m, name) == 0;
-        free(text);
-    }
-    return good;
+static bool is_alone(const struct group *group, void *arg) {
+    const char *name = arg;
+    bool alone = strcmp(group->gr_name, name) == 0;
+    for (char **m = group->gr_mem; alone && *m != NULL; m++)
+        alone = strcmp(*m, name) == 0;
+    return alone;
 }
 
 bool account_private_group(uid_t uid, gid_t gid) {
     scoped_account a = {0};
     bool alone = account_by_uid(uid, &a, NULL) == OK && a.gid == gid && uid != 0 &&
-                 group_is_of(gid, a.name);
+                 with_group(gid, is_alone, a.name);
     if (!alone)
         return false;
     setpwent();

@@ -29,6 +29,18 @@ uint64_t clock_wall_us(void) {
     return read_ns(CLOCK_REALTIME) / 1000u;
 }
 
+uint64_t clock_date_s(const struct date *d) {
+    struct tm tm = {.tm_year = d->year - 1900,
+                    .tm_mon = d->month - 1,
+                    .tm_mday = d->day,
+                    .tm_hour = d->hour,
+                    .tm_min = d->minute,
+                    .tm_sec = d->second,
+                    .tm_isdst = -1};
+    time_t s = d->utc ? timegm(&tm) : mktime(&tm);
+    return s < 0 ? 0 : (uint64_t)s;
+}
+
 uint64_t clock_after(uint64_t now, uint64_t ms) {
     return ms > CLOCK_NEVER - now ? CLOCK_NEVER : now + ms;
 }

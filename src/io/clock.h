@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/date.h"
+
 // A deadline that never comes.
 #define CLOCK_NEVER UINT64_MAX
 
@@ -16,6 +18,7 @@ uint64_t clock_boot_ms(void);
 // Since 1970; may jump.
 uint64_t clock_wall_s(void);
 uint64_t clock_wall_us(void);
+uint64_t clock_date_s(const struct date *d);  // before 1970: 0
 
 // now + ms without overflow; CLOCK_NEVER stays CLOCK_NEVER.
 uint64_t clock_after(uint64_t now, uint64_t ms);

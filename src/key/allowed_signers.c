@@ -27,7 +27,7 @@ static char *take_word(char **at) {
     return start;
 }
 
-static enum err set_time(char *value, bool *has, struct authkey_time *t,
+static enum err set_time(char *value, bool *has, struct date *t,
                          const struct authkey_place *place, const char *name) {
     if (*has)
         return authkey_refuse(place, ERR_CONFIG, "option %s is given twice", name);

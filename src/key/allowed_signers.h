@@ -7,10 +7,10 @@
 struct allowed_signer {
     const char *principals;  // pattern list
     bool cert_authority;
-    const char *namespaces;             // pattern list; NULL: any
-    bool has_after, has_before;         // else for ever
-    struct authkey_time after, before;  // as written: the caller has the time zone ...
-    uint64_t after_s, before_s;         // ... and puts the times here (0, UINT64_MAX)
+    const char *namespaces;      // pattern list; NULL: any
+    bool has_after, has_before;  // else for ever
+    struct date after, before;   // as written: the caller has the time zone ...
+    uint64_t after_s, before_s;  // ... and puts the times here (0, UINT64_MAX)
     struct key *key;
     char *text;  // owned: what the strings point into
 };

@@ -171,7 +171,7 @@ static int digits(const char *s, size_t n) {
     return v;
 }
 
-static bool is_date(const struct authkey_time *t) {
+static bool is_date(const struct date *t) {
     static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = t->year % 4 == 0 && (t->year % 100 != 0 || t->year % 400 == 0);
     return t->year >= 1970 && t->month >= 1 && t->month <= 12 && t->day >= 1 &&
@@ -179,12 +179,12 @@ static bool is_date(const struct authkey_time *t) {
            t->hour < 24 && t->minute < 60 && t->second < 60;
 }
 
-bool authkey_time_parse(const char *s, struct authkey_time *t) {
+bool authkey_time_parse(const char *s, struct date *t) {
     size_t n = strspn(s, "0123456789");
     bool utc = strcasecmp(s + n, "Z") == 0 || strcasecmp(s + n, "UTC") == 0;
     if ((n != 8 && n != 12 && n != 14) || (!utc && s[n] != '\0'))
         return false;
-    *t = (struct authkey_time){
+    *t = (struct date){
         .year = digits(s, 4),
         .month = digits(s + 4, 2),
         .day = digits(s + 6, 2),
@@ -197,7 +197,7 @@ bool authkey_time_parse(const char *s, struct authkey_time *t) {
 }
 
 static enum err take_expiry(const struct use *u) {
-    struct authkey_time t;
+    struct date t;
     if (!authkey_time_parse(u->value, &t))
         return bad_value(u);
     void *list = u->line->expires;

@@ -18,7 +18,7 @@ must_check enum err authkey_options_parse(struct authkey_line *line, char **at,
                                           const struct authkey_place *place);
 
 // YYYYMMDD[HHMM[SS]], with Z or UTC behind it.
-bool authkey_time_parse(const char *text, struct authkey_time *t);
+bool authkey_time_parse(const char *text, struct date *t);
 
 // Does the text begin with a type of key, ours or another's? No option is spelt like one.
 bool authkey_starts_with_type(const char *text, size_t n);

@@ -5,6 +5,7 @@
 // are in the same struct as the key they belong to.
 #pragma once
 
+#include "base/date.h"
 #include "key/key.h"
 
 #define AUTHKEY_TUNNEL_NONE (-1)
@@ -27,12 +28,6 @@ struct authkey_address {
     uint16_t port;  // AUTHKEY_PORT_ANY: "*"
 };
 
-// expiry-time as written, so that the caller with a time zone makes a time of it.
-struct authkey_time {
-    int year, month, day, hour, minute, second;  // month from 1
-    bool utc;                                    // ended in Z; else local time
-};
-
 struct authkey_line {
     struct authkey_permits permit;
     bool restricted;  // "restrict" stands in the line
@@ -46,12 +41,12 @@ struct authkey_line {
     size_t environment_count;
     struct authkey_address *open, *listen;
     size_t open_count, listen_count;
-    struct authkey_time *expires;  // the earliest; none: expires_count 0
-    size_t expires_count;          // every one given: the key ends with the first of them
-    int tunnel;                    // device number, AUTHKEY_TUNNEL_NONE or _ANY
-    struct key *key;               // with its comment
-    unsigned long number;          // line in the file
-    char *text;                    // owned: what the strings point into
+    struct date *expires;  // the earliest; none: expires_count 0
+    size_t expires_count;  // every one given: the key ends with the first of them
+    int tunnel;            // device number, AUTHKEY_TUNNEL_NONE or _ANY
+    struct key *key;       // with its comment
+    unsigned long number;  // line in the file
+    char *text;            // owned: what the strings point into
 };
 
 // One line without its end. `file` and `number` are for the fault's text (and stay in the

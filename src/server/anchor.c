@@ -44,19 +44,15 @@ static const struct fields_of rows[ANCHOR_NUMBERS] = {
 
 enum err anchor_send(int socket, enum anchor_number number, const void *body,
                      const int *fds, bool *sent) {
-    scoped_buf bytes;
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
     int out[LINK_FDS];
-    size_t n = 0;
+    size_t n = 0, used;
     *sent = false;
     for (size_t i = 0; fds != NULL && i < LINK_FDS; i++)
         if (fds[i] >= 0)
             out[n++] = fds[i];
-    buf_init(&bytes, LIMIT_IPC_MESSAGE);
-    struct writer w = writer_to_buf(&bytes);
-    write_u8(&w, (uint8_t)number);
-    fields_encode(&w, rows[number].fields, body);
-    TRY(writer_end(&w));
-    struct view part = buf_view(&bytes);
+    TRY(fields_message(&rows[number], body, (struct span){bytes, sizeof bytes}, &used));
+    struct view part = view_of(bytes, used);
     return unix_send(socket, &part, 1, out, n, sent);
 }
 

@@ -61,11 +61,7 @@ enum err control_decode(struct view bytes, bool from_tool, struct control_messag
 
 enum err control_encode(enum control_number number, const void *body, struct span room,
                         size_t *used) {
-    struct writer w = writer_to_span(room);
-    write_u8(&w, (uint8_t)number);
-    fields_encode(&w, rows[number].of.fields, body);
-    *used = w.n;
-    return writer_end(&w);
+    return fields_message(&rows[number].of, body, room, used);
 }
 
 // ---- places ----

@@ -271,11 +271,7 @@ enum err ipc_decode(struct ipc_side *side, struct view bytes, bool has_fd,
 
 enum err ipc_encode(enum ipc_number number, const void *body, struct span room,
                     size_t *used) {
-    struct writer w = writer_to_span(room);
-    write_u8(&w, (uint8_t)number);
-    fields_encode(&w, rows[number].of.fields, body);
-    *used = w.n;
-    return writer_end(&w);
+    return fields_message(&rows[number].of, body, room, used);
 }
 
 const char *ipc_role_name(enum ipc_role role) {

@@ -2,33 +2,21 @@
 // AuthorizedKeysCommand says; and the order in which these are asked.
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/address.h"
 #include "base/limits.h"
 #include "conf/tokens.h"
+#include "io/clock.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/privilege.h"
 #include "server/judge.h"
 
-static uint64_t time_of(const struct authkey_time *t) {
-    struct tm tm = {.tm_year = t->year - 1900,
-                    .tm_mon = t->month - 1,
-                    .tm_mday = t->day,
-                    .tm_hour = t->hour,
-                    .tm_min = t->minute,
-                    .tm_sec = t->second,
-                    .tm_isdst = -1};
-    time_t s = t->utc ? timegm(&tm) : mktime(&tm);
-    return s < 0 ? 0 : (uint64_t)s;
-}
-
 bool judge_line_expiry(const struct authkey_line *line, uint64_t *at) {
     *at = UINT64_MAX;
     for (size_t i = 0; i < line->expires_count; i++) {
-        uint64_t one = time_of(&line->expires[i]);
+        uint64_t one = clock_date_s(&line->expires[i]);
         if (one < *at)
             *at = one;
     }

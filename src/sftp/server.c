@@ -74,6 +74,14 @@ bool sftp_path(struct sftp_server *s, struct view v, char out[SFTP_PATH_SIZE]) {
     return false;
 }
 
+bool sftp_attributes(struct sftp_server *s, struct view v, struct sftp_attributes *out) {
+    struct reader r = reader_of(v);
+    sftp_attributes_read(&r, out);
+    if (r.err != OK)
+        sftp_answer_status(s, SFTP_BAD_MESSAGE);
+    return r.err == OK;
+}
+
 // ---- requests ----
 
 static bool refused(const struct sftp_server *s, const struct sftp_operation *o) {

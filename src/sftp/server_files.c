@@ -40,13 +40,7 @@ static bool changes(uint32_t flags) {
 static void do_open(struct sftp_server *s, const union sftp_request *r) {
     char path[SFTP_PATH_SIZE];
     struct sftp_attributes a;
-    struct reader reader = reader_of(r->open.attributes);
-    sftp_attributes_read(&reader, &a);
-    if (reader.err != OK) {
-        sftp_answer_status(s, SFTP_BAD_MESSAGE);
-        return;
-    }
-    if (!sftp_path(s, r->open.path, path))
+    if (!sftp_attributes(s, r->open.attributes, &a) || !sftp_path(s, r->open.path, path))
         return;
     uint32_t flags = r->open.flags, mode = a.flags & SFTP_ATTR_MODE ? a.mode : 0666;
     note_open(s, path, flags, mode);
@@ -160,12 +154,8 @@ static void note_set(const struct sftp_server *s, const char *path,
 static void do_fsetstat(struct sftp_server *s, const union sftp_request *r) {
     struct sftp_handle *h = sftp_handle_find(s, r->handle_attributes.handle);
     struct sftp_attributes a;
-    struct reader reader = reader_of(r->handle_attributes.attributes);
-    sftp_attributes_read(&reader, &a);
-    if (reader.err != OK) {
-        sftp_answer_status(s, SFTP_BAD_MESSAGE);
+    if (!sftp_attributes(s, r->handle_attributes.attributes, &a))
         return;
-    }
     if (h != NULL)
         note_set(s, h->path, &a);
     sftp_answer_status(s, h != NULL ? s->vfs->fset(s->config.vfs, h->node, h->folder, &a)
@@ -176,13 +166,8 @@ static void set_attributes(struct sftp_server *s, const union sftp_request *r,
                            bool follow) {
     char path[SFTP_PATH_SIZE];
     struct sftp_attributes a;
-    struct reader reader = reader_of(r->path_attributes.attributes);
-    sftp_attributes_read(&reader, &a);
-    if (reader.err != OK) {
-        sftp_answer_status(s, SFTP_BAD_MESSAGE);
-        return;
-    }
-    if (!sftp_path(s, r->path_attributes.path, path))
+    if (!sftp_attributes(s, r->path_attributes.attributes, &a) ||
+        !sftp_path(s, r->path_attributes.path, path))
         return;
     note_set(s, path, &a);
     sftp_answer_status(s, s->vfs->set(s->config.vfs, path, follow, &a));

@@ -42,13 +42,8 @@ static void do_remove_folder(struct sftp_server *s, const union sftp_request *r)
 static void do_make_folder(struct sftp_server *s, const union sftp_request *r) {
     char path[SFTP_PATH_SIZE], shown[SFTP_SHOWN];
     struct sftp_attributes a;
-    struct reader reader = reader_of(r->path_attributes.attributes);
-    sftp_attributes_read(&reader, &a);
-    if (reader.err != OK) {
-        sftp_answer_status(s, SFTP_BAD_MESSAGE);
-        return;
-    }
-    if (!sftp_path(s, r->path_attributes.path, path))
+    if (!sftp_attributes(s, r->path_attributes.attributes, &a) ||
+        !sftp_path(s, r->path_attributes.path, path))
         return;
     uint32_t mode = a.flags & SFTP_ATTR_MODE ? a.mode & 07777 : 0777;
     sftp_note(s, LOG_LEVEL_INFO, "mkdir name \"%s\" mode 0%o",

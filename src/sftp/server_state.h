@@ -96,3 +96,5 @@ void sftp_note_path(const struct sftp_server *s, enum log_level level, const cha
 
 // The path, with NUL, or an answer that it is none. False: answered.
 bool sftp_path(struct sftp_server *s, struct view v, char out[SFTP_PATH_SIZE]);
+// The attributes at a request's end, likewise.
+bool sftp_attributes(struct sftp_server *s, struct view v, struct sftp_attributes *out);

@@ -138,5 +138,3 @@ const char *keygen_option_value(const char *option, const char *name);
 bool keygen_time(const char *text, uint64_t *s);
 // "2026-01-31T12:00:00" in local time; returns out.
 const char *keygen_time_text(char *out, size_t size, uint64_t s);
-// Of a time as a line has it.
-uint64_t keygen_time_s(const struct authkey_time *t);

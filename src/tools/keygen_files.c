@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/clock.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "key/authkey_options.h"
@@ -64,23 +65,11 @@ const char *keygen_option_value(const char *option, const char *name) {
     return option[n] == '=' ? option + n + 1 : option[n] == '\0' ? option + n : NULL;
 }
 
-uint64_t keygen_time_s(const struct authkey_time *t) {
-    struct tm tm = {.tm_year = t->year - 1900,
-                    .tm_mon = t->month - 1,
-                    .tm_mday = t->day,
-                    .tm_hour = t->hour,
-                    .tm_min = t->minute,
-                    .tm_sec = t->second,
-                    .tm_isdst = -1};
-    time_t s = t->utc ? timegm(&tm) : mktime(&tm);
-    return s < 0 ? 0 : (uint64_t)s;
-}
-
 bool keygen_time(const char *text, uint64_t *s) {
-    struct authkey_time t;
+    struct date t;
     if (!authkey_time_parse(text, &t))
         return false;
-    *s = keygen_time_s(&t);
+    *s = clock_date_s(&t);
     return true;
 }
 

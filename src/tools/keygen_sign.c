@@ -203,8 +203,8 @@ static bool signers_next(struct signers *w, struct allowed_signer *s) {
         w->number++;
         enum err e = allowed_signer_parse(s, line, w->k->file, w->number, &f);
         if (e == OK) {
-            s->after_s = s->has_after ? keygen_time_s(&s->after) : 0;
-            s->before_s = s->has_before ? keygen_time_s(&s->before) : UINT64_MAX;
+            s->after_s = s->has_after ? clock_date_s(&s->after) : 0;
+            s->before_s = s->has_before ? clock_date_s(&s->before) : UINT64_MAX;
             return true;
         }
         if (e != ERR_NOT_FOUND)

@@ -114,6 +114,15 @@ void fields_encode(struct writer *w, const struct message_field *fields, const v
         encode_field(w, f, (const uint8_t *)in + f->offset);
 }
 
+enum err fields_message(const struct fields_of *of, const void *in, struct span room,
+                        size_t *used) {
+    struct writer w = writer_to_span(room);
+    write_u8(&w, of->message);
+    fields_encode(&w, of->fields, in);
+    *used = w.n;
+    return writer_end(&w);
+}
+
 static size_t trace_field(char *out, size_t size, struct reader *r,
                           const struct message_field *f) {
     char clean[160];

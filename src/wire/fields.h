@@ -54,6 +54,10 @@ must_check enum err fields_decode_loose(const struct fields_of *of, size_t least
 
 void fields_encode(struct writer *w, const struct message_field *fields, const void *in);
 
+// A message of one byte, its number, and the fields. *used: bytes.
+must_check enum err fields_message(const struct fields_of *of, const void *in,
+                                   struct span room, size_t *used);
+
 // " name=value" for each field, foreign text cleaned, data as its length. Returns the
 // length.
 size_t fields_trace(char *out, size_t size, struct reader *r,

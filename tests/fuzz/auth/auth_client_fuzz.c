@@ -5,25 +5,7 @@
 
 #include "auth/client.h"
 #include "base/limits.h"
-
-struct input {
-    const uint8_t *p, *end;
-};
-
-static uint8_t next_byte(struct input *in) {
-    return in->p < in->end ? *in->p++ : 0;
-}
-
-static struct view next_message(struct input *in) {
-    size_t n = next_byte(in);
-    if (n >= 0xf0)
-        n = (n & 15) << 8 | next_byte(in);
-    if (n > (size_t)(in->end - in->p))
-        n = (size_t)(in->end - in->p);
-    struct view v = view_of(in->p, n);
-    in->p += n;
-    return v;
-}
+#include "input.h"
 
 static const uint8_t blob[] = "\0\0\0\x0bssh-ed25519\0\0\0\x02zz";
 
@@ -77,8 +59,6 @@ static bool pump(struct auth_client *a, struct input *in, unsigned *signatures) 
             return false;
     }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input in = {data, data + size};

@@ -3,25 +3,7 @@
 #include <stdlib.h>
 
 #include "auth/server.h"
-
-struct input {
-    const uint8_t *p, *end;
-};
-
-static uint8_t next_byte(struct input *in) {
-    return in->p < in->end ? *in->p++ : 0;
-}
-
-static struct view next_message(struct input *in) {
-    size_t n = next_byte(in);
-    if (n >= 0xf0)
-        n = (n & 15) << 8 | next_byte(in);
-    if (n > (size_t)(in->end - in->p))
-        n = (size_t)(in->end - in->p);
-    struct view v = view_of(in->p, n);
-    in->p += n;
-    return v;
-}
+#include "input.h"
 
 // One answer, chosen by the input; whether it lets the user in.
 static enum err answer(struct auth_server *a, const struct auth_server_event *e,
@@ -58,8 +40,6 @@ static bool pump(struct auth_server *a, struct input *in, bool *granted) {
             return false;
     }
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input in = {data, data + size};

@@ -3,8 +3,7 @@
 // every message arrives once, in order.
 #include <stdlib.h>
 
-#include "crypto/crypto.h"
-#include "key/key.h"
+#include "host_key.h"
 #include "transport/internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,22 +13,6 @@ struct end {
     uint32_t sent, received, pings, pongs;
     uint64_t now;
 };
-
-static struct key *host_key;
-static struct transport_host_key key_row;
-
-static void must(bool ok) {
-    if (!ok)
-        abort();
-}
-
-static void prepare(void) {
-    struct pk *pk;
-    must(crypto_init() == OK);
-    must(pk_generate(&pk, PK_ED25519, PK_P256, 0) == OK);
-    must(key_from_pk(&host_key, pk) == OK);
-    key_row = (struct transport_host_key){key_blob(host_key), "ssh-ed25519"};
-}
 
 static void make(struct end *e, enum transport_role role, uint8_t options) {
     static const char ext[] = "\0\0\0\x10ping@openssh.com\0\0\0\x01"

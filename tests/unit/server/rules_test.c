@@ -211,8 +211,7 @@ static void methods_of_lists_are_enabled(void **state) {
 
 static void options_of_a_line(void **state) {
     (void)state;
-    struct authkey_time past = {2001, 1, 2, 3, 4, 5, true},
-                        future = {2101, 1, 2, 3, 4, 5, true};
+    struct date past = {2001, 1, 2, 3, 4, 5, true}, future = {2101, 1, 2, 3, 4, 5, true};
     struct authkey_line line = {0};
     const uint64_t now = 1800000000;
     assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
