@@ -8,6 +8,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define MOVES_MAX 300  // more only makes it slow
+
 struct script {
     const uint8_t *p, *end;
 };
@@ -127,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     while (hostile && model_deliver(&m, false, 0))
         continue;
-    while (s.p < s.end)
+    for (int i = 0; i < MOVES_MAX && s.p < s.end; i++)
         if (hostile)
             lies(&m, &s);
         else
