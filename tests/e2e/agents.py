@@ -1,11 +1,10 @@
 """Agents for tests: ours and Debian's, with the tools that speak to them."""
 import os
 import shutil
-import signal
 import socket
 import subprocess
 
-from conftest import SLOW, tool, wait_until
+from conftest import SLOW, end_process, tool, wait_until
 
 
 class Agent:
@@ -51,13 +50,7 @@ class Agent:
         return done.stdout.count("\n") if done.returncode == 0 else 0
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10 * SLOW)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
 
 
 def debian(name):

@@ -102,6 +102,16 @@ def keys(tmp_path_factory):
     return Keys(str(tmp_path_factory.mktemp("keys")))
 
 
+def end_process(process):
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10 * SLOW)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 class Server:
     """One running server; `log()` is what it wrote."""
 
@@ -124,13 +134,7 @@ class Server:
         assert wait_until(lambda: text in self.log(), seconds), f"no {text!r} in:\n{self.log()}"
 
     def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10 * SLOW)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         # What it started is in its session; by process group, never by name.
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
