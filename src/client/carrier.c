@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "client/client.h"
 #include "wire/messages.h"
+#include "wire/writer.h"
 
 // Sealed bytes that may wait for the socket before sources are left alone.
 #define OUT_ENOUGH (512u * 1024u)
@@ -104,8 +105,11 @@ enum err carrier_took(struct carrier *w, struct view message, uint64_t now) {
     return w->resume.state == RESUME_OFF ? OK : resume_in(&w->resume, message, now);
 }
 
-static void tell_opened(const struct carrier *w) {
+static void tell_opened(struct carrier *w) {
     const struct resume *r = &w->resume;
+    struct writer info = writer_to_span((struct span){w->info, sizeof w->info});
+    write_text(&info, RESUME_NAME);
+    write_string(&info, view_of(r->handle, sizeof r->handle));
     if (r->state == RESUME_ON)
         log_debug(&w->c->log,
                   "resume: the connection outlives a lost link, for up to %u s",

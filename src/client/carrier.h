@@ -15,6 +15,8 @@ struct carrier {
     struct resume resume;
     bool lost;  // the link is gone: what is sent is kept alone. Only while resume is ON
                 // or ATTACHING
+    // The entry of EXT_INFO that names the connection on further links.
+    uint8_t info[8 + sizeof RESUME_NAME - 1 + RESUME_HANDLE];
     uint8_t *room;   // for messages meanwhile; owned
     uint8_t *given;  // by carrier_message()
 };

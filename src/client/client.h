@@ -30,8 +30,13 @@ struct client_end {
     uint64_t started, started_boot;  // clock_ms(), clock_boot_ms(); 0: no link of ours
     unsigned probes;                 // unanswered signs of life
     bool disconnected;               // the server said why
+    bool not_resumed;                // the link was lost, and there was no other
+    unsigned resumed;                // times that another link took over
     bool by_user;
 };
+
+struct kept;
+struct redial;
 
 struct client {
     struct flags flags;
@@ -62,6 +67,9 @@ struct client {
     struct run *early;  // asked for along with the login; NULL: not so; owned
     bool hold_step;     // the next step is told after the login
     char held_step[1024];
+
+    struct kept *kept;      // what let us in, for further links; NULL: not so; owned
+    struct redial *redial;  // this is a further link of a connection; NULL: its first
 
     char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
     struct client_end end;

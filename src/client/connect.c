@@ -6,15 +6,11 @@
 #include "base/address.h"
 #include "client/client.h"
 #include "client/proxy.h"
+#include "client/redial.h"
 #include "io/clock.h"
 #include "io/tcp.h"
 #include "io/tcp_connect.h"
 #include "key/known_hosts.h"
-
-static void note(void *arg, const char *line) {
-    struct client *c = arg;
-    log_debug(&c->log, "%s", line);
-}
 
 int client_family(const struct client_config *config) {
     switch (config->address_family) {
@@ -36,9 +32,31 @@ static enum err name_host(struct client *c) {
     return known_hosts_name(c->known_name, sizeof c->known_name, name, port);
 }
 
+static enum err step(struct client *c, struct tcp_connect *t) {
+    enum err e = tcp_connect_step(t, clock_ms(), &c->link.fd, &c->fault);
+    for (const char *line; (line = tcp_connect_note(t)) != NULL;)
+        log_debug(&c->log, "%s", line);
+    return e;
+}
+
+static enum err race(struct client *c, const struct tcp_target *target) {
+    struct tcp_connect *t;
+    TRY(tcp_connect_new(&t, target, &c->fault));
+    enum err e = step(c, t);
+    while (e == OK && c->link.fd < 0) {
+        struct pollfd watched[TCP_CONNECT_ADDRESSES];
+        size_t n = tcp_connect_poll(t, watched, TCP_CONNECT_ADDRESSES);
+        e = link_poll(&c->link, watched, n, tcp_connect_deadline(t));
+        if (e == OK || e == ERR_TIMEOUT)
+            e = step(c, t);
+    }
+    tcp_connect_drop(t);
+    return e;
+}
+
 static enum err connect_directly(struct client *c) {
     struct tcp_target target = {
-        .host = c->host,
+        .host = redial_address(c, c->host),
         .port = c->config.port,
         .family = client_family(&c->config),
         .bind_address = c->config.bind_address,
@@ -47,7 +65,7 @@ static enum err connect_directly(struct client *c) {
         .keepalive = c->config.tcp_keep_alive,
         .dscp = -1,
     };
-    return tcp_connect(&target, &c->link.fd, note, c, &c->fault);
+    return race(c, &target);
 }
 
 static enum err attempt(struct client *c, bool proxy) {

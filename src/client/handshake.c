@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "client/client.h"
 #include "client/hostkeys.h"
+#include "client/redial.h"
 #include "client/remember.h"
 #include "client/version.h"
 #include "io/clock.h"
@@ -132,9 +133,10 @@ static enum err start_transport(struct client *c) {
     TRY(hostkeys_order(c));
     c->remembered = remember_get(c->home, c->known_name);
     const struct client_config *o = &c->config;
+    struct view resume_info = redial_info(c);
     struct transport_config config = {
         .role = TRANSPORT_CLIENT,
-        .ident = c->ident,
+        .ident = redial_owner(c)->ident,
         .kex = o->kex_algorithms,
         .host_key_algorithms = c->host_key_algorithms,
         .ciphers_c2s = o->ciphers,
@@ -143,6 +145,8 @@ static enum err start_transport(struct client *c) {
         .macs_s2c = o->macs,
         .compression = o->compression ? "zlib@openssh.com,none" : "none,zlib@openssh.com",
         .guess = c->remembered == REMEMBER_GUESS,
+        .ext_info = resume_info,
+        .ext_info_count = resume_info.n > 0,
         .rekey_bytes = o->rekey_limit.bytes,
         .rekey_ms = o->rekey_limit.seconds * 1000ull,
     };

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/hostkeys_check.h"
+#include "client/redial.h"
 #include "io/clock.h"
 #include "io/endpoint.h"
 #include "io/file.h"
@@ -252,6 +253,15 @@ static bool is_of_user(const struct hostkeys_check *k) {
     return false;
 }
 
+// A further link of a connection whose first one was let pass with a key that is on no
+// record: no less is known now than then.
+static bool is_first_links(const struct hostkeys_check *k) {
+    enum known_hosts_result result = k->verdict.result;
+    return (result == KNOWN_HOSTS_NEW || result == KNOWN_HOSTS_OTHER_TYPE ||
+            (result == KNOWN_HOSTS_CHANGED && k->c->distrusted)) &&
+           redial_host_key_is_same(k->c, key_blob(k->key));
+}
+
 static bool act(struct hostkeys_check *k) {
     const struct client_config *o = &k->c->config;
     switch (
@@ -270,7 +280,10 @@ static bool act(struct hostkeys_check *k) {
         hostkeys_say_step(k, "CHANGED");
         return take_away(k->c) || fail(k);
     case HOSTKEYS_REFUSE:
-        break;
+        if (!is_first_links(k))
+            break;
+        hostkeys_say_step(k, "that of the link before");
+        return true;
     }
     hostkeys_say_refused(k);
     return false;

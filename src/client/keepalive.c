@@ -1,7 +1,7 @@
 // ServerAliveInterval and ServerAliveCountMax: a sign of life is asked for when nothing
 // was heard, and counted from what was heard last. Deadlines, so that nothing the server
 // sends in part or late changes more than they should.
-#include "client/run.h"
+#include "client/redial.h"
 #include "io/clock.h"
 
 static uint64_t interval_ms(const struct run *r) {
@@ -9,7 +9,7 @@ static uint64_t interval_ms(const struct run *r) {
 }
 
 uint64_t run_alive_deadline(const struct run *r) {
-    if (r->c->config.server_alive_interval == 0)
+    if (r->c->config.server_alive_interval == 0 || r->redial != NULL)
         return CLOCK_NEVER;
     unsigned sent = r->alive_heard == r->c->link.heard ? r->alive_sent : 0;
     return clock_after(r->c->link.heard, interval_ms(r) * (sent + 1));
@@ -33,6 +33,9 @@ enum err run_alive_tick(struct run *r, uint64_t now) {
     }
     if (now < run_alive_deadline(r))
         return OK;
+    if (r->alive_sent >= c->config.server_alive_count_max &&
+        carrier_can_resume(&r->carrier))
+        return redial_silent(r, c->link.heard);
     if (r->alive_sent >= c->config.server_alive_count_max)
         return fault_set(&c->fault, ERR_TIMEOUT, 0,
                          "Timeout, server %s not responding. Nothing was heard for %.0f "

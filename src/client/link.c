@@ -51,6 +51,12 @@ enum err link_fill(struct link *l) {
     return transport_in_done(l->transport, n, l->heard);
 }
 
+enum err link_poll(struct link *l, struct pollfd *p, size_t n, uint64_t deadline) {
+    if (l->wait != NULL)
+        return l->wait(l->wait_arg, p, n, deadline);
+    return poll(p, n, clock_poll_ms(clock_ms(), deadline)) > 0 ? OK : ERR_TIMEOUT;
+}
+
 enum err link_wait(struct link *l, uint64_t deadline) {
     TRY(link_flush(l));
     uint64_t now = clock_ms();
@@ -59,7 +65,10 @@ enum err link_wait(struct link *l, uint64_t deadline) {
     uint64_t tick = transport_deadline(l->transport);
     struct pollfd p = {.fd = l->fd,
                        .events = (short)(POLLIN | (l->blocked ? POLLOUT : 0))};
-    if (poll(&p, 1, clock_poll_ms(now, tick < deadline ? tick : deadline)) > 0)
+    enum err e = link_poll(l, &p, 1, tick < deadline ? tick : deadline);
+    if (e != OK && e != ERR_TIMEOUT)
+        return e;
+    if (e == OK)
         TRY(link_fill(l));
     now = clock_ms();
     return now >= tick ? transport_tick(l->transport, now) : OK;

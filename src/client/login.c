@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "client/client.h"
 #include "client/identities.h"
+#include "client/kept.h"
 #include "client/refusal.h"
 #include "connection/resume.h"
 #include "io/clock.h"
@@ -155,8 +156,9 @@ static enum err on_sign(struct login *l, const struct auth_client_event *event) 
 
 static enum err on_need_identity(struct login *l, const struct auth_client_event *event) {
     struct auth_identity identity;
-    // After a partial success the others follow: none is offered twice.
-    bool more = identities_next(&l->ids, l->auth, &identity);
+    // After a partial success the others follow: none is offered twice. A further link is
+    // for the same key as the first.
+    bool more = l->c->redial == NULL && identities_next(&l->ids, l->auth, &identity);
     return auth_client_answer_identity(l->auth, event->ticket, more ? &identity : NULL);
 }
 
@@ -166,17 +168,22 @@ static void say_success(struct login *l, const struct auth_client_event *event) 
     struct client *c = l->c;
     char print[KEY_FINGERPRINT_SIZE] = "";
     bool key = strcmp(event->method, "publickey") == 0;
+    if (c->redial != NULL)
+        return;
     if (key)
         key_fingerprint(print, sizeof print, event->blob, &digest_sha256);
     client_step(c, "you", "%s, by %s%s%s%s%s", c->config.user, event->method,
                 key ? " " : "", print, key ? " " : "", key ? l->ids.name : "");
     if (key)
         identities_keep(&l->ids);
+    if (key && c->takes_resume && c->config.resume)
+        c->kept = kept_new(&l->ids);
 }
 
 static enum err say_failed(struct login *l, const struct auth_client_event *event) {
     struct client *c = l->c;
-    refusal_say(c, &l->ids, event->methods);
+    if (c->redial == NULL)
+        refusal_say(c, &l->ids, event->methods);
     char name[400], methods[512];
     who(c, name, sizeof name);
     l->failed = true;
@@ -197,7 +204,8 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
     case AUTH_CLIENT_PROMPTS:
         return on_prompts(l, event);
     case AUTH_CLIENT_BANNER:
-        client_show_text(l->c, event->text);
+        if (l->c->redial == NULL)
+            client_show_text(l->c, event->text);
         return OK;
     case AUTH_CLIENT_REFUSED:
         client_early_drop(l->c);
@@ -206,7 +214,7 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
         return OK;
     case AUTH_CLIENT_PARTIAL:
         client_early_drop(l->c);
-        if (strcmp(event->method, "publickey") == 0)
+        if (strcmp(event->method, "publickey") == 0 && l->c->redial == NULL)
             identities_keep(&l->ids);
         log_debug(&l->c->log, "%s is right, more is asked for: %s", event->method,
                   event->methods);
@@ -255,13 +263,22 @@ static enum err on_transport(struct login *l, const struct transport_event *even
     return pump(l);
 }
 
+static bool first_identity(struct login *l, struct auth_identity *first) {
+    struct client *c = l->c;
+    if (c->kept != NULL)
+        return kept_offer(c->kept, &l->ids, c, l->auth, first);
+    struct view methods = view_text(l->methods);
+    if (c->redial != NULL)
+        return false;
+    if (name_list_has(methods, "publickey"))
+        identities_open(&l->ids, c);
+    return view_is(view_until(methods, ','), "publickey") &&
+           identities_next(&l->ids, l->auth, first);
+}
+
 static enum err start(struct login *l) {
     struct auth_identity first;
-    struct view methods = view_text(l->methods);
-    if (name_list_has(methods, "publickey"))
-        identities_open(&l->ids, l->c);
-    bool any = view_is(view_until(methods, ','), "publickey") &&
-               identities_next(&l->ids, l->auth, &first);
+    bool any = first_identity(l, &first);
     TRY(auth_client_start(l->auth, any ? &first : NULL));
     TRY(pump(l));
     return any && first.sign_now ? client_early(l->c) : OK;

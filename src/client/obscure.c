@@ -67,7 +67,7 @@ enum err obscure_tick(struct session *s) {
     o->sent = false;
     o->active = now < o->until && !s->closed;
     o->next = next_tick(s, now);
-    if (sent || !o->active || !transport_can_send(t))
+    if (sent || !o->active || s->run->carrier.lost || !transport_can_send(t))
         return OK;
     return transport_ping(t, view_text("PING!"));
 }

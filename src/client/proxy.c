@@ -159,7 +159,7 @@ static enum err start_command(struct client *c) {
 static enum err receive(struct client *c, int from, int *got) {
     uint8_t byte[1];
     struct pollfd p = {.fd = from, .events = POLLIN};
-    if (poll(&p, 1, clock_poll_ms(clock_ms(), c->deadline)) <= 0)
+    if (link_poll(&c->link, &p, 1, c->deadline) != OK)
         return fault_set(&c->fault, ERR_TIMEOUT, 0, "the proxy passes no descriptor");
     struct unix_message m = {0};
     enum err e = unix_recv(from, (struct span){byte, 1}, 1, &m);

@@ -8,11 +8,13 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/obscure.h"
+#include "client/redial.h"
 #include "client/signals.h"
 #include "client/timeouts.h"
 #include "io/clock.h"
 
 #define LINK_POLLS 1
+#define REDIAL_POLLS TCP_CONNECT_ADDRESSES
 #define SESSION_POLLS 3
 
 // ---- events ----
@@ -98,7 +100,8 @@ enum err run_send_control(struct run *r) {
 // ---- waiting ----
 
 static enum err make_room(struct run *r) {
-    size_t room = LINK_POLLS + SESSION_POLLS * r->sessions_n +
+    size_t room = LINK_POLLS + SESSION_POLLS * r->sessions_n + CHANGES_POLLS +
+                  REDIAL_POLLS +
                   forwards_poll_room(&r->forwards) + mux_master_poll_room(&r->mux);
     if (room <= r->polls_room)
         return OK;
@@ -122,18 +125,21 @@ static size_t poll_session(struct session *s, struct pollfd *p) {
     return SESSION_POLLS;
 }
 
-// The array's parts, in this order: link, sessions, forwardings, control socket.
+// The array's parts, in this order: link, sessions, forwardings, control socket, changes,
+// a further link.
 struct parts {
-    size_t forwards, mux, n;
+    size_t forwards, mux, changes, redial, n;
 };
 
 static struct parts fill_polls(struct run *r) {
     struct link *l = &r->c->link;
     struct parts at;
     size_t n = LINK_POLLS;
-    r->polls[0] =
-        poll_for(l->fd, (short)((transport_in(l->transport).n > 0 ? POLLIN : 0) |
-                                (l->blocked ? POLLOUT : 0)));
+    short events = r->carrier.lost
+                       ? 0
+                       : (short)((transport_in(l->transport).n > 0 ? POLLIN : 0) |
+                                 (l->blocked ? POLLOUT : 0));
+    r->polls[0] = poll_for(l->fd, events);
     for (struct session *s = r->sessions; s != NULL; s = s->next) {
         s->poll_at = n;
         n += poll_session(s, r->polls + n);
@@ -141,17 +147,27 @@ static struct parts fill_polls(struct run *r) {
     at.forwards = n;
     n += forwards_poll(&r->forwards, r->polls + n);
     at.mux = n;
-    at.n = n + mux_master_poll(&r->mux, r->polls + n);
+    at.changes = n + mux_master_poll(&r->mux, r->polls + n);
+    changes_poll(&r->silence.changes, r->polls + at.changes);
+    at.redial = at.n = at.changes + CHANGES_POLLS;
+    if (r->redial != NULL)
+        at.n += redial_poll(r->redial, r->polls + at.redial);
     return at;
 }
 
+static uint64_t link_deadline(const struct run *r) {
+    return r->carrier.lost ? CLOCK_NEVER : transport_deadline(r->c->link.transport);
+}
+
 static uint64_t earliest(const struct run *r, uint64_t now) {
-    uint64_t all[] = {transport_deadline(r->c->link.transport),
+    uint64_t all[] = {link_deadline(r),
                       run_alive_deadline(r),
                       forwards_deadline(&r->forwards),
                       mux_master_deadline(&r->mux),
                       timeouts_deadline(r),
-                      carrier_deadline(&r->carrier, now)};
+                      carrier_deadline(&r->carrier, now),
+                      silence_deadline(r),
+                      r->redial != NULL ? redial_deadline(r->redial) : CLOCK_NEVER};
     uint64_t first = CLOCK_NEVER;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         first = all[i] < first ? all[i] : first;
@@ -165,7 +181,9 @@ static uint64_t earliest(const struct run *r, uint64_t now) {
 static enum err wait_for_all(struct run *r, struct parts *at) {
     TRY(make_room(r));
     *at = fill_polls(r);
-    uint64_t now = clock_ms(), deadline = earliest(r, now);
+    uint64_t now = clock_ms();
+    silence_note(r, now);
+    uint64_t deadline = earliest(r, now);
     int ms = -1;
     if (r->stalled && connection_in_ready(r->connection))
         ms = 0;  // what waits will not be announced again
@@ -193,14 +211,37 @@ static enum err on_signals(struct run *r) {
     return OK;
 }
 
+// Of what was done with the link: that it alone has ended is no error.
+static enum err by_link(struct run *r, enum err e) {
+    return e != OK && redial_takes(r, e) ? redial_lost(r, e) : e;
+}
+
+static enum err on_link(struct run *r) {
+    if (!r->carrier.lost &&
+        (r->polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+        TRY(by_link(r, link_fill(&r->c->link)));
+    return r->carrier.lost ? OK : by_link(r, run_take_in(r));
+}
+
+static enum err on_changes(struct run *r, const struct parts *at) {
+    return changes_take(&r->silence.changes, r->polls + at->changes)
+               ? silence_hurry(r, clock_ms())
+               : OK;
+}
+
 static enum err on_times(struct run *r) {
-    struct transport *t = r->c->link.transport;
-    uint64_t deadline = transport_deadline(t), alive = run_alive_deadline(r);
-    if (deadline == CLOCK_NEVER && alive == CLOCK_NEVER)
+    uint64_t deadline = link_deadline(r), alive = run_alive_deadline(r),
+             silence = silence_deadline(r);
+    if (deadline == CLOCK_NEVER && alive == CLOCK_NEVER && silence == CLOCK_NEVER &&
+        r->redial == NULL)
         return OK;
     uint64_t now = clock_ms();
     if (now >= deadline)
-        TRY(transport_tick(t, now));
+        TRY(by_link(r, transport_tick(r->c->link.transport, now)));
+    if (now >= silence)
+        TRY(silence_tick(r, now));
+    if (r->redial != NULL)
+        redial_tick(r->redial, now);
     return now >= alive ? run_alive_tick(r, now) : OK;
 }
 
@@ -262,16 +303,18 @@ enum err run_check_ends(struct run *r) {
     return OK;
 }
 
-static enum err turn(struct run *r) {
+enum err run_turn(struct run *r) {
     struct parts at;
     TRY(run_send_control(r));
-    TRY(link_flush(&r->c->link));
+    if (!r->carrier.lost)
+        TRY(by_link(r, link_flush(&r->c->link)));
     TRY(wait_for_all(r, &at));
+    if (r->redial != NULL)
+        redial_polled(r->redial, r->polls + at.redial);
     TRY(on_signals(r));
     TRY(write_sessions(r));
-    if ((r->polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
-        TRY(link_fill(&r->c->link));
-    TRY(run_take_in(r));
+    TRY(on_link(r));
+    TRY(on_changes(r, &at));
     TRY(read_sessions(r));
     TRY(run_send_control(r));
     // The array stays as it is until the next waiting.
@@ -280,6 +323,13 @@ static enum err turn(struct run *r) {
     TRY(timeouts_check(r));
     TRY(run_check_ends(r));
     return on_times(r);
+}
+
+// What came right behind the answer is there already.
+static enum err another_link(struct run *r) {
+    TRY(redial_run(r));
+    TRY(r->done || r->carrier.lost ? OK : by_link(r, run_take_in(r)));
+    return r->done ? OK : run_check_ends(r);
 }
 
 enum err client_session(struct client *c) {
@@ -294,11 +344,11 @@ enum err client_session(struct client *c) {
         e = run_start(r);
     // What came along with the success is there already.
     if (e == OK && !r->done)
-        e = run_take_in(r);
+        e = by_link(r, run_take_in(r));
     if (e == OK && !r->done)
         e = run_check_ends(r);
     while (e == OK && !r->done)
-        e = turn(r);
+        e = r->redial != NULL ? another_link(r) : run_turn(r);
     run_end(r, &e);
     return e;
 }

@@ -8,6 +8,7 @@
 #include "client/forwards.h"
 #include "client/mux_master.h"
 #include "client/session.h"
+#include "client/silence.h"
 #include "connection/connection.h"
 
 struct run {
@@ -20,6 +21,8 @@ struct run {
     struct forwards forwards;
     struct mux_master mux;
     struct run_keys *keys;  // that the server announced; NULL: none yet; owned
+    struct redial *redial;  // the link is lost, or silent; NULL: it is not; owned
+    struct silence silence;
     struct pollfd *polls;
     size_t polls_room;
 
@@ -39,6 +42,9 @@ struct run {
 must_check enum err run_send_control(struct run *r);
 // All that came; until the transport has nothing more.
 must_check enum err run_take_in(struct run *r);
+// One wait, and all that there is to do behind it. Where the link alone ends and may be
+// followed by another one, redial is set.
+must_check enum err run_turn(struct run *r);
 // What has come to its end is taken away, and with the last of it the run.
 must_check enum err run_check_ends(struct run *r);
 // Anything but listeners: sessions, what is forwarded now, clients of the control socket.
@@ -52,6 +58,8 @@ struct run *run_new(struct client *c);
 // Asks for the own session, if there is to be one.
 must_check enum err run_open_own(struct run *r);
 must_check enum err run_start(struct run *r);
+// What the socket of a link is to be like.
+void run_tune(const struct run *r);
 // -f: the rest happens in a child; this process is gone.
 must_check enum err run_fork_away(struct run *r);
 

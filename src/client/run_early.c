@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/redial.h"
 #include "client/run.h"
 #include "io/fd.h"
 
@@ -43,6 +44,8 @@ static enum err send_early(struct run *r) {
 }
 
 enum err client_early(struct client *c) {
+    if (c->redial != NULL)
+        return uncompressed(c) ? redial_early(c) : OK;
     if (!c->takes_early || c->early != NULL || !plain(c) || !uncompressed(c))
         return OK;
     struct run *r = run_new(c);
@@ -59,6 +62,8 @@ enum err client_early(struct client *c) {
 
 void client_early_drop(struct client *c) {
     struct run *r = c->early;
+    if (c->redial != NULL)
+        redial_early_drop(c);
     c->early = NULL;
     c->held_step[0] = 0;
     if (r == NULL)
@@ -67,5 +72,6 @@ void client_early_drop(struct client *c) {
         run_remove_session(r, r->sessions);
     connection_free(r->connection);
     carrier_free(&r->carrier);
+    silence_close(&r->silence);
     free(r);
 }

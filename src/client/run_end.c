@@ -7,6 +7,8 @@
 #include "client/signals.h"
 
 static void say_goodbye(struct run *r) {
+    if (r->carrier.lost)
+        return;
     (void)!run_send_control(r);
     (void)!transport_disconnect(r->c->link.transport, DISCONNECT_BY_APPLICATION,
                                 "disconnected by user");
@@ -69,6 +71,7 @@ void run_end(struct run *r, enum err *e) {
     run_keys_free(r->keys);
     connection_free(r->connection);
     carrier_free(&r->carrier);
+    silence_close(&r->silence);
     free(r->polls);
     free(r);
 }

@@ -105,10 +105,19 @@ struct run *run_new(struct client *c) {
     r->c = c;
     r->mux.listener = -1;
     carrier_init(&r->carrier, c);
+    silence_init(&r->silence);
     if (new_connection(r) == OK)
         return r;
     free(r);
     return NULL;
+}
+
+void run_tune(const struct run *r) {
+    const struct client *c = r->c;
+    bool terminal = r->own != NULL && r->own->pty;
+    if (!c->proxied)
+        tcp_set_dscp(c->link.fd,
+                     terminal ? c->config.ipqos.interactive : c->config.ipqos.bulk);
 }
 
 enum err run_start(struct run *r) {
@@ -131,11 +140,8 @@ enum err run_start(struct run *r) {
     TRY(run_local_command(r));
     if (r->own == NULL)  // else it was asked for along with the login
         TRY(run_open_own(r));
-    bool terminal = r->own != NULL && r->own->pty;
-    if (!c->proxied)
-        tcp_set_dscp(c->link.fd,
-                     terminal ? c->config.ipqos.interactive : c->config.ipqos.bulk);
-    signals_catch(terminal || r->mux.listener >= 0);
+    run_tune(r);
+    signals_catch((r->own != NULL && r->own->pty) || r->mux.listener >= 0);
     if (r->own != NULL)
         session_enter_raw(r->own);
     return OK;

@@ -113,6 +113,8 @@ enum err session_escape(struct session *s, enum escape_action action) {
     case ESCAPE_BREAK:
         return send_break(s);
     case ESCAPE_REKEY:
+        if (s->run->carrier.lost)
+            return OK;  // the next link has new keys
         return transport_rekey(s->c->link.transport);
     case ESCAPE_LOUDER:
         show_level(s, 1);

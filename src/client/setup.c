@@ -11,6 +11,7 @@
 #include "client/algorithms.h"
 #include "client/client.h"
 #include "client/hostkeys.h"
+#include "client/kept.h"
 #include "client/proxy.h"
 #include "client/version.h"
 #include "conf/files.h"
@@ -291,6 +292,7 @@ bool client_path(struct client *c, const char *text, char *out, size_t size) {
 
 void client_drop(struct client *c) {
     client_early_drop(c);
+    kept_free(c->kept);
     link_close(&c->link, 200);
     proxy_end(c);
     hostkeys_forget(c);

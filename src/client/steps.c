@@ -10,7 +10,7 @@
 
 static void say(struct client *c, const char *name, const char *text) {
     char line[1200];
-    if (c->flags.log_file != NULL && !c->flags.show_steps) {
+    if (c->redial != NULL || (c->flags.log_file != NULL && !c->flags.show_steps)) {
         log_debug(&c->log, "%-8s %s", name, text);
         return;
     }

@@ -1,0 +1,70 @@
+// A further link under a connection (resume-v1@bowline): what happens when the link is
+// lost, or silent for so long that it is likely to be.
+//
+// Connecting, exchanging keys and logging in are the same code as for the first link, in
+// a `struct client` of their own. Where they would wait, the run goes on instead: its
+// loop turns, with what they wait for among its descriptors. So programs' output is
+// written, sources are read as far as there is room, escapes and signals work.
+//
+// A link that is only silent stays until another one is ready to take over; when it
+// speaks again, the attempt is dropped.
+#pragma once
+
+#include "client/notice.h"
+#include "client/run.h"
+
+struct redial {
+    struct run *run;
+    struct client *c;      // of the attempt under way; owned; NULL between attempts
+    struct pollfd *polls;  // what it waits for; NULL: the time alone
+    size_t polls_n;
+    uint64_t until;
+    uint64_t since, since_boot;  // nothing was heard, or it was lost
+    uint64_t heard;              // of the old link then
+    uint64_t next;               // attempt
+    unsigned attempts;           // since anything has changed
+    unsigned all;                // attempts
+    unsigned refused;            // logins, one after the other
+    bool attach_sent;
+    bool attached;               // it is over: there is a new link
+    bool hopeless;               // what ended the last attempt will not change
+    enum err error;              // of the run's own
+    struct fault last;           // what ended the last attempt
+    struct notice notice;
+};
+
+// Was that the end of the link alone, after which there may be another one?
+bool redial_takes(const struct run *r, enum err e);
+// The link is gone. What can come from it was taken in.
+must_check enum err redial_lost(struct run *r, enum err e);
+// It is silent since (clock_ms()); it stays for now.
+must_check enum err redial_silent(struct run *r, uint64_t since);
+// Until there is a link again, or the run is done, or nothing can be done: then the fault
+// says why.
+must_check enum err redial_run(struct run *r);
+
+// ---- for the run's loop, while r->redial is not NULL ----
+size_t redial_poll(const struct redial *d, struct pollfd *p);
+void redial_polled(struct redial *d, const struct pollfd *p);
+uint64_t redial_deadline(const struct redial *d);
+void redial_tick(struct redial *d, uint64_t now);
+// The network has changed, or the machine was asleep.
+void redial_hurry(struct redial *d, uint64_t now);
+
+// ---- for the attempt, in a client whose `redial` is not NULL ----
+// ATTACH along with a request that will let us in.
+must_check enum err redial_early(struct client *c);
+void redial_early_drop(struct client *c);
+// Is it the host key of the link before?
+bool redial_host_key_is_same(const struct client *c, struct view blob);
+// The address that answered before, most of the time; `name` else, and on a first link.
+const char *redial_address(const struct client *c, const char *name);
+// The entry of EXT_INFO that names what is to be resumed; empty on a first link.
+struct view redial_info(const struct client *c);
+// The client whose strings live as long as the connection.
+const struct client *redial_owner(const struct client *c);
+
+// ---- redial_attach.c ----
+// One attempt, all of it. ERR_CLOSED: given up, since the run ends or the old link is back.
+must_check enum err redial_attempt(struct redial *d);
+bool redial_is_revived(const struct redial *d);
