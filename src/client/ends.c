@@ -25,6 +25,8 @@ static const char *const phases[] = {[CLIENT_LINK] = "link",
 static enum ends_class of_closed(const struct client *c) {
     if (c->end.disconnected)
         return ENDS_DISCONNECT;
+    if (c->end.not_resumed)
+        return ENDS_LOST;
     if (c->proxied)
         return ENDS_CLOSED;
     return c->link.error == ECONNRESET || c->link.error == EPIPE ? ENDS_RESET
@@ -115,6 +117,7 @@ static enum err make_line(const struct client *c, const struct facts *f,
     put_text(&j, "text", c->fault.code != OK ? fault_text(&c->fault) : NULL);
     put_number(&j, "silent_ms", f->silent_ms);
     put_number(&j, "probes", c->end.probes);
+    put_number(&j, "resumed", c->end.resumed);
     put_number(&j, "slept_ms", f->slept_ms);
     if (f->tcp) {
         json_member_u64(&j, "rtt_us", f->info.rtt_us);

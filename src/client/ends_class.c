@@ -10,6 +10,7 @@ static const char *const classes[] = {
     [ENDS_RESET] = "reset",
     [ENDS_CLOSED] = "closed",
     [ENDS_DISCONNECT] = "disconnect",
+    [ENDS_LOST] = "lost",
     [ENDS_TIMEOUT] = "timeout",
     [ENDS_ERROR] = "error",
 };

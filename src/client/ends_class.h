@@ -20,6 +20,7 @@ enum ends_class {
     ENDS_RESET,        // the link was reset
     ENDS_CLOSED,       // the link ended without a word
     ENDS_DISCONNECT,   // the server said why
+    ENDS_LOST,         // the link was lost, and the connection could not be resumed
     ENDS_TIMEOUT,      // a deadline of ours, before the session
     ENDS_ERROR,        // anything else; the text says what
     ENDS_CLASSES

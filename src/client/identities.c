@@ -517,8 +517,7 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
         return;
     }
     struct fault fault = {0};
-    struct security_key_use use = {provider(ids), &ids->c->log,
-                                   ids->c->redial != NULL};
+    struct security_key_use use = {provider(ids), &ids->c->log, ids->c->redial != NULL};
     e = ids->secret->type->security_key
             ? security_key_sign(ids->secret, &use, plain_algorithm(alg), data, out,
                                 &fault)

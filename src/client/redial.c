@@ -164,8 +164,7 @@ static void tell_end(struct redial *d) {
     if (d->attached)
         log_debug(&r->c->log,
                   "resume: after %.3f s and %u attempts, %zu bytes are sent again",
-                  (double)(now - d->since) / 1000, d->all,
-                  r->carrier.resume.store.bytes);
+                  (double)(now - d->since) / 1000, d->all, r->carrier.resume.store.bytes);
     else if (linked)
         log_debug(&r->c->log, "resume: the link is back after %.3f s",
                   (double)(now - d->since) / 1000);

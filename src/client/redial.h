@@ -26,10 +26,10 @@ struct redial {
     unsigned all;                // attempts
     unsigned refused;            // logins, one after the other
     bool attach_sent;
-    bool attached;               // it is over: there is a new link
-    bool hopeless;               // what ended the last attempt will not change
-    enum err error;              // of the run's own
-    struct fault last;           // what ended the last attempt
+    bool attached;      // it is over: there is a new link
+    bool hopeless;      // what ended the last attempt will not change
+    enum err error;     // of the run's own
+    struct fault last;  // what ended the last attempt
     struct notice notice;
 };
 
@@ -65,6 +65,7 @@ struct view redial_info(const struct client *c);
 const struct client *redial_owner(const struct client *c);
 
 // ---- redial_attach.c ----
-// One attempt, all of it. ERR_CLOSED: given up, since the run ends or the old link is back.
+// One attempt, all of it. ERR_CLOSED: given up, since the run ends or the old link is
+// back.
 must_check enum err redial_attempt(struct redial *d);
 bool redial_is_revived(const struct redial *d);

@@ -12,8 +12,10 @@
 #include "io/fd.h"
 #include "wire/messages.h"
 
-// For connecting and keys together, and for each wait of a login.
-#define PATIENCE_S 15u
+// For connecting and keys together, and for each wait of a login: short at first, since a
+// packet lost at the beginning is waited for longest.
+#define PATIENCE_S 5u
+#define PATIENCE_MOST_S 15u
 // Of as many attempts one looks the host's name up again.
 #define LOOK_UP_EACH 4u
 
@@ -51,14 +53,19 @@ static enum err wait_in_turns(void *arg, struct pollfd *p, size_t n, uint64_t de
 // ---- a client for it ----
 
 // Nobody is asked anything, and only what is known is trusted.
-static void restrain(struct client_config *o) {
+static void restrain(struct client_config *o, uint32_t patience_s) {
     o->batch_mode = true;
     o->strict_host_key_checking = STRICT_HOST_KEY_YES;
     o->visual_host_key = false;
     o->warn_weak_crypto = WEAK_CRYPTO_NO;
     o->connection_attempts = 1;
-    if (o->connect_timeout == 0 || o->connect_timeout > PATIENCE_S)
-        o->connect_timeout = PATIENCE_S;
+    if (o->connect_timeout == 0 || o->connect_timeout > patience_s)
+        o->connect_timeout = patience_s;
+}
+
+static uint32_t patience_s(const struct redial *d) {
+    uint32_t s = PATIENCE_S * (d->attempts + 1);
+    return s < PATIENCE_MOST_S ? s : PATIENCE_MOST_S;
 }
 
 static enum err prepare(struct redial *d) {
@@ -74,7 +81,7 @@ static enum err prepare(struct redial *d) {
     c->redial = d;
     c->end = (struct client_end){0};
     fault_clear(&c->fault);
-    restrain(&c->config);
+    restrain(&c->config, patience_s(d));
     // What goes wrong is told in one line (notice.h), unless somebody wants to know all.
     if (c->log.level < LOG_LEVEL_DEBUG1)
         c->log.level = LOG_LEVEL_QUIET;
@@ -156,8 +163,7 @@ static enum err on_answer(struct redial *d, struct view message) {
     enum resume_refusal why;
     char text[160];
     struct view id = transport_session_id(d->c->link.transport);
-    enum err e =
-        resume_attached_in(&d->run->carrier.resume, message, id, &why, &fault);
+    enum err e = resume_attached_in(&d->run->carrier.resume, message, id, &why, &fault);
     if (e != OK)
         return hopeless(d, e, fault.code != OK ? fault_text(&fault) : err_text(e));
     if (why == RESUME_REFUSED_NONE) {
@@ -184,7 +190,7 @@ static enum err on_message(struct redial *d, struct view message) {
 
 static enum err await_answer(struct redial *d) {
     struct client *c = d->c;
-    uint64_t deadline = clock_after(clock_ms(), PATIENCE_S * 1000ull);
+    uint64_t deadline = clock_after(clock_ms(), PATIENCE_MOST_S * 1000ull);
     while (!d->attached) {
         struct transport_event event;
         TRY(client_next(c, &event));

@@ -101,8 +101,8 @@ enum err run_send_control(struct run *r) {
 
 static enum err make_room(struct run *r) {
     size_t room = LINK_POLLS + SESSION_POLLS * r->sessions_n + CHANGES_POLLS +
-                  REDIAL_POLLS +
-                  forwards_poll_room(&r->forwards) + mux_master_poll_room(&r->mux);
+                  REDIAL_POLLS + forwards_poll_room(&r->forwards) +
+                  mux_master_poll_room(&r->mux);
     if (room <= r->polls_room)
         return OK;
     struct pollfd *p = realloc(r->polls, 2 * room * sizeof *p);
@@ -217,8 +217,7 @@ static enum err by_link(struct run *r, enum err e) {
 }
 
 static enum err on_link(struct run *r) {
-    if (!r->carrier.lost &&
-        (r->polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+    if (!r->carrier.lost && (r->polls[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
         TRY(by_link(r, link_fill(&r->c->link)));
     return r->carrier.lost ? OK : by_link(r, run_take_in(r));
 }

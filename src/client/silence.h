@@ -6,8 +6,8 @@
 // after. What stays unanswered leads to another link, never to an end.
 #pragma once
 
-#include "io/changes.h"
 #include "base/err.h"
+#include "io/changes.h"
 
 struct run;
 

@@ -95,6 +95,8 @@ static const struct {
                  "connection: ServerAliveInterval keeps it known"},
     {ENDS_CLOSED, "the server's process ended, or a box between closed the connection"},
     {ENDS_DISCONNECT, "the server ended it on purpose"},
+    {ENDS_LOST, "what ran in it goes on at the host until its grace is over, unless the "
+                "text says otherwise"},
     {ENDS_TIMEOUT, "slow or stuck before the session: ConnectTimeout is the limit"},
 };
 

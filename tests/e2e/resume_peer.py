@@ -198,6 +198,7 @@ class ResumeServer:
             f = Fields(m[1:])
             handle, epoch, counts, proof = f.string(), struct.unpack(">Q", f.take(8))[0], f.string(), f.string()
             assert handle == self.handle and epoch == self.epoch
+            self.last_session_id = link.session_id
             assert proof == mac(self.secret, NAME + b" client", string(handle), u64(epoch), string(link.session_id), string(counts))
             assert self.infos[-1] == {NAME: self.handle}
             self.cut()
