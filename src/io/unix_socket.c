@@ -110,11 +110,11 @@ enum err unix_recv(int fd, struct span room, size_t fds_max, struct unix_message
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? OK : err_of_errno(errno);
-    bool fits = collect_fds(&h, fds_max, m) && (h.msg_flags & MSG_CTRUNC) == 0;
-    enum err e = (h.msg_flags & MSG_TRUNC) != 0 ? ERR_LIMIT
-                 : !fits                        ? ERR_PROTOCOL
-                 : n == 0                       ? ERR_CLOSED
-                                                : OK;
+    bool fits = collect_fds(&h, fds_max, m);
+    enum err e = (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ? ERR_LIMIT
+                 : !fits                                       ? ERR_PROTOCOL
+                 : n == 0                                      ? ERR_CLOSED
+                                                               : OK;
     if (e != OK) {
         unix_message_close(m);
         return e;

@@ -29,9 +29,10 @@ struct unix_message {
 };
 
 // Receives one message of at most room.n bytes with at most fds_max descriptors. Those
-// beyond are closed and the message is ERR_PROTOCOL. ERR_LIMIT: longer than the room
-// (nothing is kept). ERR_CLOSED: the other end is closed (also for an empty message).
-// ERR_IO. After an error no descriptor is left open.
+// beyond are closed and the message is ERR_PROTOCOL. ERR_LIMIT: longer than the room, or
+// this process has no room for its descriptors (nothing is kept). ERR_CLOSED: the other
+// end is closed (also for an empty message). ERR_IO. After an error no descriptor is left
+// open.
 must_check enum err unix_recv(int fd, struct span room, size_t fds_max,
                               struct unix_message *m);
 void unix_message_close(struct unix_message *m);

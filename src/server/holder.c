@@ -433,6 +433,15 @@ static char *text_of(struct view v) {
     return strndup((const char *)v.p, v.n);
 }
 
+static enum err join(struct holder *h) {
+    const struct holder_start *st = h->start;
+    TRY(loop_init(&h->loop));
+    TRY(seam_init(&h->seam, st->seam, true));
+    TRY(seam_hello(&h->seam, view_of(NULL, 0)));
+    TRY(loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h));
+    return loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, on_seam, h);
+}
+
 static bool set_up(struct holder *h, struct fault *fault) {
     const struct holder_start *st = h->start;
     const struct ipc_verdict *v = st->verdict;
@@ -457,11 +466,10 @@ static bool set_up(struct holder *h, struct fault *fault) {
     h->files = (struct process_limit){RLIMIT_NOFILE, {limits.soft, limits.hard}};
     (void)fd_limit_raise(0);  // each forwarded connection is one of ours
     buf_init(&h->unsent, LIMIT_PACKET);
-    return loop_init(&h->loop) == OK && seam_init(&h->seam, st->seam, true) == OK &&
-           seam_hello(&h->seam, view_of(NULL, 0)) == OK &&
-           loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h) ==
-               OK &&
-           loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, on_seam, h) == OK;
+    enum err e = join(h);
+    if (e != OK)
+        fault_set(fault, e, 0, "%s", err_text(e));
+    return e == OK;
 }
 
 _Noreturn void holder_run(const struct holder_start *start) {

@@ -73,22 +73,34 @@ static enum err send_start(const struct link *l, int fd) {
 }
 
 // Its first words stand in the socket before it is there.
-static bool make_child(struct keeper_child *c, enum ipc_role role,
-                       const struct ipc_verdict *v, int seam) {
+static enum err try_child(struct keeper_child *c, enum ipc_role role,
+                          const struct ipc_verdict *v, int seam) {
     struct link *l = c->link;
     int pair[2];
     pid_t pid;
-    if (ipc_pair(pair) != OK)
-        return false;
+    TRY(ipc_pair(pair));
     scoped_fd ours = pair[0], theirs = pair[1];
-    if (send_start(l, ours) != OK ||
-        (v != NULL && ipc_send(ours, IPC_LOGIN, v, seam) != OK) ||
-        keeper_make(l->keeper, role, theirs, &pid) != OK)
-        return false;
+    TRY(send_start(l, ours));
+    if (v != NULL)
+        TRY(ipc_send(ours, IPC_LOGIN, v, seam));
+    TRY(keeper_make(l->keeper, role, theirs, &pid));
     c->fd = ours;
     ours = -1;
     c->side = (struct ipc_side){role, IPC_KEEPER, .state = l->state};
-    return link_watch_exit(c, pid, -1) == OK;
+    return link_watch_exit(c, pid, -1);
+}
+
+static bool make_child(struct keeper_child *c, enum ipc_role role,
+                       const struct ipc_verdict *v, int seam) {
+    const struct link *l = c->link;
+    enum err e = try_child(c, role, v, seam);
+    if (e != OK)
+        log_error(&l->keeper->log, "no process for the %s of %s port %u: %s",
+                  ipc_role_name(role), l->peer, l->peer_port,
+                  e == ERR_LIMIT
+                      ? "no more processes, descriptors or memory are to be had"
+                      : err_text(e));
+    return e == OK;
 }
 
 // ---- the judge's words ----

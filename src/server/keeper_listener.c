@@ -8,6 +8,7 @@
 #include "crypto/pk.h"
 #include "crypto/registry.h"
 #include "io/account.h"
+#include "io/fault_errno.h"
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/tcp.h"
@@ -222,14 +223,17 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
     return writer_end(&w);
 }
 
-static int settings_file(struct keeper *k) {
+static enum err settings_file(struct keeper *k, int *out, struct fault *fault) {
     scoped_buf bytes;
     buf_init(&bytes, SETTINGS_MAX);
-    int fd = memfd_create("settings", MFD_CLOEXEC);
-    if (fd < 0 || encode_settings(k, &bytes) != OK ||
-        fd_write_full(fd, buf_view(&bytes)) != OK)
-        fd_close(&fd);
-    return fd;
+    scoped_fd fd = memfd_create("settings", MFD_CLOEXEC);
+    if (fd < 0)
+        return fault_errno(fault, "the listener's settings");
+    TRY(encode_settings(k, &bytes));
+    TRY(fd_write_full(fd, buf_view(&bytes)));
+    *out = fd;
+    fd = -1;
+    return OK;
 }
 
 // ---- listeners ----
@@ -338,6 +342,11 @@ static void take(struct keeper_listener *l, struct ipc_message *m) {
     fd_close(&m->fd);
 }
 
+static const char *cause(struct fault *fault, enum err e) {
+    fault_set(fault, e, 0, "%s", err_text(e));
+    return fault_text(fault);
+}
+
 static void on_listener(void *arg, uint32_t ready) {
     struct keeper_listener *l = arg;
     uint8_t bytes[LIMIT_IPC_MESSAGE];
@@ -348,9 +357,14 @@ static void on_listener(void *arg, uint32_t ready) {
         bool got;
         enum err e = ipc_recv(l->fd, &l->side, (struct span){bytes, sizeof bytes}, &m,
                               &got, &fault);
+        if (e == ERR_LIMIT) {  // the gate that it was about sees its socket closed
+            log_error(&l->keeper->log, "no link can be taken: no descriptors are left; "
+                                       "raise the limit of open files");
+            continue;
+        }
         if (e != OK) {
             if (e != ERR_CLOSED)
-                log_error(&l->keeper->log, "listener: %s", fault_text(&fault));
+                log_error(&l->keeper->log, "listener: %s", cause(&fault, e));
             listener_gone(l);
             return;
         }
@@ -362,6 +376,11 @@ static void on_listener(void *arg, uint32_t ready) {
 
 static void respawn(void *arg) {
     keeper_spawn_listener(arg);
+}
+
+static void respawn_later(struct keeper *k, uint64_t at) {
+    if (loop_timer_set(&k->loop, &k->respawn, at, respawn, k) != OK)
+        log_error(&k->log, "no listener: out of memory");
 }
 
 static void on_listener_exit(void *arg, int status) {
@@ -385,8 +404,8 @@ static void on_listener_exit(void *arg, int status) {
     // At once, unless it has just been done.
     if (now >= earliest)
         keeper_spawn_listener(k);
-    else if (loop_timer_set(&k->loop, &k->respawn, earliest, respawn, k) != OK)
-        log_error(&k->log, "no listener: out of memory");
+    else
+        respawn_later(k, earliest);
 }
 
 static void format_fds(struct keeper *k, int link, int settings, char *out, size_t size) {
@@ -434,9 +453,8 @@ static enum err start(struct keeper *k, struct keeper_listener *l, struct fault 
     int pair[2] = {-1, -1};
     struct process p;
     TRY(ipc_pair(pair));
-    scoped_fd ours = pair[0], theirs = pair[1], settings = settings_file(k);
-    if (settings < 0)
-        return fault_set(fault, ERR_IO, 0, "no settings for the listener");
+    scoped_fd ours = pair[0], theirs = pair[1], settings = -1;
+    TRY(settings_file(k, &settings, fault));
     TRY(execute(k, theirs, settings, &p, fault));
     TRY(loop_child(&k->loop, &l->exit, p.pid, p.pidfd, on_listener_exit, l));
     l->fd = ours;
@@ -472,15 +490,20 @@ bool keeper_adopt_listener(struct keeper *k, const struct keeper_listener *facts
 void keeper_spawn_listener(struct keeper *k) {
     struct keeper_listener *l = calloc(1, sizeof *l);
     struct fault fault = {0};
-    if (l == NULL)
-        return;
-    l->keeper = k;
-    l->fd = -1;
-    l->serial = ++k->listener_serial;
-    if (start(k, l, &fault) != OK) {
-        log_error(&k->log, "no listener: %s", fault_text(&fault));
+    enum err e = l != NULL ? OK : ERR_MEMORY;
+    if (e == OK) {
+        l->keeper = k;
+        l->fd = -1;
+        l->serial = ++k->listener_serial;
+        e = start(k, l, &fault);
+    }
+    if (e != OK) {
+        log_error(&k->log, "no listener: %s", cause(&fault, e));
         free(l);
-        return;  // the old one goes on
+        // The old one goes on; where there is none, what was missing may come back.
+        if (k->listeners == NULL || k->listeners->draining)
+            respawn_later(k, clock_ms() + RESPAWN_MS);
+        return;
     }
     struct keeper_listener *old = k->listeners;
     l->next = old;
