@@ -30,9 +30,15 @@ def start(lab, server, command, *options, user=USER):
     return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def ready(server):
+    """The port is open before the control socket is; with the listener, all is there."""
+    server.wait_log("listener is ready")
+    return server
+
+
 @pytest.fixture
 def server(lab):
-    return lab.sshd()
+    return ready(lab.sshd())
 
 
 def test_lists_facts(lab, server):
@@ -111,7 +117,7 @@ def test_end_of_nobody(server):
 
 
 def test_two_servers_are_told_apart(lab):
-    one, two = lab.sshd(), lab.sshd()
+    one, two = ready(lab.sshd()), ready(lab.sshd())
     client = start(lab, one, "sleep 30")
     assert wait_until(lambda: len(listed(one)) == 1)
     assert listed(two) == []
@@ -120,7 +126,7 @@ def test_two_servers_are_told_apart(lab):
 
 
 def test_a_user_sees_and_ends_only_their_own(lab, keys, account):
-    server = lab.sshd(authorized=f"{keys.authorized_keys} .ssh/authorized_keys")
+    server = ready(lab.sshd(authorized=f"{keys.authorized_keys} .ssh/authorized_keys"))
     mine, theirs = start(lab, server, "sleep 60", user=account.name), start(lab, server, "sleep 60")
     everybody = wait_until(lambda: len(listed(server)) == 2 and listed(server))
     [other] = [r for r in everybody if r["user"] == USER]
@@ -249,7 +255,7 @@ def test_crowds_of_tools_do_not_stop_logins(lab, server, account):
 
 
 def test_socket_goes_with_the_server(lab):
-    server = lab.sshd()
+    server = ready(lab.sshd())
     assert os.path.exists(path_of(server))
     server.process.terminate()
     server.process.wait(10)
