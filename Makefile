@@ -3,7 +3,7 @@ BUILD ?= build
 PREFIX ?= /opt/bowline
 PYTHON = /usr/bin/python3
 PROGRAMS_BIN = src/client/ssh src/tools/ssh-keygen src/tools/ssh-agent src/tools/ssh-add src/tools/ssh-keyscan src/tools/bowline \
-	src/transfer/scp
+	src/transfer/scp src/transfer/sftp
 PROGRAMS_LIBEXEC = src/server/sshd src/server/sftp-server src/tools/ssh-sk-helper src/tools/ssh-pkcs11-helper
 
 build: $(BUILD)/build.ninja  ## everything into build/bin and build/libexec

@@ -76,7 +76,7 @@ static void show(struct meter *m, bool last) {
         return;
     int room = columns() - FIGURES - 1;
     room = room < NAME_LEAST ? NAME_LEAST : room;
-    text_clean(clean, (size_t)room + 1, view_text(m->name));
+    text_one_line(clean, (size_t)room + 1, view_text(m->name));
     figures(m, last, behind, sizeof behind);
     int n =
         snprintf(line, sizeof line, "\r%-*s%s%s", room, clean, behind, last ? "\n" : "");

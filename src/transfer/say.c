@@ -43,15 +43,26 @@ void say_debug(const char *format, ...) {
     va_end(ap);
 }
 
+static void print_out(const char *format, va_list ap) {
+    vprintf(format, ap);
+    fputs("\n", stdout);
+    fflush(stdout);
+}
+
 void say_doing(const char *format, ...) {
     va_list ap;
     if (quiet)
         return;
     va_start(ap, format);
-    vprintf(format, ap);
+    print_out(format, ap);
     va_end(ap);
-    fputs("\n", stdout);
-    fflush(stdout);
+}
+
+void say_always(const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    print_out(format, ap);
+    va_end(ap);
 }
 
 void say_status(const char *what, const char *path, unsigned status) {

@@ -9,7 +9,8 @@
 #define SAY_SIZE 1024u
 
 // A name of the peer's or of a file, as one line of printable text, for an argument list.
-#define CLEAN(text) text_clean((char[SAY_SIZE]){0}, SAY_SIZE, view_text(text))
+// Backslashes stay: names with them are typed as they are seen.
+#define CLEAN(text) text_one_line((char[SAY_SIZE]){0}, SAY_SIZE, view_text(text))
 
 // Stands in front of each complaint ("scp: "); empty for sftp.
 void say_as(const char *prefix, bool quiet);
@@ -21,6 +22,8 @@ void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // On standard output, what is being done; not with -q.
 void say_doing(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// On standard output, also with -q.
+void say_always(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // "WHAT \"PATH\": TEXT": the form of most complaints about a remote file.
 void say_status(const char *what, const char *path, unsigned status);
 // The same with the text of errno.

@@ -3,12 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/text.h"
-#include "transfer/program.h"
+#include "transfer/options.h"
 #include "transfer/say.h"
 #include "transfer/scp.h"
-
-#define REQUESTS_MAX 2048u
 
 static bool usage(void) {
     fputs(
@@ -19,34 +16,9 @@ static bool usage(void) {
     return false;
 }
 
-// Flags that ssh gets as they are, and what ssh calls them.
-static const struct {
-    char ours, theirs;
-    const char *value;  // NULL: the argument, if the flag has one
-} passed[] = {
-    {'4', '4', NULL},
-    {'6', '6', NULL},
-    {'A', 'A', NULL},
-    {'C', 'C', NULL},
-    {'q', 'q', NULL},
-    {'v', 'v', NULL},
-    {'c', 'c', NULL},
-    {'F', 'F', NULL},
-    {'i', 'i', NULL},
-    {'J', 'J', NULL},
-    {'o', 'o', NULL},
-    {'P', 'p', NULL},
-    {'B', 'o', "BatchMode=yes"},
-};
-
 static bool pass(struct scp *s, int flag, const char *argument) {
-    for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++) {
-        if (passed[i].ours != flag)
-            continue;
-        const char *value = passed[i].value != NULL ? passed[i].value : argument;
-        return ssh_words_flag(&s->ssh, passed[i].theirs, value) == OK;
-    }
-    return true;
+    return flag == 'B' ? ssh_words_flag(&s->ssh, 'o', "BatchMode=yes") == OK
+                       : options_pass(&s->ssh, flag, argument);
 }
 
 // For the scp of the source host with -R: the same flags by scp's names.
@@ -58,46 +30,19 @@ static bool pass_remote(struct scp *s, int flag, const char *argument) {
            (argument == NULL || words_add(&s->remote_flags, argument) == OK);
 }
 
-static bool set_x(struct scp *s, const char *text) {
-    uint64_t n;
-    if (strncmp(text, "buffer=", 7) == 0 && text_size(text + 7, &n) && n > 0) {
-        s->config.block = n < SFTP_DATA_MAX ? (uint32_t)n : SFTP_DATA_MAX;
-        return true;
-    }
-    if (strncmp(text, "nrequests=", 10) == 0 &&
-        text_number(text + 10, 1, UINT32_MAX, &n)) {
-        s->config.requests = n < REQUESTS_MAX ? (uint32_t)n : REQUESTS_MAX;
-        return true;
-    }
-    say("-X %s: neither buffer=BYTES nor nrequests=NUMBER", CLEAN(text));
-    return false;
-}
-
 static bool set_argument(struct scp *s, int flag, const char *text) {
-    uint64_t n;
     switch (flag) {
     case 'X':
-        return set_x(s, text);
+        return options_transfer(&s->config, text);
     case 'D':
         s->ssh.direct = text;
         return true;
     case 'S':
-        if (program_find(text, s->ssh.program, sizeof s->ssh.program))
-            return true;
-        say("-S %s: there is no such program", CLEAN(text));
-        return false;
+        return options_program(&s->ssh, text);
     case 'P':
-        if (text_number(text, 1, 65535, &n))
-            return true;
-        say("-P %s: not a port (1 to 65535)", CLEAN(text));
-        return false;
+        return options_port(text);
     case 'l':
-        if (!text_number(text, 1, 100 * 1024 * 1024, &n)) {
-            say("-l %s: not a number of Kbit/s", CLEAN(text));
-            return false;
-        }
-        throttle_init(&s->throttle, n);
-        return true;
+        return options_limit(&s->throttle, text);
     default:
         return true;
     }
