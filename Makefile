@@ -4,7 +4,7 @@ PREFIX ?= /opt/bowline
 PYTHON = /usr/bin/python3
 PROGRAMS_BIN = src/client/ssh src/tools/ssh-keygen src/tools/ssh-agent src/tools/ssh-add src/tools/ssh-keyscan src/tools/bowline \
 	src/transfer/scp src/transfer/sftp
-PROGRAMS_LIBEXEC = src/server/sshd src/server/sftp-server src/tools/ssh-sk-helper src/tools/ssh-pkcs11-helper
+PROGRAMS_LIBEXEC = src/server/sshd src/server/sftp-server src/tools/ssh-sk-helper src/tools/ssh-pkcs11-helper src/tools/ssh-keysign
 
 build: $(BUILD)/build.ninja  ## everything into build/bin and build/libexec
 	@ninja -C $(BUILD) $(NINJAFLAGS)

@@ -10,8 +10,6 @@
 #include "base/limits.h"
 #include "base/text.h"
 
-static enum err advance(struct auth_client *a);
-
 // ---- life ----
 
 enum err auth_client_new(struct auth_client **out,
@@ -44,6 +42,9 @@ static void drop_key(struct auth_client *a) {
     auth_message_free(a->signed_data);
     a->blob = a->signed_data = NULL;
     a->algorithm = NULL;
+    free(a->host);
+    free(a->host_user);
+    a->host = a->host_user = NULL;
 }
 
 void auth_client_free(struct auth_client *a) {
@@ -126,6 +127,8 @@ static const char *outstanding_method(const struct auth_client *a) {
         return "publickey";
     case AUTH_PHASE_CLIENT_PASSWORD:
         return "password";
+    case AUTH_PHASE_CLIENT_HOSTBASED:
+        return HOSTBASED_METHOD;
     default:
         return "keyboard-interactive";
     }
@@ -151,7 +154,7 @@ const struct auth_client_record *auth_client_record_at(const struct auth_client 
 
 // ---- questions and notices ----
 
-static void ask(struct auth_client *a, struct auth_client_event question) {
+void auth_client_ask(struct auth_client *a, struct auth_client_event question) {
     question.ticket = ++a->ticket;
     a->question = question;
     a->question_untold = true;
@@ -179,8 +182,8 @@ enum err auth_client_next(struct auth_client *a, struct auth_client_event *event
 }
 
 // The open question is answered; false if that one is not open.
-static bool close_question(struct auth_client *a, uint32_t ticket,
-                           enum auth_client_event_kind kind) {
+bool auth_client_close_question(struct auth_client *a, uint32_t ticket,
+                                enum auth_client_event_kind kind) {
     if (!a->asked || a->ticket != ticket || a->question.kind != kind) {
         (void)fault_set(&a->fault, ERR_UNEXPECTED, 0,
                         "answer to a question that is not open");
@@ -194,15 +197,15 @@ static bool close_question(struct auth_client *a, uint32_t ticket,
 // ---- methods: one row each, in the order of the user's preference ----
 
 static enum err try_keys(struct auth_client *a) {
-    ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_NEED_IDENTITY,
-                                      .restart = a->keys_restart});
+    auth_client_ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_NEED_IDENTITY,
+                                                  .restart = a->keys_restart});
     a->keys_restart = false;
     return OK;
 }
 
 static enum err try_password(struct auth_client *a) {
-    ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_PASSWORD,
-                                      .attempt = ++a->passwords});
+    auth_client_ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_PASSWORD,
+                                                  .attempt = ++a->passwords});
     return OK;
 }
 
@@ -213,6 +216,10 @@ static enum err try_kbdint(struct auth_client *a) {
 
 static bool keys_left(const struct auth_client *a) {
     return !a->keys_done;
+}
+
+static bool hosts_left(const struct auth_client *a) {
+    return !a->hosts_done;
 }
 
 static bool passwords_left(const struct auth_client *a) {
@@ -229,6 +236,7 @@ static const struct method {
     enum err (*try)(struct auth_client *a);
 } methods[] = {
     {"publickey", keys_left, try_keys},
+    {HOSTBASED_METHOD, hosts_left, auth_client_try_hosts},
     {"password", passwords_left, try_password},
     {"keyboard-interactive", kbdints_left, try_kbdint},
 };
@@ -242,7 +250,7 @@ static const struct method *method_find(struct view name) {
 
 // The next request or question. Before the server has said what it takes, only the first
 // key was offered; if even that came to nothing, `none` asks for the list.
-static enum err advance(struct auth_client *a) {
+enum err auth_client_advance(struct auth_client *a) {
     a->outstanding = AUTH_PHASE_CLIENT_IDLE;
     drop_key(a);
     if (!a->methods_known && !a->none_done)
@@ -254,7 +262,8 @@ static enum err advance(struct auth_client *a) {
             return m->try(a);
     }
     a->failed = true;
-    ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_FAILED, .methods = a->methods});
+    auth_client_ask(
+        a, (struct auth_client_event){.kind = AUTH_CLIENT_FAILED, .methods = a->methods});
     a->asked = false;
     return OK;
 }
@@ -264,7 +273,7 @@ static enum err advance(struct auth_client *a) {
 static enum err ask_signature(struct auth_client *a) {
     if (++a->signatures > LIMIT_AUTH_SIGNATURES) {
         a->keys_done = true;
-        return advance(a);
+        return auth_client_advance(a);
     }
     struct publickey_request q = auth_client_key_request(a);
     struct view session_id = auth_message_view(a->session_id);
@@ -277,7 +286,8 @@ static enum err ask_signature(struct auth_client *a) {
     publickey_encode_signed(&w, session_id, &q);
     TRY(writer_end(&w));
     a->signed_data->n = w.n;
-    ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_SIGN,
+    auth_client_ask(
+        a, (struct auth_client_event){.kind = AUTH_CLIENT_SIGN,
                                       .blob = q.blob,
                                       .algorithm = a->algorithm,
                                       .data = auth_message_view(a->signed_data)});
@@ -305,41 +315,42 @@ enum err auth_client_start(struct auth_client *a, const struct auth_identity *fi
 
 enum err auth_client_answer_identity(struct auth_client *a, uint32_t ticket,
                                      const struct auth_identity *identity) {
-    if (!close_question(a, ticket, AUTH_CLIENT_NEED_IDENTITY))
+    if (!auth_client_close_question(a, ticket, AUTH_CLIENT_NEED_IDENTITY))
         return ERR_UNEXPECTED;
     if (identity != NULL)
         return offer(a, identity);
     a->keys_done = true;
-    return advance(a);
+    return auth_client_advance(a);
 }
 
 enum err auth_client_answer_sign(struct auth_client *a, uint32_t ticket,
                                  struct view signature_blob) {
-    if (!close_question(a, ticket, AUTH_CLIENT_SIGN))
+    if (!auth_client_close_question(a, ticket, AUTH_CLIENT_SIGN))
         return ERR_UNEXPECTED;
-    return signature_blob.n > 0 ? auth_client_send_key(a, signature_blob) : advance(a);
+    return signature_blob.n > 0 ? auth_client_send_key(a, signature_blob)
+                                : auth_client_advance(a);
 }
 
 // ---- passwords and prompts ----
 
 enum err auth_client_answer_password(struct auth_client *a, uint32_t ticket,
                                      struct view password) {
-    if (!close_question(a, ticket, AUTH_CLIENT_PASSWORD))
+    if (!auth_client_close_question(a, ticket, AUTH_CLIENT_PASSWORD))
         return ERR_UNEXPECTED;
     if (password.p == NULL) {
         a->password_done = true;
-        return advance(a);
+        return auth_client_advance(a);
     }
     return auth_client_send_password(a, &(struct password_request){.password = password});
 }
 
 enum err auth_client_answer_change(struct auth_client *a, uint32_t ticket,
                                    struct view old_password, struct view new_password) {
-    if (!close_question(a, ticket, AUTH_CLIENT_CHANGE))
+    if (!auth_client_close_question(a, ticket, AUTH_CLIENT_CHANGE))
         return ERR_UNEXPECTED;
     if (old_password.p == NULL || new_password.p == NULL) {
         a->password_done = true;
-        return advance(a);
+        return auth_client_advance(a);
     }
     return auth_client_send_password(
         a, &(struct password_request){
@@ -348,11 +359,11 @@ enum err auth_client_answer_change(struct auth_client *a, uint32_t ticket,
 
 enum err auth_client_answer_prompts(struct auth_client *a, uint32_t ticket,
                                     const struct kbdint_responses *responses) {
-    if (!close_question(a, ticket, AUTH_CLIENT_PROMPTS))
+    if (!auth_client_close_question(a, ticket, AUTH_CLIENT_PROMPTS))
         return ERR_UNEXPECTED;
     if (responses == NULL) {
         a->kbdint_done = true;
-        return advance(a);
+        return auth_client_advance(a);
     }
     // RFC 4256 s.3.4: as many responses as there were prompts.
     if (responses->count != a->question.prompts.count)
@@ -379,7 +390,7 @@ static enum err start_over(struct auth_client *a) {
     if (++a->partials > LIMIT_AUTH_PARTIAL)
         return fault_set(&a->fault, ERR_LIMIT, SSH_MSG_USERAUTH_FAILURE,
                          "the server answers with partial success for ever");
-    a->keys_done = a->password_done = a->kbdint_done = false;
+    a->keys_done = a->hosts_done = a->password_done = a->kbdint_done = false;
     a->keys_restart = true;
     a->passwords = a->kbdints = 0;
     return OK;
@@ -401,7 +412,7 @@ enum err auth_client_on_failure(struct auth_client *a, struct view message) {
                                          .method = outstanding_method(a)});
     if (m.partial_success)
         TRY(start_over(a));
-    return advance(a);
+    return auth_client_advance(a);
 }
 
 enum err auth_client_on_success(struct auth_client *a, struct view message) {
@@ -443,9 +454,10 @@ enum err auth_client_on_change(struct auth_client *a, struct view message) {
     a->outstanding = AUTH_PHASE_CLIENT_IDLE;
     if (++a->passwords > a->password_tries + 1) {
         a->password_done = true;
-        return advance(a);
+        return auth_client_advance(a);
     }
-    ask(a, (struct auth_client_event){.kind = AUTH_CLIENT_CHANGE, .text = prompt});
+    auth_client_ask(
+        a, (struct auth_client_event){.kind = AUTH_CLIENT_CHANGE, .text = prompt});
     return OK;
 }
 
@@ -459,7 +471,7 @@ enum err auth_client_on_prompts(struct auth_client *a, struct view message) {
     if (p->count == 0 && p->name.n == 0 && p->instruction.n == 0)
         return auth_client_send_responses(a, &(struct kbdint_responses){0});
     a->outstanding = AUTH_PHASE_CLIENT_IDLE;
-    ask(a, question);
+    auth_client_ask(a, question);
     return OK;
 }
 

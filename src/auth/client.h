@@ -10,6 +10,7 @@
 // auth_client_out() has.
 #pragma once
 
+#include "auth/hostbased.h"
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
@@ -35,6 +36,14 @@ struct auth_identity {
     bool sign_now;  // no query first: the private half is at hand and needs nobody
 };
 
+// A key of this host's, for hostbased. Everything is copied.
+struct auth_host_identity {
+    struct view blob;
+    const struct signature_alg *algorithm;
+    const char *host;  // this host's name
+    const char *user;  // who is logged in here
+};
+
 enum auth_client_event_kind {
     AUTH_CLIENT_NONE,
     AUTH_CLIENT_NEED_IDENTITY,  // the next key: auth_client_answer_identity()
@@ -42,11 +51,13 @@ enum auth_client_event_kind {
     AUTH_CLIENT_PASSWORD,       // auth_client_answer_password()
     AUTH_CLIENT_CHANGE,   // password expired, `text` says so: auth_client_answer_change()
     AUTH_CLIENT_PROMPTS,  // keyboard-interactive: auth_client_answer_prompts()
-    AUTH_CLIENT_BANNER,   // `text`, raw
-    AUTH_CLIENT_REFUSED,  // a request was refused; `methods` can continue
-    AUTH_CLIENT_PARTIAL,  // one factor is done; `methods` can continue
-    AUTH_CLIENT_SUCCESS,  // call transport_authenticated()
-    AUTH_CLIENT_FAILED,   // nothing left to try; `methods` is what the server would take
+    AUTH_CLIENT_NEED_HOST,  // the next key of this host: auth_client_answer_host()
+    AUTH_CLIENT_HOST_SIGN,  // sign `data` with it: auth_client_answer_host_sign()
+    AUTH_CLIENT_BANNER,     // `text`, raw
+    AUTH_CLIENT_REFUSED,    // a request was refused; `methods` can continue
+    AUTH_CLIENT_PARTIAL,    // one factor is done; `methods` can continue
+    AUTH_CLIENT_SUCCESS,    // call transport_authenticated()
+    AUTH_CLIENT_FAILED,  // nothing left to try; `methods` is what the server would take
 };
 
 // Views are valid until the next call that is not a getter; those of questions until the
@@ -107,6 +118,12 @@ auth_client_answer_identity(struct auth_client *a, uint32_t ticket,
 // An empty signature: it could not be made; on to the next key.
 must_check enum err auth_client_answer_sign(struct auth_client *a, uint32_t ticket,
                                             struct view signature_blob);
+// NULL: no more.
+must_check enum err auth_client_answer_host(struct auth_client *a, uint32_t ticket,
+                                            const struct auth_host_identity *identity);
+// Empty: it could not be made; on to the next key.
+must_check enum err auth_client_answer_host_sign(struct auth_client *a, uint32_t ticket,
+                                                 struct view signature_blob);
 // password.p NULL: nobody to ask, or given up; on to the next method.
 must_check enum err auth_client_answer_password(struct auth_client *a, uint32_t ticket,
                                                 struct view password);

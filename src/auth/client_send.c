@@ -79,6 +79,16 @@ enum err auth_client_send_password(struct auth_client *a, struct password_reques
     return OK;
 }
 
+enum err auth_client_send_hostbased(struct auth_client *a,
+                                    const struct hostbased_request *q) {
+    BEGIN_MESSAGE(
+        m, w, head_room(a) + q->blob.n + q->host.n + q->client_user.n + q->signature.n);
+    hostbased_encode(&w, q);
+    TRY(auth_queue_written(&a->out, m, &w));
+    a->outstanding = AUTH_PHASE_CLIENT_HOSTBASED;
+    return OK;
+}
+
 enum err auth_client_send_responses(struct auth_client *a,
                                     const struct kbdint_responses *r) {
     size_t room = 16;

@@ -22,13 +22,15 @@ struct auth_client {
     bool methods_known;
 
     // the methods' own progress
-    bool keys_done, keys_restart, none_done, password_done, kbdint_done, kbdint_prompted;
+    bool keys_done, keys_restart, none_done, password_done, kbdint_done, kbdint_prompted,
+        hosts_done;
     unsigned passwords, kbdints, signatures, partials, banners;
 
     // the key on offer
     struct auth_message *blob, *signed_data;
     const struct signature_alg *algorithm;
     bool query, hostbound;
+    char *host, *host_user;  // hostbased: this host's name, and the user here
 
     struct auth_queue out;
     struct auth_message *held;  // the message a question or notice points into
@@ -40,6 +42,15 @@ struct auth_client {
     size_t record_count;
     struct fault fault;
 };
+
+// client.c, for the methods' own files
+void auth_client_ask(struct auth_client *a, struct auth_client_event question);
+bool auth_client_close_question(struct auth_client *a, uint32_t ticket,
+                                enum auth_client_event_kind kind);
+// The next request or question.
+must_check enum err auth_client_advance(struct auth_client *a);
+// client_hostbased.c
+must_check enum err auth_client_try_hosts(struct auth_client *a);
 
 // The request about the key on offer, without signature.
 struct publickey_request auth_client_key_request(const struct auth_client *a);
@@ -53,5 +64,7 @@ must_check enum err auth_client_send_key(struct auth_client *a, struct view sign
 must_check enum err auth_client_send_kbdint(struct auth_client *a);
 must_check enum err auth_client_send_password(struct auth_client *a,
                                               struct password_request *q);
+must_check enum err auth_client_send_hostbased(struct auth_client *a,
+                                               const struct hostbased_request *q);
 must_check enum err auth_client_send_responses(struct auth_client *a,
                                                const struct kbdint_responses *r);

@@ -21,6 +21,7 @@ enum auth_phase {
     AUTH_PHASE_CLIENT_SIGNED,    // .. a signed publickey request
     AUTH_PHASE_CLIENT_PASSWORD,  // .. password
     AUTH_PHASE_CLIENT_KBDINT,    // .. keyboard-interactive or responses to it
+    AUTH_PHASE_CLIENT_HOSTBASED,
     AUTH_PHASE_CLIENT_DONE,
     AUTH_PHASE_CLIENT_FAILED,
     AUTH_PHASES

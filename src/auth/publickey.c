@@ -64,7 +64,7 @@ static struct view blob_name(struct view blob) {
 const struct signature_alg *publickey_algorithm(const struct publickey_request *q,
                                                 const char *allowed) {
     const struct alg *a = alg_find(ALG_SIGNATURE, q->algorithm);
-    if (a == NULL || !name_list_has(view_text(allowed), a->name))
+    if (a == NULL || (allowed != NULL && !name_list_has(view_text(allowed), a->name)))
         return NULL;
     if (!view_is(blob_name(q->blob), a->signature->key_type))
         return NULL;

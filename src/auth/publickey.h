@@ -39,8 +39,8 @@ void publickey_encode_signed(struct writer *w, struct view session_id,
                              const struct publickey_request *q);
 
 // The algorithm of the request, if it is registered, in the comma-separated list
-// `allowed`, is for the type of key in the blob, and is the one named in the signature;
-// NULL otherwise.
+// `allowed` (NULL: any), is for the type of key in the blob, and is the one named in the
+// signature; NULL otherwise.
 const struct signature_alg *publickey_algorithm(const struct publickey_request *q,
                                                 const char *allowed);
 

@@ -4,65 +4,30 @@
 // exactly in phase ASKED. Requests are answered in the order they came in. What is
 // answered belongs to the request in `current`, which does not change while the question
 // is open. Nothing but an answer of AUTH_GRANTED leads to DONE.
-#include "auth/server.h"
-
 #include <stdlib.h>
 
-#include "auth/dispatch.h"
-#include "auth/queue.h"
-#include "base/limits.h"
+#include "auth/server_state.h"
 #include "base/secret.h"
 #include "base/text.h"
 
-#define METHODS_SIZE 256
-
-struct auth_server {
-    struct auth_message *session_id, *host_key, *banner;
-    char *algorithms;
-    char methods[METHODS_SIZE];
-    unsigned max_tries;
-
-    enum auth_phase phase;
-    uint8_t user[LIMIT_USER_NAME];
-    size_t user_len;
-    bool user_given, user_answered, banner_sent;
-    unsigned requests, failures, queries, changes;
-
-    struct auth_queue in, out;
-    struct auth_message *current;      // the request being judged
-    struct auth_message *signed_data;  // of it
-    struct msg_userauth_request
-        request;  // views into current, or into the kept first one
-    const struct method *method;
-
-    uint32_t ticket;                 // of the open question
-    bool untold;                     // event is to be told
-    struct auth_server_event event;  // the open question, or the end
-    struct fault fault;
-};
-
-// ---- a method: one row ----
-
-struct method {
-    const char *name;    // in requests
-    const char *listed;  // in lists of methods that can continue; NULL: never listed
-    enum err (*start)(struct auth_server *a);
-};
+// ---- methods ----
 
 static enum err start_none(struct auth_server *a);
 static enum err start_publickey(struct auth_server *a);
 static enum err start_password(struct auth_server *a);
 static enum err start_kbdint(struct auth_server *a);
+static enum err start_hostbased(struct auth_server *a);
 
-static const struct method methods[] = {
+static const struct auth_server_method methods[] = {
     {"none", NULL, start_none},
     {PUBLICKEY_METHOD, "publickey", start_publickey},
     {PUBLICKEY_METHOD_HOSTBOUND, "publickey", start_publickey},
     {"password", "password", start_password},
     {"keyboard-interactive", "keyboard-interactive", start_kbdint},
+    {HOSTBASED_METHOD, HOSTBASED_METHOD, start_hostbased},
 };
 
-static const struct method *method_find(struct view name) {
+static const struct auth_server_method *method_find(struct view name) {
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
         if (view_is(name, methods[i].name))
             return &methods[i];
@@ -92,7 +57,7 @@ enum err auth_server_new(struct auth_server **out,
     return OK;
 }
 
-static void drop_current(struct auth_server *a) {
+void auth_server_drop_current(struct auth_server *a) {
     auth_message_free(a->current);
     auth_message_free(a->signed_data);
     a->current = a->signed_data = NULL;
@@ -103,7 +68,7 @@ static void drop_current(struct auth_server *a) {
 void auth_server_free(struct auth_server *a) {
     if (a == NULL)
         return;
-    drop_current(a);
+    auth_server_drop_current(a);
     auth_queue_clear(&a->in);
     auth_queue_clear(&a->out);
     auth_message_free(a->session_id);
@@ -128,7 +93,7 @@ static enum err say(struct auth_server *a, uint8_t number, const void *fields,
 }
 
 // The banner goes before the first answer to a request, once (RFC 4252 s.5.4).
-static enum err say_banner(struct auth_server *a) {
+enum err auth_server_say_banner(struct auth_server *a) {
     if (a->banner_sent)
         return OK;
     a->banner_sent = true;
@@ -150,7 +115,7 @@ enum err auth_server_policy(struct auth_server *a, unsigned max_tries,
 enum err auth_server_banner(struct auth_server *a, struct view text) {
     if (text.n == 0 || auth_server_done(a))
         return OK;
-    TRY(say_banner(a));
+    TRY(auth_server_say_banner(a));
     struct msg_userauth_banner m = {.text = text};
     return say(a, SSH_MSG_USERAUTH_BANNER, &m, text.n);
 }
@@ -167,7 +132,7 @@ void auth_server_out_done(struct auth_server *a) {
 
 static void fail_link(struct auth_server *a, enum disconnect_reason reason,
                       const char *text) {
-    drop_current(a);
+    auth_server_drop_current(a);
     auth_queue_clear(&a->in);
     a->phase = AUTH_PHASE_SERVER_FAILED;
     a->event = (struct auth_server_event){
@@ -191,54 +156,21 @@ static bool count_failure(struct auth_server *a) {
     return false;
 }
 
-static enum err say_failure(struct auth_server *a, bool partial) {
+enum err auth_server_say_failure(struct auth_server *a, bool partial) {
     struct msg_userauth_failure m = {.methods = view_text(a->methods),
                                      .partial_success = partial};
-    TRY(say_banner(a));
+    TRY(auth_server_say_banner(a));
     return say(a, SSH_MSG_USERAUTH_FAILURE, &m, m.methods.n);
 }
 
-static enum err refuse(struct auth_server *a) {
+enum err auth_server_refuse(struct auth_server *a) {
     // Every client may ask first what there is (RFC 4252 s.5.2).
     bool free_look = a->requests == 1 && view_is(a->request.method, "none");
-    drop_current(a);
+    auth_server_drop_current(a);
     a->phase = AUTH_PHASE_SERVER_READY;
     if (!free_look && !count_failure(a))
         return OK;
-    return say_failure(a, false);
-}
-
-static enum err accept_query(struct auth_server *a) {
-    // Keys that are acceptable but never signed with would be an endless oracle.
-    if (++a->queries > a->max_tries)
-        return refuse(a);
-    TRY(say_banner(a));
-    struct auth_message *m =
-        auth_message_new(a->event.key.algorithm.n + a->event.key.blob.n + 16);
-    if (m == NULL)
-        return ERR_MEMORY;
-    struct writer w = writer_to_span((struct span){m->bytes, m->room});
-    publickey_encode_ok(&w, a->event.key.algorithm, a->event.key.blob);
-    TRY(auth_queue_written(&a->out, m, &w));
-    drop_current(a);
-    a->phase = AUTH_PHASE_SERVER_READY;
-    return OK;
-}
-
-static enum err grant(struct auth_server *a) {
-    drop_current(a);
-    auth_queue_clear(&a->in);
-    a->phase = AUTH_PHASE_SERVER_DONE;
-    a->event = (struct auth_server_event){
-        .kind = AUTH_SERVER_SUCCESS,
-        .user = view_of(a->user, a->user_len),
-        .service = view_text("ssh-connection"),
-        .method = view_text(a->method->name),
-        .tries = a->failures,
-        .max_tries = a->max_tries,
-    };
-    a->untold = true;
-    return say_banner(a);
+    return auth_server_say_failure(a, false);
 }
 
 // ---- questions ----
@@ -264,15 +196,20 @@ static enum err start_none(struct auth_server *a) {
     return ask(a, AUTH_SERVER_ASK_NONE);
 }
 
+// What a signature is over, by one of the two encoders.
 static enum err build_signed_data(struct auth_server *a,
-                                  const struct publickey_request *q) {
+                                  const struct publickey_request *key,
+                                  const struct hostbased_request *host) {
     struct view session_id = auth_message_view(a->session_id);
     size_t room = session_id.n + a->current->n + 64;
     a->signed_data = auth_message_new(room);
     if (a->signed_data == NULL)
         return ERR_MEMORY;
     struct writer w = writer_to_span((struct span){a->signed_data->bytes, room});
-    publickey_encode_signed(&w, session_id, q);
+    if (key != NULL)
+        publickey_encode_signed(&w, session_id, key);
+    else
+        hostbased_encode_signed(&w, session_id, host);
     a->signed_data->n = w.n;
     return writer_end(&w);
 }
@@ -284,13 +221,24 @@ static enum err start_publickey(struct auth_server *a) {
     bool bound_elsewhere =
         q.hostbound && !view_equal(q.host_key, auth_message_view(a->host_key));
     if (alg == NULL || bound_elsewhere)
-        return refuse(a);
+        return auth_server_refuse(a);
     if (q.has_signature)
-        TRY(build_signed_data(a, &q));
+        TRY(build_signed_data(a, &q, NULL));
     a->event.key = q;
     a->event.algorithm = alg;
     a->event.signed_data = auth_message_view(a->signed_data);
     return ask(a, AUTH_SERVER_ASK_KEY);
+}
+
+static enum err start_hostbased(struct auth_server *a) {
+    struct hostbased_request q;
+    TRY(hostbased_decode(&a->request, &q, &a->fault));
+    if (hostbased_algorithm(&q, NULL) == NULL)
+        return auth_server_refuse(a);
+    TRY(build_signed_data(a, NULL, &q));
+    a->event.hostbased = q;
+    a->event.signed_data = auth_message_view(a->signed_data);
+    return ask(a, AUTH_SERVER_ASK_HOSTBASED);
 }
 
 static enum err start_password(struct auth_server *a) {
@@ -335,13 +283,13 @@ static enum err check_user(struct auth_server *a, const struct msg_userauth_requ
     return OK;
 }
 
-static enum err judge_request(struct auth_server *a) {
+enum err auth_server_judge(struct auth_server *a) {
     a->method = method_find(a->request.method);
     if (a->method == NULL)
-        return refuse(a);
+        return auth_server_refuse(a);
     if (a->method->listed != NULL &&
         !name_list_has(view_text(a->methods), a->method->listed))
-        return refuse(a);
+        return auth_server_refuse(a);
     return a->method->start(a);
 }
 
@@ -360,7 +308,7 @@ enum err auth_server_on_request(struct auth_server *a, struct view message) {
     }
     a->request = m;
     a->requests++;
-    return a->user_answered ? judge_request(a) : ask(a, AUTH_SERVER_ASK_USER);
+    return a->user_answered ? auth_server_judge(a) : ask(a, AUTH_SERVER_ASK_USER);
 }
 
 enum err auth_server_on_responses(struct auth_server *a, struct view message) {
@@ -415,7 +363,7 @@ static enum err handle(struct auth_server *a) {
     struct auth_message *m = auth_queue_pop(&a->in);
     struct view message = auth_message_view(m);
     const struct auth_row *row = auth_row_find(message.p[0], true, a->phase);
-    drop_current(a);
+    auth_server_drop_current(a);
     a->current = m;
     if (row == NULL || row->server == NULL)
         return misplaced(a, message.p[0]);
@@ -439,124 +387,6 @@ enum err auth_server_next(struct auth_server *a, struct auth_server_event *event
     // Only now, so that nobody can send it before the transport knows.
     if (event->kind == AUTH_SERVER_SUCCESS)
         return say(a, SSH_MSG_USERAUTH_SUCCESS, &(struct msg_empty){0}, 0);
-    return OK;
-}
-
-// ---- answers ----
-
-static bool is_open(const struct auth_server *a, uint32_t ticket) {
-    return a->phase == AUTH_PHASE_SERVER_ASKED && ticket == a->ticket;
-}
-
-static enum err wrong_answer(struct auth_server *a) {
-    return fault_set(&a->fault, ERR_UNEXPECTED, 0,
-                     "answer to a question that is not open");
-}
-
-static enum err set_methods(struct auth_server *a, const char *list) {
-    if (list == NULL)
-        return OK;
-    if (strlen(list) >= sizeof a->methods)
-        return fault_set(&a->fault, ERR_LIMIT, 0, "list of methods too long");
-    text_copy(a->methods, sizeof a->methods, view_text(list));
-    return OK;
-}
-
-enum err auth_server_answer_user(struct auth_server *a, uint32_t ticket,
-                                 const char *list) {
-    if (!is_open(a, ticket) || a->event.kind != AUTH_SERVER_ASK_USER)
-        return wrong_answer(a);
-    TRY(set_methods(a, list));
-    a->untold = false;
-    a->user_answered = true;
-    a->phase = AUTH_PHASE_SERVER_READY;
-    return judge_request(a);
-}
-
-// Which verdicts fit the open question: a query gets no rights, everything else no PK_OK.
-static bool verdict_fits(const struct auth_server *a, enum auth_verdict verdict) {
-    bool query = a->event.kind == AUTH_SERVER_ASK_KEY && !a->event.key.has_signature;
-    switch (verdict) {
-    case AUTH_REFUSED:
-    case AUTH_UNAVAILABLE:
-        return a->event.kind != AUTH_SERVER_ASK_USER;
-    case AUTH_ACCEPTABLE:
-        return query;
-    case AUTH_PARTIAL:
-    case AUTH_GRANTED:
-        return !query && a->event.kind != AUTH_SERVER_ASK_USER;
-    }
-    return false;
-}
-
-enum err auth_server_answer(struct auth_server *a, uint32_t ticket,
-                            const struct auth_answer *answer) {
-    if (!is_open(a, ticket) || !verdict_fits(a, answer->verdict))
-        return wrong_answer(a);
-    TRY(set_methods(a, answer->methods));
-    a->untold = false;
-    switch (answer->verdict) {
-    case AUTH_GRANTED:
-        return grant(a);
-    case AUTH_ACCEPTABLE:
-        return accept_query(a);
-    case AUTH_PARTIAL:
-        drop_current(a);
-        a->phase = AUTH_PHASE_SERVER_READY;
-        return say_failure(a, true);
-    case AUTH_REFUSED:
-    case AUTH_UNAVAILABLE:
-        break;
-    }
-    return refuse(a);
-}
-
-static bool is_kbdint(const struct auth_server *a) {
-    return a->event.kind == AUTH_SERVER_ASK_KBDINT ||
-           a->event.kind == AUTH_SERVER_ASK_RESPONSES;
-}
-
-static size_t prompts_room(const struct kbdint_prompts *p) {
-    size_t room = p->name.n + p->instruction.n + 32;
-    for (uint32_t i = 0; i < p->count; i++)
-        room += p->prompts[i].text.n + 5;
-    return room;
-}
-
-enum err auth_server_answer_prompts(struct auth_server *a, uint32_t ticket,
-                                    const struct kbdint_prompts *prompts) {
-    if (!is_open(a, ticket) || !is_kbdint(a) || prompts->count > LIMIT_KBDINT_PROMPTS)
-        return wrong_answer(a);
-    TRY(say_banner(a));
-    struct auth_message *m = auth_message_new(prompts_room(prompts));
-    if (m == NULL)
-        return ERR_MEMORY;
-    struct writer w = writer_to_span((struct span){m->bytes, m->room});
-    kbdint_encode_prompts(&w, prompts);
-    TRY(auth_queue_written(&a->out, m, &w));
-    a->untold = false;
-    drop_current(a);
-    a->phase = AUTH_PHASE_SERVER_PROMPTED;
-    return OK;
-}
-
-enum err auth_server_answer_change(struct auth_server *a, uint32_t ticket,
-                                   struct view prompt) {
-    if (!is_open(a, ticket) || a->event.kind != AUTH_SERVER_ASK_PASSWORD)
-        return wrong_answer(a);
-    a->untold = false;
-    // A right but expired password, offered again and again, would be judged without end.
-    if (++a->changes > a->max_tries)
-        return refuse(a);
-    TRY(say_banner(a));
-    struct auth_message *m = auth_message_new(prompt.n + 16);
-    if (m == NULL)
-        return ERR_MEMORY;
-    struct writer w = writer_to_span((struct span){m->bytes, m->room});
-    password_encode_change(&w, prompt);
-    TRY(auth_queue_written(&a->out, m, &w));
-    drop_current(a);
-    a->phase = AUTH_PHASE_SERVER_READY;
     return OK;
 }
 

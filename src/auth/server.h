@@ -12,6 +12,7 @@
 // disconnect with its reason.
 #pragma once
 
+#include "auth/hostbased.h"
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
@@ -39,6 +40,8 @@ enum auth_server_event_kind {
     AUTH_SERVER_ASK_KBDINT,     // start: auth_server_answer_prompts() or
                                 // auth_server_answer()
     AUTH_SERVER_ASK_RESPONSES,  // to the prompts: the same
+    AUTH_SERVER_ASK_HOSTBASED,  // auth_server_answer(); the answerer has verified the
+                                // signature and trusts the host
     AUTH_SERVER_SUCCESS,  // call transport_authenticated(), then send auth_server_out()
     AUTH_SERVER_FAILED,   // send auth_server_out(), then disconnect with reason and text
     AUTH_SERVER_UNIMPLEMENTED,  // answer UNIMPLEMENTED for the message `sequence`
@@ -52,7 +55,9 @@ struct auth_server_event {
     struct view method;            // of every question but ASK_USER, and of SUCCESS
     struct publickey_request key;  // ASK_KEY
     const struct signature_alg *algorithm;  // ASK_KEY: that of key.algorithm
-    struct view signed_data;  // ASK_KEY with signature: built here from our session id
+    struct hostbased_request hostbased;     // ASK_HOSTBASED
+    struct view signed_data;  // ASK_KEY with signature, ASK_HOSTBASED: built here from
+                              // our session id
     struct password_request password;   // ASK_PASSWORD: secrets; wiped after the answer
     struct view submethods;             // ASK_KBDINT
     struct kbdint_responses responses;  // ASK_RESPONSES: secrets; wiped after the answer

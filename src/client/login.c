@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/client.h"
+#include "client/host_identities.h"
 #include "client/identities.h"
 #include "client/kept.h"
 #include "client/refusal.h"
@@ -18,6 +19,7 @@ struct login {
     struct client *c;
     struct auth_client *auth;
     struct identities ids;
+    struct host_identities hosts;
     char methods[128];  // that are tried, in this order
     bool done, failed;
 };
@@ -29,7 +31,7 @@ static void choose_methods(struct client *c, char *out, size_t size) {
     const struct client_config *o = &c->config;
     const char *list = o->preferred_authentications;
     if (list == NULL)
-        list = "publickey,keyboard-interactive,password";
+        list = "hostbased,publickey,keyboard-interactive,password";
     bool person = !o->batch_mode && !c->distrusted && o->number_of_password_prompts > 0;
     const struct {
         const char *name;
@@ -38,12 +40,13 @@ static void choose_methods(struct client *c, char *out, size_t size) {
         {"publickey", o->pubkey_authentication != PUBKEY_AUTH_NO},
         {"keyboard-interactive", o->kbd_interactive_authentication && person},
         {"password", o->password_authentication && person},
+        {"hostbased", o->hostbased_authentication},
     };
     struct view rest = view_text(list), name;
     size_t n = 0;
     out[0] = 0;
     while (name_list_next(&rest, &name))
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
             if (view_is(name, switches[i].name) && switches[i].on &&
                 n + name.n + 2 < size)
                 n += (size_t)snprintf(out + n, size - n, "%s%s", n > 0 ? "," : "",
@@ -162,6 +165,23 @@ static enum err on_need_identity(struct login *l, const struct auth_client_event
     return auth_client_answer_identity(l->auth, event->ticket, more ? &identity : NULL);
 }
 
+// ---- this host's keys ----
+
+static enum err on_need_host(struct login *l, const struct auth_client_event *event) {
+    struct auth_host_identity identity;
+    bool more = host_identities_next(&l->hosts, l->c, &identity);
+    return auth_client_answer_host(l->auth, event->ticket, more ? &identity : NULL);
+}
+
+static enum err on_host_sign(struct login *l, const struct auth_client_event *event) {
+    scoped_buf signature;
+    struct fault fault = {0};
+    buf_init(&signature, KEY_SIGNATURE_MAX);
+    if (host_identities_sign(l->c, event->data, &signature, &fault) != OK)
+        log_error(&l->c->log, "hostbased: %s", fault_text(&fault));
+    return auth_client_answer_host_sign(l->auth, event->ticket, buf_view(&signature));
+}
+
 // ---- ends ----
 
 static void say_success(struct login *l, const struct auth_client_event *event) {
@@ -197,6 +217,10 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
         return on_need_identity(l, event);
     case AUTH_CLIENT_SIGN:
         return on_sign(l, event);
+    case AUTH_CLIENT_NEED_HOST:
+        return on_need_host(l, event);
+    case AUTH_CLIENT_HOST_SIGN:
+        return on_host_sign(l, event);
     case AUTH_CLIENT_PASSWORD:
         return on_password(l, event);
     case AUTH_CLIENT_CHANGE:
@@ -352,6 +376,7 @@ enum err client_login(struct client *c) {
             l->failed ? "no more authentication methods to try" : err_text(e));
     }
     identities_close(&l->ids);
+    host_identities_close(&l->hosts);
     auth_client_free(l->auth);
     free(l);
     return e;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netdb.h>
 #include <pwd.h>
 #include <shadow.h>
 #include <stdlib.h>
@@ -214,4 +215,8 @@ bool account_nologin(const struct account *a, char *out, size_t size) {
         return true;
     }
     return false;
+}
+
+bool account_in_netgroup(const char *group, const char *host, const char *user) {
+    return innetgr(group, host, user, NULL) == 1;
 }

@@ -42,6 +42,9 @@ void account_each_group(const struct account *a, bool (*fn)(void *arg, const cha
 // else in it, neither as a member nor by a primary group? Asks the whole database.
 bool account_private_group(uid_t uid, gid_t gid);
 
+// Is it in that netgroup? NULL: any host, any user. May block (name services).
+bool account_in_netgroup(const char *group, const char *host, const char *user);
+
 // The shell is an executable file. ERR_REFUSED with the reason.
 must_check enum err account_check_shell(const struct account *a, struct fault *f);
 

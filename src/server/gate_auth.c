@@ -36,6 +36,13 @@ static void ask_key(struct gate *g, const struct auth_server_event *event) {
     ask_keeper(g, IPC_KEY_AUTH, &auth);
 }
 
+static void ask_hostbased(struct gate *g, const struct auth_server_event *event) {
+    const struct hostbased_request *h = &event->hostbased;
+    struct ipc_hostbased m = {event->ticket,  h->algorithm,       h->blob,     h->host,
+                              h->client_user, event->signed_data, h->signature};
+    ask_keeper(g, IPC_HOSTBASED, &m);
+}
+
 static void ask_password(struct gate *g, const struct auth_server_event *event) {
     const struct password_request *p = &event->password;
     struct ipc_password m = {event->ticket, p->password, p->change, p->new_password};
@@ -115,6 +122,9 @@ static void handle(struct gate *g, const struct auth_server_event *event) {
         break;
     case AUTH_SERVER_ASK_KEY:
         ask_key(g, event);
+        break;
+    case AUTH_SERVER_ASK_HOSTBASED:
+        ask_hostbased(g, event);
         break;
     case AUTH_SERVER_ASK_PASSWORD:
         ask_password(g, event);

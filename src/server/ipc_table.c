@@ -96,6 +96,11 @@ static const struct message_field f_none[] = {F(U32, ticket), FIELDS_END};
 static const struct message_field f_password[] = {F(U32, ticket), F(TEXT, password),
     F(BOOL, change), F(TEXT, new_password), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_hostbased
+static const struct message_field f_hostbased[] = {F(U32, ticket), F(TEXT, algorithm),
+    F(STRING, blob), F(TEXT, host), F(TEXT, client_user), F(STRING, data), F(STRING, signature),
+    FIELDS_END};
+#undef ROW_STRUCT
 #define ROW_STRUCT ipc_kbdint
 static const struct message_field f_kbdint[] = {F(U32, ticket), F(STRING, submethods), FIELDS_END};
 #undef ROW_STRUCT
@@ -215,6 +220,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(REFUSED,      refused,      IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(POLICY,       policy,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, IPC_ONCE),
     ROW(RECORD,       record,       IPC_KEEPER, IPC_RECORDER, LINK_NONE, 0),
+    ROW(HOSTBASED,    hostbased,    IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
+        LINK_USER, IPC_DECIDES),
 };
 // clang-format on
 

@@ -89,6 +89,7 @@ enum ipc_number {
     IPC_REFUSED,
     IPC_POLICY,
     IPC_RECORD,
+    IPC_HOSTBASED,
     IPC_NUMBERS
 };
 
@@ -178,6 +179,10 @@ struct ipc_password {
     struct view password;
     bool change;
     struct view new_password;
+};
+struct ipc_hostbased {
+    uint32_t ticket;
+    struct view algorithm, blob, host, client_user, data, signature;
 };
 struct ipc_kbdint {
     uint32_t ticket;
@@ -358,6 +363,7 @@ union ipc_body {
     struct ipc_proved proved;
     struct ipc_none none;
     struct ipc_password password;
+    struct ipc_hostbased hostbased;
     struct ipc_kbdint kbdint;
     struct ipc_responses responses;
     struct ipc_prompts prompts;

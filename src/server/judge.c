@@ -239,7 +239,7 @@ void judge_fulfilled(struct judge *j, uint32_t ticket, enum judge_method method)
         judge_verdict(j, ticket, method);
     else
         answer(j, ticket, AUTH_PARTIAL, log_name(method),
-               method == METHOD_PUBLICKEY ? j->grant.key : "");
+               judge_method_has_key(method) ? j->grant.key : "");
 }
 
 // ---- the loop ----
@@ -274,6 +274,9 @@ static void take(struct judge *j, const struct ipc_message *m) {
         break;
     case IPC_KEY_AUTH:
         judge_on_key_auth(j, &m->body.key_auth);
+        break;
+    case IPC_HOSTBASED:
+        judge_on_hostbased(j, &m->body.hostbased);
         break;
     case IPC_NONE:
         judge_on_none(j, &m->body.none);

@@ -92,9 +92,8 @@ must_check enum err judge_path(const struct judge_search *s, const char *pattern
                                char *out, size_t size, struct fault *fault);
 // Acts as the user while `fn` runs; ERR_NOT_FOUND if that cannot be.
 must_check enum err judge_as_user(const struct judge_search *s,
-                                  enum err (*fn)(const struct judge_search *s,
-                                                 struct judge_match *m),
-                                  struct judge_match *m);
+                                  enum err (*fn)(const struct judge_search *s, void *arg),
+                                  void *arg);
 
 // ---- judge_certificate.c ----
 
@@ -145,6 +144,10 @@ struct judge_signature {
 must_check enum err judge_signature_check(const struct judge_signature *want,
                                           const struct ipc_key_auth *m,
                                           struct key_touch *touch, struct fault *why);
+// The same of a hostbased request, about the host's key.
+must_check enum err judge_hostbased_check(const struct judge_signature *want,
+                                          const struct ipc_hostbased *m,
+                                          struct fault *why);
 must_check enum err judge_touch_allowed(const struct server_config *config,
                                         const struct judge_match *m,
                                         const struct key_touch *touch, struct fault *why);

@@ -103,7 +103,7 @@ enum err judge_account_allowed(const struct server_config *config,
 enum err judge_root_allowed(const struct server_config *config, uid_t uid,
                             enum judge_method method, bool forced_command,
                             struct fault *why) {
-    bool key = method == METHOD_PUBLICKEY;
+    bool key = method == METHOD_PUBLICKEY || method == METHOD_HOSTBASED;
     if (uid != 0 || config->permit_root_login == PERMIT_ROOT_YES)
         return OK;
     if (config->permit_root_login == PERMIT_ROOT_PROHIBIT_PASSWORD && key)

@@ -195,7 +195,8 @@ static enum err scan_principals(const struct judge_search *s, struct view text,
     return ERR_NOT_FOUND;
 }
 
-static enum err principals_file(const struct judge_search *s, struct judge_match *m) {
+static enum err principals_file(const struct judge_search *s, void *arg) {
+    struct judge_match *m = arg;
     char path[4096];
     struct buf text = {0};
     struct fault fault = {0};

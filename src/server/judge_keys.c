@@ -129,7 +129,8 @@ enum err judge_path(const struct judge_search *s, const char *pattern, char *out
                                      : fault_set(fault, ERR_LIMIT, 0, "path is too long");
 }
 
-static enum err search_files(const struct judge_search *s, struct judge_match *m) {
+static enum err search_files(const struct judge_search *s, void *arg) {
+    struct judge_match *m = arg;
     const struct conf_list *files = &s->config->authorized_keys_file;
     for (size_t i = 0; i < files->n; i++) {
         char path[4096];
@@ -148,20 +149,19 @@ static enum err search_files(const struct judge_search *s, struct judge_match *m
 }
 
 enum err judge_as_user(const struct judge_search *s,
-                       enum err (*fn)(const struct judge_search *s,
-                                      struct judge_match *m),
-                       struct judge_match *m) {
+                       enum err (*fn)(const struct judge_search *s, void *arg),
+                       void *arg) {
     const struct account *a = s->account;
     struct privilege user = {a->uid, a->gid, a->groups, a->groups_n};
     struct privilege_before before;
     struct fault fault = {0};
     if (getuid() != 0)
-        return fn(s, m);
+        return fn(s, arg);
     if (privilege_act_as(&user, &before, &fault) != OK) {
         log_error(s->log, "cannot read key files as %s: %s", a->name, fault_text(&fault));
         return ERR_NOT_FOUND;
     }
-    enum err e = fn(s, m);
+    enum err e = fn(s, arg);
     privilege_back(&before);
     return e;
 }

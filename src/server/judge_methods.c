@@ -9,10 +9,15 @@ static const struct {
     [METHOD_PUBLICKEY] = {"publickey", NULL},
     [METHOD_PASSWORD] = {"password", NULL},
     [METHOD_KBDINT] = {"keyboard-interactive", "pam"},
+    [METHOD_HOSTBASED] = {"hostbased", NULL},
 };
 
 const char *judge_method_name(enum judge_method method) {
     return rows[method].name;
+}
+
+bool judge_method_has_key(enum judge_method method) {
+    return method == METHOD_PUBLICKEY || method == METHOD_HOSTBASED;
 }
 
 // Is `method` what a list begins with?
@@ -54,7 +59,8 @@ bool judge_methods_start(struct judge_methods *m, const struct server_config *co
                     [METHOD_PUBLICKEY] = config->pubkey_authentication,
                     [METHOD_PASSWORD] = password,
                     [METHOD_KBDINT] =
-                        config->kbd_interactive_authentication && config->use_pam}};
+                        config->kbd_interactive_authentication && config->use_pam,
+                    [METHOD_HOSTBASED] = config->hostbased_authentication}};
     if (lists->n == 0 || strcmp(lists->v[0], "any") == 0) {
         m->any = true;
         return true;

@@ -8,6 +8,7 @@ enum judge_method {
     METHOD_PUBLICKEY,
     METHOD_PASSWORD,
     METHOD_KBDINT,
+    METHOD_HOSTBASED,
     METHOD_COUNT
 };
 
@@ -29,4 +30,6 @@ const char *judge_methods_text(const struct judge_methods *m, char *out, size_t 
 bool judge_methods_may(const struct judge_methods *m, enum judge_method method);
 // The method is fulfilled: true when nothing is missing any more.
 bool judge_methods_done(struct judge_methods *m, enum judge_method method);
+// Is there a key that its log lines name?
+bool judge_method_has_key(enum judge_method method);
 const char *judge_method_name(enum judge_method method);  // for the wire and logs

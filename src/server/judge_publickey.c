@@ -41,6 +41,14 @@ static void unknown_text(const struct judge *j, struct view blob, char *out,
     snprintf(out, size, "UNKNOWN %s", fingerprint);
 }
 
+void judge_key_text(struct judge *j, const struct key *key, struct view blob, char *out,
+                    size_t size) {
+    if (key != NULL)
+        key_text(j, key, out, size);
+    else
+        unknown_text(j, blob, out, size);
+}
+
 // ---- finding ----
 
 static bool was_used(const struct judge *j, const struct key *key) {
@@ -91,7 +99,7 @@ void judge_on_key_query(struct judge *j, const struct ipc_key_query *m) {
 // ---- using ----
 
 // One more line for ExposeAuthInfo, and the key is used up.
-static enum err remember(struct judge *j, const struct key *key) {
+enum err judge_key_used(struct judge *j, const char *method, const struct key *key) {
     struct judge_grant *g = &j->grant;
     struct view blob = key_plain_blob(key);
     if (g->used_n == JUDGE_KEYS_MAX)
@@ -101,7 +109,8 @@ static enum err remember(struct judge *j, const struct key *key) {
         return ERR_MEMORY;
     memcpy(g->used[g->used_n], blob.p, blob.n);
     g->used_len[g->used_n++] = blob.n;
-    TRY(buf_append(&g->info, view_text("publickey ")));
+    TRY(buf_append(&g->info, view_text(method)));
+    TRY(buf_append(&g->info, view_text(" ")));
     TRY(buf_append(&g->info, view_text(key->type->name)));
     TRY(buf_append(&g->info, view_text(" ")));
     TRY(base64_encode(&g->info, key_blob(key)));
@@ -162,7 +171,7 @@ static enum err merge(struct judge *j, const struct judge_match *m,
     TRY(writer_end(&w));
     TRY(write_addresses(&g->open, m->line.open, m->line.open_count));
     TRY(write_addresses(&g->listen, m->line.listen, m->line.listen_count));
-    return remember(j, key);
+    return judge_key_used(j, "publickey", key);
 }
 
 static enum err verify(struct judge *j, const struct ipc_key_auth *m,

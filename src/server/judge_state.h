@@ -69,6 +69,16 @@ void judge_fulfilled(struct judge *j, uint32_t ticket, enum judge_method method)
 void judge_on_key_query(struct judge *j, const struct ipc_key_query *m);
 void judge_on_key_auth(struct judge *j, const struct ipc_key_auth *m);
 
+// "ED25519 SHA256:…"; key NULL: of a blob that is none. Tells a certificate's facts.
+void judge_key_text(struct judge *j, const struct key *key, struct view blob, char *out,
+                    size_t size);
+// The key was signed with: a line for ExposeAuthInfo; it does not count a second time.
+must_check enum err judge_key_used(struct judge *j, const char *method,
+                                   const struct key *key);
+
+// judge_hostbased.c
+void judge_on_hostbased(struct judge *j, const struct ipc_hostbased *m);
+
 // judge_password.c
 void judge_on_password(struct judge *j, const struct ipc_password *m);
 void judge_on_none(struct judge *j, const struct ipc_none *m);

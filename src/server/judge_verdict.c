@@ -82,7 +82,7 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
         .groups = buf_view(&p->groups),
         .method = view_text(method == METHOD_KBDINT ? "keyboard-interactive/pam"
                                                     : judge_method_name(method)),
-        .key = view_text(method == METHOD_PUBLICKEY ? g->key : ""),
+        .key = view_text(judge_method_has_key(method) ? g->key : ""),
         .comment = view_text(g->comment),
         .permits = g->permits,
         .has_command = p->command != NULL,

@@ -167,6 +167,8 @@ static const char *take(struct link *l, const struct ipc_message *m) {
         return ask(l, IPC_KEY_QUERY, m->body.key_query.ticket, &m->body);
     case IPC_KEY_AUTH:
         return ask(l, IPC_KEY_AUTH, m->body.key_auth.ticket, &m->body);
+    case IPC_HOSTBASED:
+        return ask(l, IPC_HOSTBASED, m->body.hostbased.ticket, &m->body);
     case IPC_NONE:
         return ask(l, IPC_NONE, m->body.none.ticket, &m->body);
     case IPC_PASSWORD:

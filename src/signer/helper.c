@@ -25,11 +25,11 @@ static const struct {
 // ---- the helper ----
 
 // In libexec beside the folder of the programs; a build has its programs one deeper.
-static enum err find_helper(enum token_kind kind, char *out, size_t size,
-                            struct fault *f) {
+enum err helper_path(const char *name, const char *variable, char *out, size_t size,
+                     struct fault *f) {
     static const char *const places[] = {"/../libexec/", "/../../libexec/"};
     char self[PATH_MAX];
-    const char *named = getenv(helpers[kind].variable);
+    const char *named = variable != NULL ? getenv(variable) : NULL;
     if (named != NULL && *named != '\0')
         return text_copy(out, size, view_text(named)) ? OK : ERR_LIMIT;
     TRY(process_self_path(self, sizeof self));
@@ -37,11 +37,11 @@ static enum err find_helper(enum token_kind kind, char *out, size_t size,
     if (slash != NULL)
         *slash = '\0';
     for (size_t i = 0; i < 2; i++) {
-        snprintf(out, size, "%s%s%s", self, places[i], helpers[kind].name);
+        snprintf(out, size, "%s%s%s", self, places[i], name);
         if (file_exists(out))
             return OK;
     }
-    return fault_set(f, ERR_NOT_FOUND, 0, "%s is not installed", helpers[kind].name);
+    return fault_set(f, ERR_NOT_FOUND, 0, "%s is not installed", name);
 }
 
 // The request as a file without a name: the helper reads it at its own pace.
@@ -71,7 +71,7 @@ enum err token_start(enum token_kind kind, const struct token_request *m,
     int ends[2];
     scoped_fd input = -1;
     *out = -1;
-    TRY(find_helper(kind, path, sizeof path, f));
+    TRY(helper_path(helpers[kind].name, helpers[kind].variable, path, sizeof path, f));
     TRY(make_input(m, &input));
     if (pipe(ends) != 0)
         return fault_errno(f, "pipe");

@@ -11,6 +11,11 @@ enum token_kind {
     TOKEN_PKCS11,
 };
 
+// Where a helper lies: in libexec beside the folder of the programs, or where the
+// environment's `variable` (NULL: none) says. ERR_NOT_FOUND.
+must_check enum err helper_path(const char *name, const char *variable, char *out,
+                                size_t size, struct fault *f);
+
 // Starts the helper with a request; *out is what it answers, up to its end (the
 // caller's). SSH_SK_HELPER and SSH_PKCS11_HELPER name other ones.
 must_check enum err token_start(enum token_kind kind, const struct token_request *m,

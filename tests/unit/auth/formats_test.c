@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "auth/hostbased.h"
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
@@ -231,12 +232,59 @@ static void test_counts_are_bounded(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+// RFC 4252 s.9: there and back, what is signed, and each way to be malformed.
+static void test_hostbased(void **state) {
+    (void)state;
+    struct hostbased_request got,
+        q = {
+            .user = view_text("root"),
+            .service = view_text("ssh-connection"),
+            .algorithm = view_text("ssh-ed25519"),
+            .blob = view_of(ed_blob, sizeof ed_blob - 1),
+            .host = view_text("far.example."),
+            .client_user = view_text("ann"),
+            .signature = view_of(ed_signature, sizeof ed_signature - 1),
+        };
+    struct fault fault = {0};
+    struct msg_userauth_request m;
+    struct view id;
+    buf_clear(&made);
+    struct writer w = writer_to_buf(&made);
+    hostbased_encode(&w, &q);
+    request(&m);
+    assert_true(view_is(m.method, "hostbased"));
+    assert_int_equal(hostbased_decode(&m, &got, &fault), OK);
+    assert_true(view_is(got.host, "far.example.") && view_is(got.client_user, "ann"));
+    assert_true(view_equal(got.signature, q.signature) && view_equal(got.blob, q.blob));
+    assert_non_null(hostbased_algorithm(&got, NULL));
+    assert_non_null(hostbased_algorithm(&got, "rsa-sha2-256,ssh-ed25519"));
+    assert_null(hostbased_algorithm(&got, "rsa-sha2-256"));
+    m.fields.n--;
+    assert_int_not_equal(hostbased_decode(&m, &got, &fault), OK);
+
+    buf_clear(&made);
+    w = writer_to_buf(&made);
+    hostbased_encode_signed(&w, view_text("session"), &q);
+    struct view all = buf_view(&made);
+    assert_int_equal(hostbased_decode_signed(all, &id, &got, &fault), OK);
+    assert_true(view_is(id, "session") && view_is(got.user, "root"));
+    assert_true(view_is(got.service, "ssh-connection") && got.signature.n == 0);
+    for (size_t n = 0; n < all.n; n++)
+        assert_int_not_equal(
+            hostbased_decode_signed(view_of(all.p, n), &id, &got, &fault), OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_publickey_round_trip), TEST(test_signed_data_is_the_rfcs),
-        TEST(test_publickey_exact_end),  TEST(test_algorithm_must_agree_everywhere),
-        TEST(test_password_round_trip),  TEST(test_password_with_nul_is_refused),
-        TEST(test_prompts_round_trip),   TEST(test_counts_are_bounded),
+        TEST(test_hostbased),
+        TEST(test_publickey_round_trip),
+        TEST(test_signed_data_is_the_rfcs),
+        TEST(test_publickey_exact_end),
+        TEST(test_algorithm_must_agree_everywhere),
+        TEST(test_password_round_trip),
+        TEST(test_password_with_nul_is_refused),
+        TEST(test_prompts_round_trip),
+        TEST(test_counts_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
