@@ -192,9 +192,14 @@ static bool set_stdio_forward(struct flags *f, const char *value, char *why) {
         return WHY("-W takes host:port or a path, not '%.100s'", value);
     f->stdio_forward = value;
     return add_line(f, strdup("SessionType none"), why) &&
-           add_line(f, strdup("RequestTTY no"), why) &&
-           add_line(f, strdup("ExitOnForwardFailure yes"), why) &&
-           add_line(f, strdup("ClearAllForwardings yes"), why);
+           add_line(f, strdup("RequestTTY no"), why);
+}
+
+// What -W means besides, unless the command line says otherwise.
+static bool add_stdio_defaults(struct flags *f, char *why) {
+    return f->stdio_forward == NULL ||
+           (add_line(f, strdup("ExitOnForwardFailure yes"), why) &&
+            add_line(f, strdup("ClearAllForwardings yes"), why));
 }
 
 // -L, -R, -D as a line: where to listen, a blank, what to connect to.
@@ -426,6 +431,8 @@ static bool finish(struct flags *f, char *why) {
         return false;
     if (f->control_command != NULL && f->stdio_forward != NULL)
         return WHY("Cannot specify stdio forward with -O");
+    if (!add_stdio_defaults(f, why))
+        return false;
     if (f->verbose > 0)
         return put_first(f, levels[f->verbose > 3 ? 2 : f->verbose - 1], why);
     return f->quiet == 0 || put_first(f, "LogLevel QUIET", why);

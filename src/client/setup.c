@@ -193,8 +193,8 @@ static bool answer_at_once(struct client *c) {
 
 static void expand_one(struct client *c, const char **value) {
     char path[PATH_MAX];
-    if (*value == NULL || strcmp(*value, "none") == 0 || **value == '$' ||
-        strcmp(*value, "SSH_AUTH_SOCK") == 0 ||
+    if (*value == NULL || strcmp(*value, "none") == 0 ||
+        (**value == '$' && (*value)[1] != '{') || strcmp(*value, "SSH_AUTH_SOCK") == 0 ||
         !client_path(c, *value, path, sizeof path))
         return;
     const char *copy = conf_pool_text(&c->config.head.pool, view_text(path));
@@ -205,8 +205,12 @@ static void expand_one(struct client *c, const char **value) {
 // -G shows some paths as they will be used.
 static void expand_shown(struct client *c) {
     struct client_config *o = &c->config;
-    for (size_t i = 0; i < o->user_known_hosts_file.n; i++)
-        expand_one(c, &o->user_known_hosts_file.v[i]);
+    struct conf_list *lists[] = {&o->user_known_hosts_file, &o->local_forward,
+                                 &o->remote_forward};
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
+        for (size_t i = 0; i < lists[l]->n; i++)
+            expand_one(c, &lists[l]->v[i]);
+    expand_one(c, &o->forward_agent_path);
     expand_one(c, &o->control_path);
     expand_one(c, &o->identity_agent);
     char command[4096];

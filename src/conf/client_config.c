@@ -22,6 +22,7 @@ struct pass {
     bool final;
     bool *wants_final;
     uint8_t *decided;  // for each block: 0 not yet, 1 holds, 2 does not
+    uint32_t asked;    // blocks up to here were asked
 };
 
 // --- names
@@ -201,7 +202,7 @@ static int client_holds(const void *ctx, const struct conf_criterion *c) {
     }
 }
 
-// Blocks are asked when the pass reaches their first directive, parents first.
+// Blocks are asked when the pass has come to where they begin, parents first.
 static bool block_holds(struct pass *p, uint32_t index) {
     struct conf_head *head = &p->c->head;
     uint32_t parent = head->script->blocks[index].parent;
@@ -221,8 +222,15 @@ static bool block_holds(struct pass *p, uint32_t index) {
     return yes;
 }
 
+// Also those without a directive: Match exec may be there for what its command does.
+static void ask_blocks(struct pass *p, uint32_t end) {
+    for (; p->asked < end; p->asked++)
+        (void)block_holds(p, p->asked);
+}
+
 static enum err run_pass(struct pass *p, struct conf_problems *problems) {
     const struct conf_script *s = p->c->head.script;
+    p->asked = 0;
     p->decided = calloc(s->blocks_n, 1);
     if (p->decided == NULL)
         return ERR_MEMORY;
@@ -230,6 +238,7 @@ static enum err run_pass(struct pass *p, struct conf_problems *problems) {
     for (size_t i = 0; i < s->n && e == OK; i++) {
         const struct conf_directive *d = &s->directives[i];
         char why[400];
+        ask_blocks(p, d->block);
         if (!block_holds(p, d->block))
             continue;
         e = conf_value_apply(&conf_client_table, p->c, &p->c->head, d, why, sizeof why);
@@ -238,6 +247,8 @@ static enum err run_pass(struct pass *p, struct conf_problems *problems) {
             e = OK;
         }
     }
+    if (e == OK)
+        ask_blocks(p, (uint32_t)s->blocks_n);
     free(p->decided);
     p->decided = NULL;
     return e;

@@ -136,8 +136,12 @@ enum err tokens_expand_tilde(const char *text, const char *home, token_home_fn h
     if (folder == NULL)
         return fault_set(fault, ERR_CONFIG, 0, "the home folder of ~%.100s is not known",
                          user);
+    // One slash between the two, also where nothing follows.
+    const char *rest = text[1 + n] == '/' ? text + 2 + n : text + 1 + n;
     put(&w, folder, strlen(folder));
-    put(&w, text + 1 + n, strlen(text + 1 + n));
+    if (folder[0] == '\0' || folder[strlen(folder) - 1] != '/')
+        put(&w, "/", 1);
+    put(&w, rest, strlen(rest));
     return finish(&w, fault);
 }
 

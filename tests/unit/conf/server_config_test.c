@@ -206,12 +206,12 @@ static void later_keywords(void **state) {
     assert_int_equal(p.n, 0);
     server_config_free(&c);
     assert_int_equal(
-        load(&c, "UseDNS yes\nHostbasedAuthentication yes\nUseLogin yes\nProtocol 2\n",
+        load(&c, "UseDNS yes\nKerberosAuthentication yes\nUseLogin yes\nProtocol 2\n",
              &p),
         OK);
     assert_int_equal(p.n, 3);
     assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UseDNS is OpenSSH's"));
-    assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword HostbasedAuthentication"));
+    assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword KerberosAuthentication"));
     assert_true(has_problem(&p, CONF_WARNING, "/f:3: keyword UseLogin is deprecated"));
 }
 

@@ -70,7 +70,10 @@ static void tilde(void **state) {
     assert_string_equal(out, "/h/x");
     assert_int_equal(
         tokens_expand_tilde("~anna", "/h", home_of, NULL, out, sizeof out, NULL), OK);
-    assert_string_equal(out, "/home/anna");
+    assert_string_equal(out, "/home/anna/");
+    assert_int_equal(
+        tokens_expand_tilde("~/x", "/", home_of, NULL, out, sizeof out, NULL), OK);
+    assert_string_equal(out, "/x");
     assert_int_equal(
         tokens_expand_tilde("/x~", "/h", home_of, NULL, out, sizeof out, NULL), OK);
     assert_string_equal(out, "/x~");
