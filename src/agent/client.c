@@ -43,7 +43,9 @@ enum err agent_ask_smartcard(bool add, const char *provider, const char *pin,
 static uint32_t sign_flags(const struct signature_alg *alg) {
     if (alg->kind != PK_RSA)
         return 0;
-    return alg->hash == &digest_sha256 ? AGENT_RSA_SHA2_256 : AGENT_RSA_SHA2_512;
+    return alg->hash == &digest_sha256   ? AGENT_RSA_SHA2_256
+           : alg->hash == &digest_sha512 ? AGENT_RSA_SHA2_512
+                                         : 0;
 }
 
 enum err agent_ask_sign(struct view blob, const struct signature_alg *alg,

@@ -157,6 +157,15 @@ static const struct message_field f_policy[] = {F(U32, max_tries), F(STRING, ban
 static const struct message_field f_record[] = {F(BOOL, in), F(TEXT, line), F(TEXT, user),
     F(TEXT, host), F(U32, pid), F(U32, uid), F(U64, at), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_commission
+static const struct message_field f_commission[] = {F(TEXT, agent), F(TEXT, provider),
+    F(TEXT, algorithm), F(STRING, key), F(STRING, handle), F(U32, flags), F(STRING, data),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_delivery
+static const struct message_field f_delivery[] = {F(STRING, signature), F(TEXT, why),
+    FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
@@ -222,6 +231,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(RECORD,       record,       IPC_KEEPER, IPC_RECORDER, LINK_NONE, 0),
     ROW(HOSTBASED,    hostbased,    IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE,
         LINK_USER, IPC_DECIDES),
+    ROW(COMMISSION,   commission,   IPC_KEEPER, IPC_SIGNER, LINK_NONE, IPC_ONCE),
+    ROW(DELIVERY,     delivery,     IPC_SIGNER, IPC_KEEPER, LINK_NONE, IPC_ONCE),
 };
 // clang-format on
 
@@ -297,6 +308,8 @@ const char *ipc_role_name(enum ipc_role role) {
         return "recorder";
     case IPC_NURSERY:
         return "nursery";
+    case IPC_SIGNER:
+        return "signer";
     }
     return "?";
 }
@@ -307,10 +320,9 @@ struct bit_name {
 };
 
 static const struct bit_name role_names[] = {
-    {IPC_KEEPER, "keeper"},     {IPC_LISTENER, "listener"},
-    {IPC_GATE, "gate"},         {IPC_JUDGE, "judge"},
-    {IPC_HOLDER, "holder"},     {IPC_NURSERY, "nursery"},
-    {IPC_RECORDER, "recorder"}, {0, NULL},
+    {IPC_KEEPER, "keeper"},     {IPC_LISTENER, "listener"}, {IPC_GATE, "gate"},
+    {IPC_JUDGE, "judge"},       {IPC_HOLDER, "holder"},     {IPC_NURSERY, "nursery"},
+    {IPC_RECORDER, "recorder"}, {IPC_SIGNER, "signer"},     {0, NULL},
 };
 static const struct bit_name state_names[] = {
     {LINK_NEW, "NEW"},   {LINK_KEYED, "KEYED"},

@@ -26,6 +26,7 @@ enum ipc_role {
     IPC_HOLDER = 16,
     IPC_NURSERY = 32,
     IPC_RECORDER = 64,
+    IPC_SIGNER = 128,
 };
 
 // The keeper's view of one link.
@@ -90,6 +91,8 @@ enum ipc_number {
     IPC_POLICY,
     IPC_RECORD,
     IPC_HOSTBASED,
+    IPC_COMMISSION,
+    IPC_DELIVERY,
     IPC_NUMBERS
 };
 
@@ -338,6 +341,21 @@ struct ipc_policy {
     bool refuse;  // RefuseConnection: the keeper ends the link
 };
 
+// One signature with a host key whose secret half the keeper does not have.
+struct ipc_commission {
+    struct view agent;      // its socket; empty: a security key is to sign
+    struct view provider;   // of security keys
+    struct view algorithm;  // of the plain key
+    struct view key;        // its public blob
+    struct view handle;     // of a security key
+    uint32_t flags;         // KEY_HANDLE_…
+    struct view data;
+};
+struct ipc_delivery {
+    struct view signature;  // empty: there is none
+    struct view why;        // then
+};
+
 union ipc_body {
     struct ipc_listening listening;
     struct ipc_link_new link_new;
@@ -378,6 +396,8 @@ union ipc_body {
     struct ipc_refused refused;
     struct ipc_policy policy;
     struct ipc_record record;
+    struct ipc_commission commission;
+    struct ipc_delivery delivery;
 };
 
 struct ipc_row {

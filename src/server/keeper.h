@@ -28,11 +28,17 @@ struct host_keys {
     unsigned refs;
     size_t n;
     struct key *keys[SETTINGS_HOST_KEYS_MAX];
-    size_t signer[SETTINGS_HOST_KEYS_MAX];     // the key itself, or that of a certificate
-    char *algorithms[SETTINGS_HOST_KEYS_MAX];  // that it can sign with and the
-                                               // configuration allows
-    bool lent[SETTINGS_HOST_KEYS_MAX];         // the key is of one of these sets, which
-    struct host_keys *owners[2];               // live as long as this one; NULL: none
+    struct key *signer[SETTINGS_HOST_KEYS_MAX];  // the key itself, or a certificate's
+    char *algorithms[SETTINGS_HOST_KEYS_MAX];    // that it can sign with and the
+                                                 // configuration allows
+    bool lent[SETTINGS_HOST_KEYS_MAX];           // the key is of one of these sets, which
+    struct host_keys *owners[2];                 // live as long as this one; NULL: none
+    // Keys that the configuration lets sign for certificates alone.
+    struct key *spare[SETTINGS_HOST_KEYS_MAX];
+    size_t spares;
+    // Where the secret halves are that are not here: an agent's socket, the middleware of
+    // security keys; NULL: none.
+    char *agent, *provider;
 };
 
 // A listening socket and what it is for, so that a reload keeps it.
@@ -96,6 +102,8 @@ struct link {
     uint32_t questions, failures, attempts, lines;
     uint64_t sign_at, line_at;  // token buckets
     uint32_t sign_tokens;
+    struct link_signing *signing;  // for the gate, by somebody else; NULL: none is due
+    struct link_proof *proof;      // for the holder; NULL: none is due
     struct keeper_child judge, holder;
     // For `bowline sessions`: from the verdict, and from the holder's STATUS.
     uint64_t serial, since;  // since: seconds since 1970
@@ -196,16 +204,24 @@ must_check enum err keeper_load_keys(const struct keeper_options *options,
                                      struct fault *fault);
 void host_keys_drop(struct host_keys *k);    // one reference
 void host_keys_forget(struct host_keys *k);  // in a fork: whoever else refers to them
+// The algorithm by its name, if that key may sign with it; else NULL.
+const struct signature_alg *host_keys_algorithm(const struct host_keys *k, uint32_t index,
+                                                struct view name);
+// The secret half is with an agent or a security key.
+bool host_keys_elsewhere(const struct host_keys *k, uint32_t index);
+// With one that is here. ERR_REFUSED: not with that algorithm.
 must_check enum err host_keys_sign(const struct host_keys *k, uint32_t index,
                                    struct view algorithm, struct view hash,
                                    struct buf *out);
 // The public blobs as strings.
 must_check enum err host_keys_blobs(const struct host_keys *k, struct buf *out);
-// hostkeys-prove-00@openssh.com: a signature for each blob, as strings. RSA signs by
-// `algorithm` if that is one of RSA's. ERR_REFUSED: not ours.
-must_check enum err host_keys_prove(const struct host_keys *k, struct view session_id,
-                                    const char *algorithm, struct view blobs,
-                                    struct buf *out);
+// hostkeys-prove-00@openssh.com: which key a blob is, what is signed for it, and by which
+// algorithm (RSA's: `own` if that is one).
+bool host_keys_find(const struct host_keys *k, struct view blob, uint32_t *index);
+must_check enum err host_keys_prove_data(const struct host_keys *k, uint32_t index,
+                                         struct view session_id, struct buf *out);
+struct view host_keys_prove_algorithm(const struct host_keys *k, uint32_t index,
+                                      const char *own);
 
 // keeper_key_sets.c: what a link began with, over the keeper's own life
 // {blob, plain blob, algorithms} of each, as strings.
@@ -319,6 +335,13 @@ void link_terminal_closed(struct link *l, uint32_t channel);
 void link_terminals_forget(struct link *l);  // the holder has ended
 void link_terminals_write(const struct link *l, struct writer *w);
 must_check enum err link_terminals_read(struct link *l, struct view bytes);
+
+// keeper_signer.c: signatures with host keys, also with those that others hold
+// SIGN of the gate; NULL, or why the link ends.
+const char *link_sign(struct link *l, const struct ipc_sign *m);
+// PROVE of the holder, which gets PROVED, now or later.
+void link_prove(struct link *l, struct view blobs);
+void link_signing_forget(struct link *l);  // the link goes
 
 // keeper_children.c
 must_check enum err link_watch_judge(struct link *l);

@@ -15,8 +15,6 @@
 #include "server/keeper_control.h"
 #include "server/seam.h"
 
-#define PROOFS_MAX 64  // of host keys, for one link
-
 static void close_child(struct keeper_child *c) {
     loop_unwatch(&c->link->keeper->loop, &c->watch);
     unix_hang_up(&c->fd);  // of which the anchor may have a copy
@@ -286,22 +284,9 @@ enum err link_watch_exit(struct keeper_child *c, pid_t pid, int pidfd) {
 
 // ---- the holder ----
 
-// hostkeys-prove-00@openssh.com: a client asks when a host key is new to it, so rarely.
-static void on_prove(struct link *l, const struct ipc_prove *m) {
-    scoped_buf signatures;
-    buf_init(&signatures, LIMIT_IPC_MESSAGE / 2);
-    struct ipc_proved answer = {view_of(NULL, 0)};
-    if (l->proofs++ < PROOFS_MAX &&
-        host_keys_prove(l->host_keys, view_of(l->session_id, l->session_id_n),
-                        l->host_algorithm, m->blobs, &signatures) == OK)
-        answer.signatures = buf_view(&signatures);
-    enum err e = ipc_send(l->holder.fd, IPC_PROVED, &answer, -1);
-    (void)e;  // a holder that does not listen waits for nothing
-}
-
 static void take_holder(struct link *l, const struct ipc_message *m) {
     if (m->row->number == IPC_PROVE)
-        on_prove(l, &m->body.prove);
+        link_prove(l, m->body.prove.blobs);
     if (m->row->number == IPC_LOG)
         link_log(l, IPC_HOLDER, &m->body.log);
     else if (m->row->number == IPC_STATUS)

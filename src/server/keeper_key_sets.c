@@ -34,6 +34,9 @@ static struct key *find(const struct host_keys *k, struct view plain) {
     for (size_t i = 0; k != NULL && i < k->n; i++)
         if (k->keys[i]->certificate == NULL && view_equal(key_blob(k->keys[i]), plain))
             return k->keys[i];
+    for (size_t i = 0; k != NULL && i < k->spares; i++)
+        if (view_equal(key_blob(k->spare[i]), plain))
+            return k->spare[i];
     return NULL;
 }
 
@@ -45,7 +48,7 @@ static enum err add(struct host_keys *set, struct view plain, struct view names)
     set->lent[at] = set->keys[at] != NULL;
     if (!set->lent[at])
         TRY(key_from_blob(&set->keys[at], plain, NULL));
-    set->signer[at] = at;
+    set->signer[at] = set->keys[at];
     set->n++;
     set->algorithms[at] = strndup((const char *)names.p, names.n);
     return set->algorithms[at] != NULL ? OK : ERR_MEMORY;
@@ -77,6 +80,9 @@ enum err keeper_keys_of(struct keeper *k, struct view list, struct host_keys **o
     for (size_t i = 0; i < 2; i++)
         if (set->owners[i] != NULL)
             set->owners[i]->refs++;
+    set->agent = k->host_keys->agent != NULL ? strdup(k->host_keys->agent) : NULL;
+    set->provider =
+        k->host_keys->provider != NULL ? strdup(k->host_keys->provider) : NULL;
     enum err e = fill(set, list);
     if (e != OK)
         host_keys_drop(set);
@@ -113,7 +119,7 @@ enum err keeper_retired_write(const struct keeper *k, struct buf *out) {
     struct writer w = writer_to_buf(out);
     for (const struct link *l = k->links; l != NULL; l = l->next)
         for (size_t i = 0; i < l->host_keys->n; i++)
-            TRY(write_key(&done, l->host_keys->keys[i], &w));
+            TRY(write_key(&done, l->host_keys->signer[i], &w));
     return writer_end(&w);
 }
 
@@ -129,7 +135,7 @@ enum err keeper_retired_read(struct keeper *k, struct view keys) {
         struct view text = read_string(&r);
         TRY(r.err);
         TRY(private_key_parse(&set->keys[set->n], text, view_of(NULL, 0), &fault));
-        set->signer[set->n] = set->n;
+        set->signer[set->n] = set->keys[set->n];
         set->n++;
     }
     return reader_end(&r);

@@ -10,8 +10,6 @@
 #include "server/keeper_control.h"
 
 #define QUESTIONS_MAX 128u  // to one judge
-#define SIGN_RATE 1000u     // rekeys in a second, and in a burst
-#define HASH_MIN 20u        // an exchange hash has at least the size of SHA-1
 #define LINES_MAX 50u       // of a gate's log, in ten seconds
 #define LINES_MS 10000u
 #define GRACE_SLACK_MS 1000
@@ -30,6 +28,7 @@ void link_sweep(struct link *l) {
         l->next->prev = l->prev;
     k->links_n--;
     keeper_control_forget(l);
+    link_signing_forget(l);
     loop_timer_unset(&k->loop, &l->grace);
     host_keys_drop(l->host_keys);
     free(l);
@@ -83,44 +82,6 @@ void link_log(struct link *l, enum ipc_role from, const struct ipc_log *m) {
                l->peer, l->peer_port, text_one_line(text, sizeof text, m->text));
 }
 
-// ---- signing ----
-
-static bool may_sign(struct link *l) {
-    uint64_t now = clock_ms();
-    uint64_t add = (now - l->sign_at) * SIGN_RATE / 1000;
-    if (add > 0) {
-        l->sign_at = now;
-        l->sign_tokens =
-            add + l->sign_tokens > SIGN_RATE ? SIGN_RATE : (uint32_t)add + l->sign_tokens;
-    }
-    if (l->sign_tokens == 0)
-        return false;
-    l->sign_tokens--;
-    return true;
-}
-
-static const char *on_sign(struct link *l, const struct ipc_sign *m) {
-    scoped_buf signature;
-    buf_init(&signature, KEY_SIGNATURE_MAX);
-    if (m->hash.n < HASH_MIN || m->hash.n > KEEPER_SESSION_ID_MAX)
-        return "SIGN: not an exchange hash";
-    if (!may_sign(l))
-        return "SIGN: too many";
-    if (host_keys_sign(l->host_keys, m->key, m->algorithm, m->hash, &signature) != OK)
-        return "SIGN: no such key or algorithm; its host key may have been removed";
-    struct ipc_signed answer = {m->ticket, buf_view(&signature)};
-    if (ipc_send(l->fd, IPC_SIGNED, &answer, -1) != OK)
-        return "gate does not listen";
-    if (l->state == LINK_NEW) {
-        memcpy(l->session_id, m->hash.p, m->hash.n);
-        l->session_id_n = m->hash.n;
-        l->host_key = m->key;
-        text_copy(l->host_algorithm, sizeof l->host_algorithm, m->algorithm);
-        l->state = LINK_KEYED;
-    }
-    return NULL;
-}
-
 // ---- questions to the judge ----
 
 static const char *ask(struct link *l, enum ipc_number number, uint32_t ticket,
@@ -160,7 +121,7 @@ static void on_end(struct link *l, const struct ipc_gate_end *m) {
 static const char *take(struct link *l, const struct ipc_message *m) {
     switch (m->row->number) {
     case IPC_SIGN:
-        return on_sign(l, &m->body.sign);
+        return link_sign(l, &m->body.sign);
     case IPC_USER:
         return on_user(l, &m->body.user);
     case IPC_KEY_QUERY:
@@ -272,8 +233,6 @@ struct link *link_make(struct keeper *k, uint64_t serial) {
     l->fd = l->judge.fd = l->holder.fd = l->seam = -1;
     l->judge.link = l->holder.link = l;
     l->side = (struct ipc_side){IPC_GATE, IPC_KEEPER, .state = LINK_NEW};
-    l->sign_tokens = SIGN_RATE;
-    l->sign_at = clock_ms();
     insert(k, l);
     return l;
 }

@@ -17,6 +17,7 @@
 #include "server/judge.h"
 #include "server/pam_library.h"
 #include "server/recorder.h"
+#include "server/signer.h"
 #include "server/template.h"
 
 #define ANSWER_MS 10000  // a machine that cannot fork in that time is not going to
@@ -61,6 +62,8 @@ static const struct ipc_message *next(int fd, enum ipc_role role,
 static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd) {
     if (role == IPC_RECORDER)
         recorder_run(fd);
+    if (role == IPC_SIGNER)
+        signer_run(fd);
     static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     const struct ipc_start *s = &next(fd, role, IPC_START)->body.start;
     text_copy(peer, sizeof peer, s->peer);

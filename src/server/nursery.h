@@ -30,8 +30,8 @@ bool nursery_is(const struct nursery *n, pid_t pid);
 // It ends by itself, its children go on. NULL: nothing happens.
 void nursery_stop(struct nursery *n);
 
-// A child of `role` (IPC_JUDGE, IPC_HOLDER, IPC_RECORDER) at the end `theirs` of a
-// socket, which stays open here. Waits for as long as a fork takes. *pid is an unreaped
-// child of this process. ERR_IO: none; the nursery is of no more use.
+// A child of `role` (IPC_JUDGE, IPC_HOLDER, IPC_RECORDER, IPC_SIGNER) at the end `theirs`
+// of a socket, which stays open here. Waits for as long as a fork takes. *pid is an
+// unreaped child of this process. ERR_IO: none; the nursery is of no more use.
 must_check enum err nursery_make(struct nursery *n, enum ipc_role role, int theirs,
                                  pid_t *pid);

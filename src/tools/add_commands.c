@@ -105,6 +105,7 @@ int add_lock(struct add *a) {
 
 // Has the agent the private half, and does it sign?
 static int test_key(struct add *a, const char *path) {
+    struct key_touch touch;
     uint8_t data[1024];
     struct fault f = {0};
     struct key *key = NULL, *plain = NULL;
@@ -124,7 +125,7 @@ static int test_key(struct add *a, const char *path) {
     } else {
         e = key_from_blob(&plain, key_plain_blob(key), NULL);
         if (e == OK)
-            e = key_verify(plain, alg->signature, buf_view(&signature), v);
+            e = key_verify_touch(plain, alg->signature, buf_view(&signature), v, &touch);
         if (e != OK)
             add_say("Signature verification failed for %s: %s", path, err_text(e));
     }

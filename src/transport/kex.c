@@ -258,6 +258,7 @@ enum err handle_kex_init(struct transport *t, const struct packet *p,
 static enum err verify_host_key(struct transport *t, struct view signature) {
     struct exchange *x = t->kex;
     struct key *key = NULL;
+    struct key_touch touch;  // a host's security key is touched by nobody
     struct fault why = {0};
     enum err e = key_from_blob(&key, buf_view(&x->host_key), &why);
     if (e != OK)
@@ -267,8 +268,8 @@ static enum err verify_host_key(struct transport *t, struct view signature) {
         e = fault_set(&t->fault, ERR_KEX, SSH_MSG_KEX_ECDH_REPLY,
                       "KEX_ECDH_REPLY: field host_key: a %s key, %s was agreed on",
                       key->type->name, x->algs.host_key->name);
-    else if (key_verify(key, x->algs.host_key, signature,
-                        view_of(x->hash, x->hash_len)) != OK)
+    else if (key_verify_touch(key, x->algs.host_key, signature,
+                              view_of(x->hash, x->hash_len), &touch) != OK)
         e = fault_set(
             &t->fault, ERR_SIGNATURE, SSH_MSG_KEX_ECDH_REPLY,
             "KEX_ECDH_REPLY: field signature: the host key's signature is wrong");
