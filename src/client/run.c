@@ -165,6 +165,7 @@ static uint64_t earliest(const struct run *r, uint64_t now) {
                       forwards_deadline(&r->forwards),
                       mux_master_deadline(&r->mux),
                       timeouts_deadline(r),
+                      run_keys_deadline(r),
                       carrier_deadline(&r->carrier, now),
                       silence_deadline(r),
                       r->redial != NULL ? redial_deadline(r->redial) : CLOCK_NEVER};
@@ -295,7 +296,7 @@ enum err run_check_ends(struct run *r) {
         TRY(run_fork_away(r));
     }
     // What others use of it keeps the rest alive.
-    if (r->own != NULL && r->own->closed && !run_busy(r))
+    if (r->own != NULL && r->own->closed && !run_busy(r) && !run_keys_due(r, clock_ms()))
         r->done = true;
     if (mux_master_expired(&r->mux, run_busy(r), clock_ms()))
         r->done = true;

@@ -70,6 +70,10 @@ void run_end(struct run *r, enum err *e);
 // *mine: nobody else has to see it.
 must_check enum err run_keys_event(struct run *r, const struct connection_event *event,
                                    bool *mine);
+// The session is over: is a proof to be waited for, and until when (CLOCK_NEVER: none
+// is)? A host whose keys a token holds is not done as fast as a short command.
+bool run_keys_due(struct run *r, uint64_t now);
+uint64_t run_keys_deadline(const struct run *r);
 void run_keys_free(struct run_keys *keys);
 
 // ---- local_command.c ----

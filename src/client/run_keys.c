@@ -19,6 +19,7 @@
 
 #define ANNOUNCE "hostkeys-00@openssh.com"
 #define PROVE "hostkeys-prove-00@openssh.com"
+#define PROOF_WAIT_MS 3000  // behind the end of a session
 #define OFFERS_MAX 32
 #define ADDRESS_NAME 96
 
@@ -29,8 +30,23 @@ struct run_keys {
     struct known_hosts_plan plan;
     uint32_t ordinal;  // of the request for proofs
     bool waits;
+    uint64_t until;  // when the session was over before the proof came; 0: it was not
     char address[ADDRESS_NAME];
 };
+
+bool run_keys_due(struct run *r, uint64_t now) {
+    struct run_keys *keys = r->keys;
+    if (keys == NULL || !keys->waits)
+        return false;
+    if (keys->until == 0)
+        keys->until = clock_after(now, PROOF_WAIT_MS);
+    return now < keys->until;
+}
+
+uint64_t run_keys_deadline(const struct run *r) {
+    const struct run_keys *keys = r->keys;
+    return keys != NULL && keys->waits && keys->until != 0 ? keys->until : CLOCK_NEVER;
+}
 
 void run_keys_free(struct run_keys *keys) {
     if (keys == NULL)
