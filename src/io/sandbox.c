@@ -34,8 +34,22 @@ struct landlock_all {
     uint64_t files, network, scopes;
 };
 
-// A rule set without rules: nothing that Landlock knows of is allowed.
-static bool landlock_enter(void) {
+#define FILES_WRITTEN                                                                    \
+    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | 1ull << 14)
+
+static bool allow_places(const struct sandbox *s, int set, uint64_t known) {
+    for (size_t i = 0; i < SANDBOX_PLACES_MAX && s->places[i] != NULL; i++) {
+        scoped_fd at = open(s->places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct landlock_path_beneath_attr rule = {FILES_WRITTEN & known, at};
+        if (at >= 0 && syscall(SYS_landlock_add_rule, set, LANDLOCK_RULE_PATH_BENEATH,
+                               &rule, 0) != 0)
+            return false;
+    }
+    return true;
+}
+
+// Nothing that Landlock knows of is allowed but what `s` names.
+static bool landlock_enter(const struct sandbox *s) {
     long version =
         syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 1)
@@ -50,7 +64,8 @@ static bool landlock_enter(void) {
     }
     size_t size = version >= 6 ? 24 : version >= 4 ? 16 : 8;
     scoped_fd set = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
-    return set >= 0 && syscall(SYS_landlock_restrict_self, set, 0) == 0;
+    return set >= 0 && allow_places(s, set, all.files) &&
+           syscall(SYS_landlock_restrict_self, set, 0) == 0;
 }
 
 // A directory that nobody can put anything into: made, opened and removed again.
@@ -165,7 +180,7 @@ enum err sandbox_enter(const struct sandbox *s, const struct sandbox_identity *a
     privilege_drop_capabilities();
     sandbox_undumpable();
     TRY(no_new_privileges(f));
-    report->landlock = landlock_enter();
+    report->landlock = landlock_enter(s);
     TRY(set_limits(s, f));
     TRY(install_filter(NULL, s, f));
     report->seccomp = true;

@@ -36,6 +36,10 @@ struct sandbox_rule {
 #define SANDBOX_NO_NEW_FILES                                                             \
     8u  // RLIMIT_NOFILE at the highest descriptor open + `spare_files`
 
+// A folder whose files may still be read and written (where the kernel has Landlock, and
+// the list of system calls lets it); nothing is made, removed or executed there.
+#define SANDBOX_PLACES_MAX 4
+
 struct sandbox {
     const char *name;
     const struct sandbox_rule *rules;
@@ -43,12 +47,14 @@ struct sandbox {
     unsigned flags;
     unsigned spare_files;  // descriptors that may still be received
     bool fail_all;         // not listed: EPERM instead of death of the process
+    const char *places[SANDBOX_PLACES_MAX];
 };
 
 // The profiles.
 extern const struct sandbox sandbox_gate;      // transport and auth for one link
 extern const struct sandbox sandbox_listener;  // accepts and forks gates
 extern const struct sandbox sandbox_anchor;    // keeps descriptors for the next keeper
+extern const struct sandbox sandbox_recorder;  // writes utmp, wtmp and lastlog
 
 struct sandbox_identity {
     uid_t uid;  // become this one, when root; ignored otherwise

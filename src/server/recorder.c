@@ -10,6 +10,7 @@
 #include "io/fd.h"
 #include "io/login_record.h"
 #include "io/process.h"
+#include "io/sandbox.h"
 #include "server/ipc.h"
 #include "server/template.h"
 
@@ -124,6 +125,8 @@ _Noreturn void recorder_run(int keeper) {
     r.fds[0] = (struct pollfd){keeper, POLLIN, 0};
     process_title("sshd: recorder");
     template_release();
+    if (sandbox_enter(&sandbox_recorder, NULL, NULL, NULL) != OK)
+        _exit(1);  // the keeper tells that the login is not recorded
     while (r.keeper >= 0 || r.n > 0) {
         if (poll(r.fds, r.n + 1, -1) <= 0)
             continue;

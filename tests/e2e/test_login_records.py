@@ -1,6 +1,7 @@
 """utmp, wtmp, lastlog and btmp, as who, last, lastlog and lastb read them; what a shell is told at login.
 
 The server runs in a mount name space of its own with records of its own."""
+import contextlib
 import os
 import re
 import signal
@@ -181,6 +182,29 @@ def test_removed_however_it_ends(lab, records, start, account, killed):
         shell.leave()
     assert wait_until(lambda: entry(records, account.name) is None), records.who()
     assert wait_until(lambda: "logged in" not in records.last() and "gone" not in records.last()), records.last()
+
+
+def test_the_recorder_is_confined(lab, records, start, account):
+    """Root's by its name alone: no capability, a list of system calls, no network, and no file but below /run and /var/log."""
+    server = start("UsePAM no\n")
+    shell = Shell(lab, server, account.name)
+    shell.ready()
+    wait_until(lambda: entry(records, account.name))
+
+    def recorder():
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError, IndexError):
+                if open(f"/proc/{pid}/cmdline").read().startswith("sshd: recorder") and \
+                        int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[3]) == server.process.pid:
+                    return pid
+        return None
+    pid = wait_until(recorder)
+    status = dict(line.rstrip("\n").split(":\t", 1) for line in open(f"/proc/{pid}/status") if ":\t" in line)
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    shell.leave()
+    assert wait_until(lambda: entry(records, account.name) is None), records.who()
 
 
 def test_a_reload_in_between(lab, records, start, account, tmp_path):
