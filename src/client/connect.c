@@ -1,5 +1,6 @@
 // From a name to a connected socket.
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "client/proxy.h"
 #include "client/redial.h"
 #include "io/clock.h"
+#include "io/look_up.h"
 #include "io/tcp.h"
 #include "io/tcp_connect.h"
 #include "key/known_hosts.h"
@@ -54,9 +56,31 @@ static enum err race(struct client *c, const struct tcp_target *target) {
     return e;
 }
 
+// For a further link: where the host was before, or where its name leads now, which is
+// asked aside. "" when that leads nowhere.
+static enum err find_again(struct client *c, char *out, size_t size) {
+    struct look_up l;
+    snprintf(out, size, "%s", redial_address(c));
+    if (out[0] != 0)
+        return OK;
+    TRY(look_up_start(&l, c->host, client_family(&c->config)));
+    struct pollfd p = {.fd = l.fd, .events = POLLIN};
+    enum err e = link_poll(&c->link, &p, 1, c->deadline);
+    if (e == OK)
+        look_up_take(&l, out, size);
+    look_up_drop(&l);
+    out[strcspn(out, "\n")] = 0;
+    if (e == OK && out[0] == 0)
+        e = fault_set(&c->fault, ERR_NOT_FOUND, 0, "look up %s: no address", c->host);
+    return e;
+}
+
 static enum err connect_directly(struct client *c) {
+    char again[1100] = "";
+    if (c->redial != NULL)
+        TRY(find_again(c, again, sizeof again));
     struct tcp_target target = {
-        .host = redial_address(c, c->host),
+        .host = again[0] != 0 ? again : c->host,
         .port = c->config.port,
         .family = client_family(&c->config),
         .bind_address = c->config.bind_address,

@@ -85,6 +85,8 @@ void redial_tick(struct redial *d, uint64_t now) {
 
 void redial_hurry(struct redial *d, uint64_t now) {
     d->attempts = 0;
+    // Not for each of a storm of changes.
+    d->anew = d->c != NULL && now - d->began >= FIRST_PAUSE_MS;
     if (d->c == NULL)
         d->next = d->until = now;
 }
@@ -140,6 +142,8 @@ static enum err after_failure(struct redial *d, enum err e) {
     if (grace_is_over(d))
         return give_up(d, "the host was not reached as long as it keeps it");
     plan_next(d);
+    if (d->anew)
+        d->next = clock_ms();
     return OK;
 }
 

@@ -26,6 +26,8 @@ struct redial {
     unsigned all;                // attempts
     unsigned refused;            // logins, one after the other
     bool attach_sent;
+    uint64_t began;     // the attempt under way
+    bool anew;          // it began in another network
     bool attached;      // it is over: there is a new link
     bool hopeless;      // what ended the last attempt will not change
     enum err error;     // of the run's own
@@ -57,8 +59,8 @@ must_check enum err redial_early(struct client *c);
 void redial_early_drop(struct client *c);
 // Is it the host key of the link before?
 bool redial_host_key_is_same(const struct client *c, struct view blob);
-// The address that answered before, most of the time; `name` else, and on a first link.
-const char *redial_address(const struct client *c, const char *name);
+// The address that answered before; "": look the name up this time.
+const char *redial_address(const struct client *c);
 // The entry of EXT_INFO that names what is to be resumed; empty on a first link.
 struct view redial_info(const struct client *c);
 // The client whose strings live as long as the connection.

@@ -39,7 +39,7 @@ static enum err wait_in_turns(void *arg, struct pollfd *p, size_t n, uint64_t de
     d->until = deadline;
     while (e == OK && !any_ready(p, n)) {
         e = d->error = run_turn(d->run);
-        if (e == OK && (d->run->done || redial_is_revived(d)))
+        if (e == OK && (d->run->done || d->anew || redial_is_revived(d)))
             e = ERR_CLOSED;
         else if (e == OK && !any_ready(p, n) && clock_ms() >= deadline)
             e = ERR_TIMEOUT;
@@ -86,7 +86,8 @@ static enum err prepare(struct redial *d) {
     if (c->log.level < LOG_LEVEL_DEBUG1)
         c->log.level = LOG_LEVEL_QUIET;
     d->c = c;
-    d->attach_sent = d->hopeless = false;
+    d->began = clock_ms();
+    d->attach_sent = d->hopeless = d->anew = false;
     return OK;
 }
 
@@ -109,10 +110,8 @@ struct view redial_info(const struct client *c) {
     return w != NULL ? view_of(w->info, sizeof w->info) : (struct view){0};
 }
 
-const char *redial_address(const struct client *c, const char *name) {
-    return c->redial == NULL || c->redial->all % LOOK_UP_EACH == 0
-               ? name
-               : c->redial->run->c->address;
+const char *redial_address(const struct client *c) {
+    return c->redial->all % LOOK_UP_EACH == 0 ? "" : c->redial->run->c->address;
 }
 
 bool redial_host_key_is_same(const struct client *c, struct view blob) {

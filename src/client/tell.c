@@ -38,6 +38,12 @@ void tell_connection(const struct run *r, struct buf *out) {
     say(out, "  %llu bytes in, %llu bytes out, %llu key exchanges",
         (unsigned long long)n.bytes_in, (unsigned long long)n.bytes_out,
         (unsigned long long)n.exchanges);
+    if (r->carrier.resume.state != RESUME_OFF)
+        say(out,
+            "  outlives a lost link for up to %u s; resumed %u times, %zu bytes to be "
+            "confirmed%s",
+            r->carrier.resume.grace, c->end.resumed, r->carrier.resume.store.bytes,
+            r->carrier.lost ? "; the link is lost now" : "");
     if (r->mux.listener >= 0)
         say(out, "  master of %s, %zu clients", r->mux.path, r->mux.clients_n);
 }

@@ -292,7 +292,10 @@ static enum err ed25519_to(const struct pk *k, struct secret_arena *a,
     if (!k->secret)
         return OK;
     TRY(part_bytes(a, n, &p));
-    if (EVP_PKEY_get_raw_private_key(k->pkey, p, &n) != 1 || n != PK_ED25519_SIZE)
+    // EVP_PKEY_get_raw_private_key() would leave a copy behind in freed memory.
+    if (EVP_PKEY_get_octet_string_param(k->pkey, OSSL_PKEY_PARAM_PRIV_KEY, p, n, &n) !=
+            1 ||
+        n != PK_ED25519_SIZE)
         return ERR_CRYPTO;
     parts->ed_secret = view_of(p, n);
     return OK;

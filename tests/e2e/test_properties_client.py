@@ -543,7 +543,7 @@ def test_key_is_forgotten_after_the_login(module_lab, server, keys):
     rsa = rawssh.load_key(keys.path("user", "rsa")).private_numbers()
     needles["p"], needles["p in limbs"] = rsa.p.to_bytes(128, "big"), rsa.p.to_bytes(128, "little")
     for kind in ("ed25519", "rsa"):
-        child = subprocess.Popen(module_lab.ssh_args(server, "echo in; exec cat", kind=kind), stdin=subprocess.PIPE,
+        child = subprocess.Popen(module_lab.ssh_args(server, "-o", "Resume=no", "echo in; exec cat", kind=kind), stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE)
         try:
             assert child.stdout.readline() == b"in\n"

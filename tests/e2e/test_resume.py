@@ -1,0 +1,457 @@
+"""Sessions hold: our client and our server over a way that is cut at any byte, reset, or silent (cutter.py)."""
+import hashlib
+import os
+import random
+import re
+import select
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+import rawssh
+from conftest import ASAN, SLOW, free_port, needs_root, require, tool, wait_until
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cutter import Cutter
+from test_client_forward import Echo, connect, talk
+from test_client_mux import Terminal
+
+MIB = 1 << 20
+
+
+class World:
+    def __init__(self, lab, lines=""):
+        self.lab = lab
+        self.server = lab.sshd(lines)
+        self.way = Cutter(self.server.port, random.randrange(1 << 30))
+        self.started = []
+
+    def args(self, *args, port=None):
+        return [tool("ssh"), *self.lab.common(port or self.way.port), *args[:-1], "127.0.0.1", args[-1]]
+
+    def ssh(self, *args, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        p = subprocess.Popen(self.args(*args), **kw)
+        self.started.append(p)
+        return p
+
+    def end(self, p, timeout=40, data=None):
+        out, err = p.communicate(data, timeout=timeout * SLOW)
+        return p.returncode, out, (err or b"").decode()
+
+    def resumed(self):
+        return self.server.log().count("resumed from")
+
+    def settled(self, n=1):
+        """The client knows that it may be cut: its link was lost and found once already, or it is old enough."""
+        assert wait_until(lambda: self.way.links >= n)
+        time.sleep(0.3)
+
+    def stop(self):
+        for p in self.started:
+            if p.poll() is None:
+                p.kill()
+            p.communicate()
+        self.way.stop()
+
+
+@pytest.fixture
+def world(lab):
+    made = []
+
+    def make(lines=""):
+        made.append(World(lab, lines))
+        return made[-1]
+    yield make
+    for w in made:
+        w.stop()
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+# ---- bulk ----
+
+def test_bulk_down(world, tmp_path):
+    w = world()
+    data = random.randbytes(48 * MIB)
+    path = tmp_path / "data"
+    path.write_bytes(data)
+    tmp_path.chmod(0o755)
+    p = w.ssh(f"sleep 0.5; cat {path}")
+    w.settled()
+    w.way.cut_at_random(20, 4 * MIB)
+    code, out, err = w.end(p)
+    assert digest(out) == digest(data) and (code, err) == (0, "")
+    assert w.way.cuts > 8 and w.resumed() >= w.way.cuts // 2
+
+
+def test_bulk_up(world):
+    w = world()
+    data = random.randbytes(48 * MIB)
+    p = w.ssh("sha256sum", stdin=subprocess.PIPE)
+    w.settled()
+    w.way.cut_at_random(20, 4 * MIB)
+    code, out, err = w.end(p, data=data)
+    assert out.split()[0].decode() == digest(data) and (code, err) == (0, "")
+    assert w.way.cuts > 8
+
+
+def test_both_ways_through_files(world, tmp_path):
+    """Standard input and output are files; echoed by cat."""
+    w = world()
+    data = random.randbytes(16 * MIB)
+    (tmp_path / "in").write_bytes(data)
+    with open(tmp_path / "in", "rb") as there, open(tmp_path / "out", "wb") as back:
+        p = w.ssh("sleep 0.5; cat; echo done >&2; exit 3", stdin=there, stdout=back)
+        w.settled()
+        w.way.cut_at_random(12, 3 * MIB)
+        code, _, err = w.end(p)
+    assert (code, err) == (3, "done\n") and digest((tmp_path / "out").read_bytes()) == digest(data)
+    assert w.way.cuts >= 4
+
+
+def test_sftp_subsystem(world, tmp_path):
+    w = world("Subsystem sftp internal-sftp")
+    data = random.randbytes(24 * MIB)
+    (tmp_path / "in").write_bytes(data)
+    tmp_path.chmod(0o755)
+    wrapper = tmp_path / "ssh"
+    wrapper.write_text(f'#!/bin/sh\nexec {tool("ssh")} "$@"\n')
+    wrapper.chmod(0o755)
+    batch = tmp_path / "batch"
+    batch.write_text(f"get {tmp_path}/in {tmp_path}/got\nput {tmp_path}/got {tmp_path}/put\n")
+    w.way.cut_after(700000, *(w.way.random.randrange(1, 5 * MIB) for _ in range(12)))
+    p = subprocess.Popen([require("sftp"), "-q", "-S", str(wrapper), "-b", str(batch), "-P", str(w.way.port),
+                          *[x for x in w.lab.common(w.way.port) if x not in ("-p", str(w.way.port))], "127.0.0.1"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    w.started.append(p)
+    out, _ = p.communicate(timeout=40 * SLOW)
+    assert p.returncode == 0, out
+    assert digest((tmp_path / "put").read_bytes()) == digest(data) and w.way.cuts > 3
+
+
+# ---- terminals ----
+
+def all_until(t, text):
+    """All that a terminal shows until that text."""
+    shown, end = t.shown, time.monotonic() + 30 * SLOW
+    while text not in shown and time.monotonic() < end:
+        if select.select([t.fd], [], [], 1)[0]:
+            shown += os.read(t.fd, 65536)
+    return shown
+
+
+def test_numbered_lines_in_a_terminal(world):
+    """Lines typed and answered, each once and in order, over links that are cut all the time."""
+    w = world()
+    command = "stty -echo; echo ready; while read -r line; do echo \"got $line.\"; done"
+    with Terminal(w.args("-tt", command)) as t:
+        t.wait(b"ready")
+        w.settled()
+        w.way.cut_at_random(9, 9000)
+        for i in range(200):
+            t.type(f"n{i}\r".encode())
+            time.sleep(0.01)
+        shown = all_until(t, b"got n199.")
+    shown = re.sub(rb"\x1b7.*?\x1b8|\r", b"", shown)  # without our own notice
+    got = [line for line in shown.split(b"\n") if line.startswith(b"got ")]
+    assert got == [b"got n%d." % i for i in range(200)]
+    assert w.way.cuts > 5
+
+
+def test_window_size_that_changed_meanwhile(world):
+    w = world()
+    with Terminal(w.args("-tt", "stty size; read x; stty size; read x")) as t:
+        t.wait(b"\n")
+        w.settled()
+        w.way.refuses = True
+        w.way.cut()
+        time.sleep(0.3)
+        t.resize(41, 137)
+        time.sleep(0.2)
+        w.way.refuses = False
+        assert wait_until(lambda: w.resumed() >= 1)
+        t.type(b"\r")
+        t.wait(b"41 137")
+
+
+def test_escapes_while_the_link_is_lost(world):
+    w = world()
+    with Terminal(w.args("-tt", "echo ready; cat")) as t:
+        t.wait(b"ready")
+        w.settled()
+        w.way.refuses = True
+        w.way.cut()
+        time.sleep(0.3)
+        t.type(b"\r~?")
+        t.wait(b"end the connection")
+        t.wait(b"bowline: link to 127.0.0.1 silent for")
+        t.type(b"\r~.")
+        assert t.status() == 255
+
+
+def test_notice_is_cleared(world):
+    w = world()
+    with Terminal(w.args("-tt", "echo ready; read x; echo bye")) as t:
+        t.wait(b"ready")
+        w.settled()
+        w.way.refuses = True
+        w.way.cut()
+        t.wait(b"\x1b[2K\x1b[7m[bowline: link to 127.0.0.1 silent for")
+        w.way.refuses = False
+        t.wait(b"\x1b[2K\x1b8")
+        t.type(b"\r")
+        t.wait(b"bye")
+
+
+# ---- forwards ----
+
+def stream_through(port, way, cuts=6, size=4 * MIB):
+    way.cut_at_random(cuts, size)
+    socks = [connect(port) for _ in range(3)]
+    threads = [threading.Thread(target=talk, args=(s, size)) for s in socks]
+    failures = []
+    threading.excepthook, before = lambda a: failures.append(a.exc_value), threading.excepthook
+    try:
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join(30 * SLOW)
+    finally:
+        threading.excepthook = before
+    assert not failures and not any(t.is_alive() for t in threads)
+
+
+@pytest.fixture
+def echo():
+    e = Echo()
+    yield e
+    e.close()
+
+
+@pytest.mark.parametrize("how", ["-L", "-R"])
+def test_forwarded_streams(world, echo, how):
+    w = world()
+    port = free_port()
+    w.ssh("-o", "ExitOnForwardFailure=yes", how, f"{port}:127.0.0.1:{echo.port}", "sleep 60")
+    talk(connect(port))
+    w.settled()
+    stream_through(port, w.way)
+    assert w.way.cuts >= 3
+
+
+def test_dynamic_forward(world, echo):
+    w = world()
+    port = free_port()
+    w.ssh("-D", str(port), "sleep 60")
+    s = connect(port)
+    w.settled()
+    w.way.cut()
+    s.sendall(b"\x05\x01\x00\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + struct.pack(">H", echo.port))
+    got = b""
+    while len(got) < 12:
+        got += s.recv(12 - len(got))
+    assert got[:4] == b"\x05\x00\x05\x00"
+    w.way.cut()
+    talk(s, MIB)
+
+
+def test_listener_while_the_link_is_lost(world, echo):
+    """Accepted at once, connected when there is a link."""
+    w = world()
+    port = free_port()
+    w.ssh("-L", f"{port}:127.0.0.1:{echo.port}", "sleep 60")
+    talk(connect(port))
+    w.settled()
+    w.way.refuses = True
+    w.way.cut()
+    time.sleep(0.3)
+    s = connect(port)
+    s.sendall(b"early")
+    w.way.refuses = False
+    got = b""
+    while len(got) < 5:
+        got += s.recv(5)
+    assert got == b"early"
+    s.close()
+
+
+def test_agent_request_in_flight(world, tmp_path):
+    """The agent is asked over a channel that is cut while it thinks."""
+    w = world("AllowAgentForwarding yes")
+    path = str(tmp_path / "agent")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    asked = threading.Event()
+
+    def serve(peer):
+        with peer:
+            buffer = b""
+            while data := peer.recv(4096):
+                buffer += data
+                while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack(">I", buffer[:4])[0]:
+                    n = struct.unpack(">I", buffer[:4])[0]
+                    kind, buffer = buffer[4], buffer[4 + n:]
+                    if kind == 11:
+                        asked.set()
+                        w.way.cut()
+                        time.sleep(0.2)
+                        peer.sendall(struct.pack(">IBI", 5, 12, 0))
+                    else:
+                        peer.sendall(struct.pack(">IB", 1, 5))
+
+    def accept():
+        try:
+            while True:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+    threading.Thread(target=accept, daemon=True).start()
+    p = w.ssh("-o", f"ForwardAgent={path}", f"sleep 0.5; {tool('ssh-add')} -l")
+    code, out, err = w.end(p)
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    assert asked.is_set() and code == 1 and b"no identities" in (out + err.encode()).lower(), (code, out, err)
+    assert w.resumed() >= 1
+
+
+# ---- sharing ----
+
+def test_passengers_do_not_notice(world, tmp_path):
+    w = world()
+    path = str(tmp_path / "c")
+    master = w.ssh("-M", "-S", path, "sleep 60")
+    assert wait_until(lambda: os.path.exists(path))
+    args = [tool("ssh"), "-F", "none", "-S", path, "-p", "1", "127.0.0.1"]
+    riders = [subprocess.Popen([*args, f"for i in $(seq 150); do echo {n} $i; sleep 0.01; done; exit {n}"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) for n in range(1, 4)]
+    w.started += riders
+    for _ in range(4):
+        time.sleep(0.35)
+        w.way.cut()
+    late = subprocess.run([*args, "echo late"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20 * SLOW)
+    assert (late.returncode, late.stdout) == (0, b"late\n")
+    for n, p in enumerate(riders, 1):
+        code, out, _ = w.end(p)
+        assert (code, out) == (n, b"".join(b"%d %d\n" % (n, i) for i in range(1, 151)))
+    assert master.poll() is None and w.resumed() >= 3
+
+
+# ---- ends ----
+
+def test_program_that_ends_meanwhile(world):
+    w = world()
+    p = w.ssh("sleep 1; echo last words; exit 42")
+    w.settled()
+    w.way.refuses = True
+    w.way.cut()
+    time.sleep(1.2)
+    w.way.refuses = False
+    assert w.end(p)[:2] == (42, b"last words\n")
+
+
+def test_killed_by_a_signal_meanwhile(world):
+    w = world()
+    p = w.ssh("echo $$; sleep 60")
+    w.settled()
+    w.way.refuses = True
+    w.way.cut()
+    time.sleep(0.3)
+    p.terminate()
+    code, _, err = w.end(p, 5)
+    assert code == 255 and "Killed by signal 15" in err
+
+
+def test_through_a_program(world):
+    """ProxyCommand is started anew for each link."""
+    w = world()
+    proxy = f"{require('socat')} - TCP:127.0.0.1:{w.way.port}"
+    p = w.ssh("-o", f"ProxyCommand={proxy}", "for i in $(seq 100); do echo $i; sleep 0.01; done")
+    for _ in range(3):
+        time.sleep(0.4)
+        w.way.cut()
+    assert w.end(p)[:2] == (0, b"".join(b"%d\n" % i for i in range(1, 101)))
+
+
+def test_the_connection_was_ended_there(world):
+    """Another server at the same place knows nothing of it: told in words, with an exit code, and `bowline why` knows."""
+    w = world()
+    p = w.ssh("echo up; sleep 60")
+    w.settled()
+    w.way.refuses = True
+    w.way.cut()
+    other = w.lab.sshd()
+    w.way.target = other.port
+    w.way.refuses = False
+    code, _, err = w.end(p)
+    assert code == 255 and "could not resume the connection: the host refuses: unknown connection" in err, err
+    why = subprocess.run([tool("bowline"), "why"], capture_output=True, text=True, timeout=10 * SLOW).stdout
+    assert "lost: " in why and "unknown connection" in why
+
+
+def mappings_with(pid, needle):
+    """VmFlags of the mappings that hold it."""
+    flags, span, found = {}, None, []
+    with open(f"/proc/{pid}/smaps") as smaps:
+        for line in smaps:
+            fields = line.split()
+            if "-" in fields[0] and not fields[0].endswith(":"):
+                span = (*(int(x, 16) for x in fields[0].split("-")), fields[1], line)
+            elif fields[0] == "VmFlags:":
+                flags[span] = fields[1:]
+    with open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for (begin, end, modes, line), of_it in flags.items():
+            if "r" in modes and "[v" not in line:
+                mem.seek(begin)
+                if needle in mem.read(end - begin):
+                    found.append(of_it)
+    return found
+
+
+@needs_root
+@pytest.mark.skipif(ASAN, reason="a sanitizer keeps what was freed")
+def test_key_is_kept_in_locked_memory(world):
+    """For the next login; nowhere else, and not in a core."""
+    w = world()
+    seed = rawssh.load_key(w.lab.keys.path("user")).private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    p = w.ssh("sleep 60")
+    w.settled()
+    for _ in range(2):
+        assert wait_until(lambda: [{"lo", "dd"} <= set(f) for f in mappings_with(p.pid, seed)] == [True]), mappings_with(p.pid, seed)
+        # The same after it was used again.
+        w.way.cut()
+        assert wait_until(lambda: w.resumed() > 0)
+
+
+def test_off_at_either_side(world, lab):
+    w = world("ResumeGrace 0")
+    p = w.ssh("sleep 60")
+    w.settled()
+    w.way.cut()
+    assert w.end(p)[0] == 255
+    w = world()
+    p = w.ssh("-o", "Resume=no", "sleep 60")
+    w.settled()
+    w.way.cut()
+    assert w.end(p)[0] == 255 and w.resumed() == 0
+
+
+def test_stock_server(lab):
+    server = lab.openssh()
+    way = Cutter(server.port)
+    try:
+        p = subprocess.Popen([tool("ssh"), *lab.common(way.port), "127.0.0.1", "echo plain; sleep 60"], stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert p.stdout.readline() == b"plain\n"
+        way.cut()
+        _, err = p.communicate(timeout=20 * SLOW)
+        assert p.returncode == 255 and b"clos" in err
+    finally:
+        way.stop()
