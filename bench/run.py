@@ -127,6 +127,90 @@ class Bench:
         time.sleep(0.05)
         return suite.group.cpu() - before, wall
 
+    # scp and sftp as clients, each with ssh of its suite.
+    def copy(self, program, ssh, server, words, port=None, **kw):
+        command = server.command(program, options=["-c", "aes128-gcm@openssh.com", "-q", "-S", ssh], port=port)
+        command[command.index("-p")] = "-P"
+        where = command.pop()
+        if "sftp" in program:
+            command += ["-b", "-", where]
+        command += [w.replace("HOST", where) for w in words]
+        server_before, client_before, start = server.group.cpu(), child_cpu(), time.monotonic()
+        done = subprocess.run(command, stdout=NULL, stderr=subprocess.PIPE, **kw)
+        wall = time.monotonic() - start
+        if done.returncode != 0:
+            raise RuntimeError(f"{command}: {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
+        time.sleep(0.05)
+        return wall, child_cpu() - client_before, server.group.cpu() - server_before
+
+    @contextlib.contextmanager
+    def files(self, size, small=0):
+        """A folder in memory with a file of this many bytes, and a folder of small ones."""
+        folder = tempfile.mkdtemp(prefix="bowline-bench-", dir="/dev/shm")
+        os.chmod(folder, 0o777)
+        try:
+            with open(f"{folder}/file", "wb") as f:
+                for _ in range(size // MB):
+                    f.write(os.urandom(MB))
+            os.mkdir(f"{folder}/small")
+            for i in range(small):
+                with open(f"{folder}/small/{i}", "wb") as f:
+                    f.write(os.urandom(4096))
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sides(self):
+        """Both suites, then each client with the other's server: label, folder of programs, ssh, server."""
+        ours, theirs = os.path.dirname(self.ours.ssh), "/usr/bin"
+        return [("openssh", theirs, self.theirs.ssh, self.theirs), ("bowline", ours, self.ours.ssh, self.ours),
+                ("openssh client, bowline server", theirs, self.theirs.ssh, self.ours),
+                ("bowline client, openssh server", ours, self.ours.ssh, self.theirs)]
+
+    def copies(self):
+        """One large file by scp, and many small ones: CPU of clients and servers, and time."""
+        size, small = (256 if self.args.quick else 1000) * MB, 200 if self.args.quick else 2000
+        took = {}
+        with self.files(size, small) as folder:
+            ways = {"scp get": ["HOST:" + f"{folder}/file", "/dev/null"], "scp put": [f"{folder}/file", f"HOST:{folder}/copy"],
+                    f"scp -r get, {small} files": ["-r", f"HOST:{folder}/small", f"{folder}/back"],
+                    f"scp -r put, {small} files": ["-r", f"{folder}/small", f"HOST:{folder}/there"]}
+            for _ in range(1 if self.args.quick else 3):
+                for label, programs, ssh, server in self.sides():
+                    for what, words in ways.items():
+                        took.setdefault((what, label), []).append(self.copy(f"{programs}/scp", ssh, server, words))
+                    for name in ("copy", "back", "there"):
+                        subprocess.run(["rm", "-rf", f"{folder}/{name}"], check=True)
+        labels = [side[0] for side in self.sides()]
+        for what in ways:
+            m = {label: [median([r[i] for r in took[what, label]]) for i in range(3)] for label in labels}
+            mixed = labels[2:]
+            if "files" in what:
+                self.row(f"{what}: time", "s", m["openssh"][0], m["bowline"][0], None, [(k, m[k][0]) for k in mixed])
+                continue
+            for i, part in ((1, "CPU of the client's side"), (2, "CPU of the server")):
+                self.row(f"{what}: {part}", "s/GB", *(m[k][i] / size * 1e9 for k in labels[:2]), None,
+                         [(k, m[k][i] / size * 1e9) for k in mixed])
+            self.row("  speed", "MB/s", *(size / MB / m[k][0] for k in labels[:2]), None, [(k, size / MB / m[k][0]) for k in mixed])
+
+    def far_copies(self):
+        """One file on a path of 100 ms: what windows, requests and round trips leave of it."""
+        size = (64 if self.args.quick else 512) * MB
+        took = {}
+        with self.files(size) as folder:
+            ways = {"get": [f"HOST:{folder}/file", "/dev/null"], "put": [f"{folder}/file", f"HOST:{folder}/copy"]}
+            for label, programs, ssh, server in self.sides():
+                with Path(self.build, server.port, 50) as path:
+                    for way, words in ways.items():
+                        wall = self.copy(f"{programs}/scp", ssh, server, words, port=path.port)[0]
+                        took[way, label] = size / MB / wall
+                with contextlib.suppress(OSError):
+                    os.remove(f"{folder}/copy")
+        labels = [side[0] for side in self.sides()]
+        for way in ways:
+            self.row(f"scp on a 100 ms path, {way}, login included", "MB/s", took[way, "openssh"], took[way, "bowline"], None,
+                     [(k, took[way, k]) for k in labels[2:]])
+
     def login(self):
         count = 10 if self.args.quick else 40
         took = {}
@@ -375,7 +459,7 @@ def wait_for(condition, seconds=10):
 
 # `many` is for asking by name: it takes minutes, and gigabytes for the clients.
 NAMES = ["programs", "login", "pam", "parallel", "handshake", "trips", "keystrokes", "beside", "far", "memory", "terminals",
-         "returned", "bulk", "sftp"]
+         "returned", "bulk", "sftp", "copies", "far_copies"]
 
 
 def main():

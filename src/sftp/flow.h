@@ -1,6 +1,8 @@
 // How much of a file may be under way at a time: twice what the path delivers within its
 // round trip, so that a far peer is kept busy and little waits in queues when a person
-// interrupts. Time is an argument, in milliseconds.
+// interrupts; four times as long as that still brings more, for the windows of channels
+// underneath grow only when they are what is waited for. Time is an argument, in
+// milliseconds.
 //
 // The round trip is the shortest that any request took; the rate the best of the last
 // measurements. Both need no clock synchronisation and no help of the server.
@@ -10,6 +12,7 @@
 #include <stdint.h>
 
 #define SFTP_FLOW_LEAST (2u * 1024u * 1024u)  // bytes: two milliseconds of a fast machine
+#define SFTP_FLOW_FAR (8u * 1024u * 1024u)    // at first, where the round trip is long
 #define SFTP_FLOW_MOST (64u * 1024u * 1024u)
 
 struct sftp_flow {

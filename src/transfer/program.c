@@ -12,6 +12,7 @@
 #include "io/fault_errno.h"
 #include "io/fd.h"
 #include "io/file.h"
+#include "transfer/interrupt.h"
 
 #define SYSTEM_SSH "/usr/bin/ssh"
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
@@ -81,13 +82,17 @@ enum err program_start(struct program *p, const char *path, const struct words *
                                 .keep_mask = true};
     TRY(spawn(&spec, &p->process, f));
     p->running = true;
+    interrupt_child(p->process.pid, true);
     TRY(fd_set_nonblock(p->in, true));
     return fd_set_nonblock(p->out, true);
 }
 
 static int wait_for(struct process *p) {
     int status = 0;
-    if (process_wait(p, &status) != OK)
+    pid_t pid = p->pid;
+    enum err e = process_wait(p, &status);
+    interrupt_child(pid, false);
+    if (e != OK)
         return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -102,6 +107,7 @@ int program_run(const char *path, const struct words *argv, struct fault *f) {
                                 .tty = -1};
     if (process_spawn(&spec, &process, f) != OK)
         return -1;
+    interrupt_child(process.pid, true);
     return wait_for(&process);
 }
 
@@ -116,9 +122,15 @@ int program_join(struct program *p, const char *path, const struct words *argv,
                                 .tty = -1};
     if (process_spawn(&spec, &process, f) != OK)
         return -1;
+    interrupt_child(process.pid, true);
     fd_close(&p->in);  // else the first would not see the second's end
     fd_close(&p->out);
     return wait_for(&process);
+}
+
+void program_stop(struct program *p) {
+    if (p->running)
+        (void)!process_signal(&p->process, SIGTERM);
 }
 
 int program_end(struct program *p) {

@@ -29,5 +29,7 @@ int program_run(const char *path, const struct words *argv, struct fault *f);
 // exit status, -1 as above.
 int program_join(struct program *p, const char *path, const struct words *argv,
                  struct fault *f);
+// Asks it to end (SIGTERM).
+void program_stop(struct program *p);
 // Closes the pipes and waits for its end. Its exit status, -1 if it was killed.
 int program_end(struct program *p);

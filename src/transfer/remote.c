@@ -6,6 +6,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
+#include "transfer/interrupt.h"
 #include "transfer/say.h"
 
 #define IN_MAX (1024u * 1024u)
@@ -174,9 +175,16 @@ uint32_t remote_wait_all(struct remote *r, const uint32_t *tickets, size_t n) {
 
 static bool greet(struct remote *r) {
     struct sftp_reply reply = {.kind = SFTP_REPLY_NONE};
-    while (reply.kind != SFTP_REPLY_READY)
-        if (!remote_turn(r, &reply))
-            return false;
+    while (reply.kind != SFTP_REPLY_READY) {
+        if (!interrupted() && remote_turn(r, &reply))
+            continue;
+        if (!r->lost) {
+            struct fault fault = {.code = ERR_CLOSED, .text = "Interrupted"};
+            program_stop(&r->program);
+            remote_lost(r, &fault);
+        }
+        return false;
+    }
     say_debug("Remote version: %u", sftp_client_version(r->client));
     for (size_t i = 0; i < SFTP_OP_COUNT; i++) {
         const struct sftp_operation *o = sftp_operation((enum sftp_operation_id)i);

@@ -24,6 +24,7 @@ struct scp {
     bool direct_remote;  // -R: between servers without us
     bool unchecked;      // -T: names of an old server are not held against what was asked
     bool quiet;
+    bool unreachable;       // a host could not be connected to
     bool target_is_folder;  // -d, or several sources
     unsigned verbose;
     char **files;

@@ -138,11 +138,11 @@ int scp_copy(struct scp *s) {
         address_free(&to);
         return 1;
     }
-    interrupt_watch();
+    interrupt_watch(true);
     for (size_t i = 0; i + 1 < s->files_n && !interrupted() && !lost; i++) {
         struct address from = {0};
         ok &= parse(&from, s->files[i]) && copy_one(s, &from, &to);
-        lost = (from.remote && s->from.open && s->from.remote.lost) ||
+        lost = s->unreachable || (from.remote && s->from.open && s->from.remote.lost) ||
                (to.remote && s->to.open && s->to.remote.lost);
         address_free(&from);
     }

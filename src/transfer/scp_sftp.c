@@ -45,6 +45,7 @@ struct remote *scp_connect(struct scp *s, struct scp_session *session,
         e = remote_open(&session->remote, path, &line, &s->config, &fault);
     if (e != OK) {
         say("%s", CLEAN(e == fault.code ? fault_text(&fault) : err_text(e)));
+        s->unreachable = true;
         return NULL;
     }
     session->open = true;

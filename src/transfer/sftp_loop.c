@@ -181,7 +181,7 @@ int sftp_session(struct sftp *s) {
         say("%s: %s", CLEAN(s->batch), strerror(errno));
         return 1;
     }
-    interrupt_watch();
+    interrupt_watch(false);
     if (!connect_to(s))
         return LOST;
     bool ok = enter(s, &fetched);

@@ -1,5 +1,6 @@
 """scp: our client with every kind of server, our -t and -f below other clients, hostile ends."""
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import textwrap
 
 import pytest
 
-from conftest import IS_ROOT, SLOW, require, tool
+from conftest import IS_ROOT, SLOW, require, tool, wait_until
 
 SFTP_SERVERS = {"debian": "/usr/lib/openssh/sftp-server", "ours": os.path.join(os.path.dirname(tool("x")), "..", "libexec", "sftp-server")}
 
@@ -64,7 +65,7 @@ def test_no_server_is_255_or_an_error(lab, tmp_path):
     server = lab.openssh("Subsystem sftp /bin/false")
     (tmp_path / "file").write_text("x")
     done = run(scp_words(lab, server) + [str(tmp_path / "file"), f"127.0.0.1:{tmp_path}/x"])
-    assert done.returncode != 0 and "Connection closed" in done.stderr
+    assert done.returncode == 255 and "Connection closed" in done.stderr
 
 
 def test_addresses(lab, tmp_path):
@@ -218,6 +219,25 @@ def test_dropbear(lab, tmp_path):
             os.unlink(home)
         else:
             open(home, "w").write(before)
+
+
+# ---- signals ----
+
+@pytest.mark.parametrize("program", ["scp", "sftp"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_ends_ssh_too(tmp_path, program, number):
+    """Also one that stands at a prompt, or whose host says nothing."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\nexec sleep 600\n")
+    ssh.chmod(0o755)
+    words = ["h:file", str(tmp_path / "x")] if program == "scp" else ["h"]
+    child = subprocess.Popen([tool(program), "-S", str(ssh), *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    pid = int(wait_until(lambda: os.path.exists(tmp_path / "pid") and (tmp_path / "pid").read_text().strip()))
+    # One that comes while ssh is being started is ssh's business alone: a person presses the key again.
+    assert wait_until(lambda: child.send_signal(number) or child.poll() is not None, step=1)
+    assert child.returncode in (1, 255)
+    child.stderr.close()
+    assert wait_until(lambda: not os.path.exists(f"/proc/{pid}") or "Z" in open(f"/proc/{pid}/stat").read().split()[2])
 
 
 # ---- hostile ends ----
