@@ -278,25 +278,27 @@ static enum err verify_host_key(struct transport *t, struct view signature) {
 }
 
 // New keys, new streams (RFC 4253 s.6.2).
-static void way_renew(struct packet_way *way, bool compressed) {
+// What NEWKEYS begins, in one direction.
+static void way_renew(struct transport *t, struct packet_way *way,
+                      struct packet_cipher **next, bool to_client) {
+    const struct exchange *x = t->kex;
+    packet_cipher_free(way->cipher);
+    way->cipher = *next;
+    *next = NULL;
     way->bytes = way->packets = 0;
-    way->compressed = compressed;
+    way->compressed = to_client ? x->algs.zlib_s2c : x->algs.zlib_c2s;
     compression_free(way->stream);
     way->stream = NULL;
+    way->rekey_bytes = (to_client ? x->algs.cipher_s2c : x->algs.cipher_c2s)->rekey_bytes;
+    if (t->agreed.strict)
+        way->sequence = 0;
 }
 
 static enum err send_newkeys(struct transport *t) {
     struct exchange *x = t->kex;
     struct msg_empty none = {0};
     TRY(packet_out_message(t, SSH_MSG_NEWKEYS, &none, 1));
-    packet_cipher_free(t->out.cipher);
-    t->out.cipher = x->next_out;
-    x->next_out = NULL;
-    way_renew(&t->out, transport_is_server(t) ? x->algs.zlib_s2c : x->algs.zlib_c2s);
-    t->out.rekey_bytes = transport_is_server(t) ? x->algs.cipher_s2c->rekey_bytes
-                                                : x->algs.cipher_c2s->rekey_bytes;
-    if (t->agreed.strict)
-        t->out.sequence = 0;
+    way_renew(t, &t->out, &x->next_out, transport_is_server(t));
     t->blocked = false;
     t->phase = x->first ? PHASE_NEWKEYS : PHASE_REKEY_NEWKEYS;
     if (x->first)
@@ -381,14 +383,7 @@ enum err handle_newkeys(struct transport *t, const struct packet *p,
     struct exchange *x = t->kex;
     struct msg_empty none;
     TRY(message_decode(SSH_MSG_NEWKEYS, p->payload, &none, &t->fault));
-    packet_cipher_free(t->in.cipher);
-    t->in.cipher = x->next_in;
-    x->next_in = NULL;
-    way_renew(&t->in, transport_is_server(t) ? x->algs.zlib_c2s : x->algs.zlib_s2c);
-    t->in.rekey_bytes = transport_is_server(t) ? x->algs.cipher_c2s->rekey_bytes
-                                               : x->algs.cipher_s2c->rekey_bytes;
-    if (t->agreed.strict)
-        t->in.sequence = 0;
+    way_renew(t, &t->in, &x->next_in, !transport_is_server(t));
     t->phase = x->first ? PHASE_AUTH : PHASE_OPEN;
     t->packets_since_newkeys = 0;
     t->keyed_at = t->now;
