@@ -2,13 +2,14 @@
 
 `supervised(work)` runs work() in a child with a temporary folder of its own (TMPDIR), takes in what loses its parent,
 and lists what is still there at the end. Others may test on the same machine at the same time: nothing of theirs
-counts.
+counts, and what cannot be told from theirs then counts for nobody.
 """
 import ctypes
 import glob
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import traceback
 
 SET_CHILD_SUBREAPER = 36
 GRACE_S = 20  # for what is just ending
+PORTS = "ports"  # in the run's folder: what its tests have listened on
 TAG = "BOWLINE_RUN"  # tests write its value into the comment of accounts that they make
 
 # Where the programs and unit tests put things, whatever TMPDIR says.
@@ -46,11 +48,36 @@ def somebody_listens(path):
     return False
 
 
-def left_in_places(before):
+def others_test():
+    """Is another run going on? What it leaves in shared places looks like ours."""
+    mine = children()
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        pid = int(path.split("/")[2])
+        try:
+            with open(path) as f:
+                words = f.read().split("\0")[:4]
+        except OSError:
+            continue
+        if pid != os.getpid() and pid not in mine and any(w.endswith(("pytest", "run-tests")) for w in words):
+            return True
+    return False
+
+
+def ours(path, ports, alone):
+    """Sockets of servers are told by their ports."""
+    port = re.search(r"/run/bowline/.*?\.(\d+)[@.]", path)
+    if port:
+        return port.group(1) in ports
+    return alone and os.lstat(path).st_uid == os.getuid()
+
+
+def left_in_places(before, folder, alone):
+    with open(os.path.join(folder, PORTS)) as f:
+        ports = set(f.read().split())
     left = []
     for path in sorted(in_places() - before):
         try:
-            if not somebody_listens(path):
+            if ours(path, ports, alone) and not somebody_listens(path):
                 left.append(f"file {path}")
         except OSError:
             continue  # it has gone meanwhile
@@ -59,7 +86,8 @@ def left_in_places(before):
 
 def left_in_folder(folder):
     """pytest's own folder goes with ours."""
-    return [f"file {os.path.join(folder, name)}" for name in sorted(os.listdir(folder)) if name != "pytest"]
+    return [f"file {os.path.join(folder, name)}" for name in sorted(os.listdir(folder))
+            if name not in ("pytest", PORTS)]
 
 
 def left_accounts():
@@ -97,10 +125,10 @@ def reap():
         pass
 
 
-def left(folder, before):
+def left(folder, before, alone):
     reap()
     processes = [f"process {pid}: {command}" for pid, command in sorted(children().items())]
-    return processes + left_accounts() + left_in_places(before) + left_in_folder(folder)
+    return processes + left_accounts() + left_in_places(before, folder, alone) + left_in_folder(folder)
 
 
 def wait_for_child(pid):
@@ -130,15 +158,17 @@ def supervised(work):
     """(what work(folder) returned, or None: it stopped, its status, what was left behind)"""
     if ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.exit("leftovers: prctl: this kernel has no PR_SET_CHILD_SUBREAPER (Linux 3.4 has)")
-    before = in_places()
+    before, alone = in_places(), not others_test()
     folder = tempfile.mkdtemp(prefix="bwr-")  # short: paths of sockets are limited
     os.chmod(folder, 0o1777)
-    os.environ.update({"TMPDIR": folder, TAG: str(os.getpid())})
+    open(os.path.join(folder, PORTS), "w").close()
+    os.environ.update({"TMPDIR": folder, TAG: str(os.getpid()), "BOWLINE_PORTS": os.path.join(folder, PORTS)})
     try:
         with tempfile.TemporaryFile("w+") as out:
             status = wait_for_child(start(work, folder, out))
             end = time.monotonic() + GRACE_S
-            while (behind := left(folder, before)) and time.monotonic() < end:
+            alone = alone and not others_test()
+            while (behind := left(folder, before, alone)) and time.monotonic() < end:
                 time.sleep(0.5)
             out.seek(0)
             text = out.read()

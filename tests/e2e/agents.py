@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 
-from conftest import SLOW, end_process, tool, wait_until
+from conftest import IS_ROOT, SLOW, end_process, tool, wait_until
 
 
 class Agent:
@@ -51,6 +51,14 @@ class Agent:
 
     def stop(self):
         end_process(self.process)
+
+
+def has_loaded(agent, library):
+    """Only root may look into an agent."""
+    if not IS_ROOT:
+        return False
+    with open(f"/proc/{agent.process.pid}/maps") as maps:
+        return library in maps.read()
 
 
 def debian(name):

@@ -29,6 +29,9 @@ SLOW = 6 if ASAN else 1
 SHELL_LEVEL = "SHLVL=1"
 os.environ.update([SHELL_LEVEL.split("=")])
 
+# Where scripts/leftovers.py finds what ports its run has used.
+PORTS = os.environ.get("BOWLINE_PORTS")
+
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 
 
@@ -40,7 +43,11 @@ def tool(name):
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+        port = s.getsockname()[1]
+    if PORTS:
+        with open(PORTS, "a") as out:
+            out.write(f"{port}\n")
+    return port
 
 
 def wait_until(condition, seconds=10.0, step=0.02):
@@ -133,13 +140,21 @@ class Server:
     def wait_log(self, text, seconds=10):
         assert wait_until(lambda: text in self.log(), seconds), f"no {text!r} in:\n{self.log()}"
 
+    def has_group(self):
+        try:
+            os.killpg(self.process.pid, 0)
+            return True
+        except OSError:
+            return False
+
     def stop(self):
         end_process(self.process)
-        # What it started is in its session; by process group, never by name.
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+        # What it started is in its session; by process group, never by name. First so that it can remove what it
+        # has made (sockets of forwarded agents).
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
+                wait_until(lambda: not self.has_group(), 2)
         # What killed processes could not remove.
         for path in glob.glob(f"/run/bowline/*.{self.port}[.@]*"):
             with contextlib.suppress(OSError):
@@ -192,6 +207,10 @@ class Lab:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         return self._start("openssh", [path, "-D", "-e", "-f", self.config(port, lines, **kw), *args], port)
 
+    def openssh_with_terminals(self, lines="", **kw):
+        """Debian's sshd; run by an ordinary user it gives no terminals: then ours."""
+        return self.openssh(lines, **kw) if IS_ROOT else self.sshd(lines, **kw)
+
     def dropbear(self, args=()):
         path, port = require("dropbear"), free_port()
         home = os.path.expanduser("~")
@@ -241,8 +260,8 @@ def npm_package(tmp_path_factory):
         done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder),
                                *packages], capture_output=True, text=True, timeout=300)
         if done.returncode != 0:
-            why = done.stderr.strip().splitlines()
-            pytest.skip(f"npm could not install {' '.join(packages)}: {why[-1] if why else 'no reason given'}")
+            why = [line for line in done.stderr.splitlines() if "code" in line or "errno" in line]
+            pytest.skip(f"npm could not install {' '.join(packages)}: {'; '.join(why[:2]) or 'no reason given'}")
         shutil.copy(os.path.join(TOP, "tests", "e2e", "peers", script), folder)
         return folder
 

@@ -241,8 +241,8 @@ def test_daemon_and_kill(tmp_path, files):
     assert subprocess.run([tool("ssh-agent"), "-k"], env=env, capture_output=True).returncode == 1
 
 
-def test_command_and_its_end(tmp_path, files):
-    env = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+def test_command_and_its_end(scratch, files):
+    env = {**os.environ, "HOME": scratch, "TMPDIR": scratch}
     for flags in ([], ["-T"]):
         done = subprocess.run([tool("ssh-agent"), *flags, "sh", "-c", f"{tool('ssh-add')} -q {files}/rsa; {tool('ssh-add')} -l; "
                                "echo $SSH_AUTH_SOCK $SSH_AGENT_PID; exit 7"], env=env, capture_output=True, text=True)
@@ -337,6 +337,7 @@ def test_bad_lengths_and_slow_clients(start, files):
         s.close()
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="needs root to look into the agent, which nobody else can")
 def test_many_connections(start, files):
     agent, held = start(), []
     agent.add("ed25519", cwd=files)

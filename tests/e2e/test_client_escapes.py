@@ -22,7 +22,7 @@ def ssh(request):
 
 @pytest.fixture
 def server(lab):
-    return lab.openssh("LogLevel INFO\nAcceptEnv LC_* ENV_*")
+    return lab.openssh_with_terminals("LogLevel INFO\nAcceptEnv LC_* ENV_*")
 
 
 @pytest.fixture

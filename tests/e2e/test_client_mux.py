@@ -27,7 +27,7 @@ class Shared:
     """A master, and how to ride with it."""
 
     def __init__(self, lab, master, passenger, *options, server=None, command=None):
-        self.lab, self.server = lab, server or lab.openssh("LogLevel INFO")
+        self.lab, self.server = lab, server or lab.openssh_with_terminals("LogLevel INFO")
         self.path = os.path.join(lab.folder, f"c{self.server.port}")
         self.passenger = program(passenger)
         self.log = os.path.join(lab.folder, "master.log")
@@ -253,7 +253,8 @@ def test_master_gone_is_255(lab, pair):
 
 def test_lost_link_says_why(lab):
     """Ours told by ours: the server's end of the connection is cut."""
-    with Shared(lab, "ours", "ours", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1") as s:
+    with Shared(lab, "ours", "ours", "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=1",
+                server=lab.openssh("LogLevel INFO")) as s:
         p = subprocess.Popen(s.args(command=["echo up; echo $PPID; sleep 60"]), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert p.stdout.readline() == b"up\n"
@@ -330,7 +331,7 @@ def test_auto_and_persist(lab, short_folder):
 
 def test_persist_in_a_terminal(lab):
     """The terminal comes back to its shell, with the master behind."""
-    server = lab.openssh("LogLevel INFO")
+    server = lab.openssh_with_terminals("LogLevel INFO")
     path = os.path.join(lab.folder, "pt")
     args = lab.ssh_args(server, "-t", "-o", "ControlMaster=yes", "-S", path, "-o", "ControlPersist=yes", "stty size")
     with Terminal(args) as t:

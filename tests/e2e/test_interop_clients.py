@@ -29,7 +29,7 @@ def digest(path):
         return hashlib.sha256(f.read()).hexdigest()
 
 
-def through(args, data, timeout=120, env=None, size=SIZE):
+def through(args, data, timeout=300, env=None, size=SIZE):
     """Data goes through `cat` at the other end and comes back; the status is passed on."""
     with open(data, "rb") as source:
         done = subprocess.run(args("cat; echo oops >&2; exit 7"), stdin=source, stdout=subprocess.PIPE,
@@ -122,8 +122,7 @@ def test_putty(module_lab, keys, server, data, tmp_path, cipher):
     sessions.mkdir(parents=True)
     (sessions / "test").write_text(f"Protocol=ssh\nHostName=127.0.0.1\nPortNumber={server.port}\nUserName={USER}\n"
                                    f"Cipher={cipher},aes,chacha20,WARN\nRekeyBytes=1M\n")
-    through(lambda command: ["plink", "-batch", "-load", "test", "-hostkey", finger, "-i", ppk, command], data, env=env,
-            timeout=240)
+    through(lambda command: ["plink", "-batch", "-load", "test", "-hostkey", finger, "-i", ppk, command], data, env=env)
 
 
 def test_paramiko(keys, server, data):

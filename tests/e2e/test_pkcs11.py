@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from agents import Agent, askpass, debian
+from agents import Agent, askpass, debian, has_loaded
 from conftest import require, tool
 
 LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
@@ -61,8 +61,7 @@ def test_keys_of_a_token_log_in(agent, lab, tmp_path, add):
             assert done.stdout == "in\n", done.stderr + agent.log()
         assert agent.run("-T", str(tmp_path / f"only.{i}.pub")).returncode == 0
     # The library is in the helper alone.
-    with open(f"/proc/{agent.process.pid}/maps") as maps:
-        assert "softhsm" not in maps.read()
+    assert not has_loaded(agent, "softhsm")
     assert agent.run("-e", LIBRARY).returncode == 0
     assert agent.count() == 0
     assert agent.run("-e", LIBRARY).returncode == 1

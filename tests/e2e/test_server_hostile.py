@@ -436,7 +436,7 @@ def test_thousand_cut_connections(module_lab, keys, user_key):
                 peer.sock.close()
                 peer = rawssh.logged_in(server.port, USER, keys.path("user"))
                 channel = peer.open_session()
-                peer.request(channel, "exec", string("sleep 40 & sleep 40 & cat"))
+                peer.request(channel, "exec", string("sleep 15 & sleep 15 & cat"))
                 peer.raw(os.urandom(rng.randrange(1, 80)))
             if rng.random() < 0.5:
                 peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -491,6 +491,7 @@ def lab_tool(name):
     return tool(name)
 
 
+@needs_root  # to count descriptors
 def test_nothing_is_left(lab):
     """Processes and descriptors return to the base line."""
     server = lab.sshd("MaxStartups 1000\n")

@@ -567,7 +567,7 @@ def test_log_lines_are_those_of_openssh(tmp_path, level):
         pytest.skip("Debian's sftp-server is not installed")
     (tmp_path / "source").write_bytes(b"y" * 100_000)
     (tmp_path / "batch").write_text("mkdir d\nput source d/x\nls -l d\nchmod 600 d/x\nget d/x back\nrename d/x d/z\n-rename d/no d/z2\nsymlink z d/l\n"
-                                    "ln d/z d/h\ndf\nchown 0 d/z\nrm d/l\nrm d/h\nrm d/z\n-rm d/z\nrmdir d\n")
+                                    f"ln d/z d/h\ndf\nchown {os.getuid()} d/z\nrm d/l\nrm d/h\nrm d/z\n-rm d/z\nrmdir d\n")
     outputs = []
     for which in (theirs, SERVER):
         # Owners' names are asked for by number of those not seen yet, of which Debian's client keeps count.

@@ -98,6 +98,7 @@ def server(lab):
 
 # ---- reload ----
 
+@needs_root  # to see what runs
 def test_replaced_program_runs_afterwards(lab):
     program, port = os.path.join(lab.folder, "sshd"), free_port()
     shutil.copy(os.path.realpath(tool("sshd")), program)
@@ -245,6 +246,7 @@ def test_a_program_that_does_not_run_leaves_the_old_server(lab):
     assert lab.ssh(server, "-l", USER, "true", program=SSH).returncode == 0
 
 
+@needs_root  # to see the place
 def test_pid_file_and_place_stay(lab):
     """In the background, from a relative path, with another pid file afterwards."""
     port = free_port()
