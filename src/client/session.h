@@ -36,6 +36,8 @@ struct session {
     uint64_t used;  // clock_ms() of the last data, for ChannelTimeout
 
     bool pty, raw;
+    uint8_t shown[64];  // the last of its output, where there is a terminal
+    size_t shown_n;
     struct pty_size size;  // that the server knows
     struct escape escape;
     uint32_t pty_ordinal, command_ordinal,

@@ -23,11 +23,22 @@ static enum err tell_broken(struct session *s) {
                               (struct view){0});
 }
 
+// For whoever wants to write in between (notice.h).
+static void note_shown(struct session *s, struct view v) {
+    size_t n = v.n < sizeof s->shown ? v.n : sizeof s->shown;
+    size_t stay = s->shown_n + n <= sizeof s->shown ? s->shown_n : sizeof s->shown - n;
+    memmove(s->shown, s->shown + s->shown_n - stay, stay);
+    memcpy(s->shown + stay, v.p + v.n - n, n);
+    s->shown_n = stay + n;
+}
+
 enum err session_data(struct session *s, uint32_t extended, struct view data) {
     struct stream *stream = extended == 0 ? &s->out : &s->err;
     bool was_broken = stream->broken;
     size_t done = 0;
     TRY(stream_write(stream, data, &done));
+    if (s->raw)
+        note_shown(s, data);
     if (stream->broken && !was_broken && stream == &s->out)
         TRY(tell_broken(s));
     return done > 0 ? connection_consumed(s->connection, s->channel, done, clock_ms())

@@ -91,6 +91,17 @@ def test_bulk_down(world, tmp_path):
     assert w.way.cuts > 8 and w.resumed() >= w.way.cuts // 2
 
 
+def test_cut_while_keys_are_renewed(world):
+    """RekeyLimit 256K: most cuts come in the middle of an exchange."""
+    w = world("RekeyLimit 256K")
+    data = random.randbytes(6 * MIB)
+    p = w.ssh("-o", "RekeyLimit=256K", "cat", stdin=subprocess.PIPE)
+    w.settled()
+    w.way.cut_at_random(10, MIB)
+    code, out, err = w.end(p, data=data)
+    assert digest(out) == digest(data) and (code, err) == (0, "") and w.way.cuts > 3
+
+
 def test_bulk_up(world):
     w = world()
     data = random.randbytes(48 * MIB)
@@ -142,8 +153,13 @@ def all_until(t, text):
     """All that a terminal shows until that text."""
     shown, end = t.shown, time.monotonic() + 30 * SLOW
     while text not in shown and time.monotonic() < end:
-        if select.select([t.fd], [], [], 1)[0]:
+        if not select.select([t.fd], [], [], 1)[0]:
+            continue
+        try:
             shown += os.read(t.fd, 65536)
+        except OSError:
+            break
+    assert text in shown, shown
     return shown
 
 
@@ -378,6 +394,35 @@ def test_through_a_program(world):
         time.sleep(0.4)
         w.way.cut()
     assert w.end(p)[:2] == (0, b"".join(b"%d\n" % i for i in range(1, 101)))
+
+
+def test_the_grace_is_over(world):
+    w = world("ResumeGrace 1s 1s")
+    p = w.ssh("sleep 60")
+    w.settled()
+    w.way.refuses = True
+    w.way.cut()
+    w.server.wait_log("kept for 1 second")
+    time.sleep(1.5)
+    w.way.refuses = False
+    code, _, err = w.end(p)
+    assert code == 255 and "could not resume the connection: the host refuses: " in err, err
+
+
+def test_notice_waits_for_the_end_of_a_sequence(world):
+    """A program's control sequence that was cut in two is not written into."""
+    w = world()
+    with Terminal(w.args("-tt", "stty -echo -icanon; echo ready; printf '\\033[3'; dd bs=1 count=1 >/dev/null 2>&1; printf '1mred'; "
+                               "dd bs=1 count=1 >/dev/null 2>&1")) as t:
+        t.wait(b"ready")
+        w.settled()
+        w.way.refuses = True
+        w.way.cut()
+        time.sleep(5.5)
+        w.way.refuses = False
+        t.type(b"xx")
+        shown = all_until(t, b"31mred")
+    assert b"\x1b[31mred" in shown and b"bowline" not in shown
 
 
 def test_the_connection_was_ended_there(world):

@@ -336,8 +336,7 @@ def test_a_host_that_was_new_is_the_same_host(scene, tmp_path):
     assert s.server.attaches == 1
 
 
-def test_the_grace_ends(scene):
-    """Nobody answers; the client ends by a signal at once, with the terminal's state and exit code of an end by the user."""
+def test_a_signal_ends_the_trying(scene):
     s = scene()
     s.ssh("cat", stdin=subprocess.PIPE)
     s.opened()
