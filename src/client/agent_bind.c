@@ -19,6 +19,8 @@ static enum err make_request(struct client *c, bool forwarding, struct buf *out)
 
 void agent_bind_login(struct client *c, struct agent_link *l) {
     scoped_buf request;
+    if (c->link.transport == NULL)  // -Z: there is no session
+        return;
     buf_init(&request, REQUEST_MAX);
     enum err e = make_request(c, false, &request);
     if (e == OK)

@@ -74,6 +74,7 @@ static const struct flag table[] = {
     {'x', NULL, FIXED, "ForwardX11 no"},
     {'Y', NULL, FIXED, "ForwardX11 yes\nForwardX11Trusted yes"},
     {'y', NULL, SPECIAL, NULL},
+    {'Z', NULL, SPECIAL, NULL},
 };
 
 #define WHY(...) (snprintf(why, FLAGS_WHY_SIZE, __VA_ARGS__), false)
@@ -272,6 +273,9 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
         return true;
     case 'v':
         f->verbose++;
+        return true;
+    case 'Z':
+        f->mode = FLAGS_KEYS;
         return true;
     case 'W':
         return set_stdio_forward(f, value, why);

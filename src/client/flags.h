@@ -10,6 +10,7 @@
 enum flags_mode {
     FLAGS_CONNECT,
     FLAGS_DUMP,     // -G
+    FLAGS_KEYS,     // -Z
     FLAGS_QUERY,    // -Q
     FLAGS_VERSION,  // -V
 };

@@ -47,6 +47,9 @@ void identities_close(struct identities *ids);
 // Keeps a line for the list after a refusal; what does not fit is left out.
 __attribute__((format(printf, 3, 4))) void
 identities_note(struct identities *ids, bool offered, const char *format, ...);
+// -Z: prints what would be offered, in that order, one a line: where it is from, its type
+// and fingerprint. False: out of memory.
+bool identities_show(struct client *c);
 // AddKeysToAgent: gives the one on offer to the agent, if it was read from a file.
 void identities_keep(struct identities *ids);
 // The next one; false: there are no more. It is valid until the next call.

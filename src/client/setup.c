@@ -11,6 +11,7 @@
 #include "client/algorithms.h"
 #include "client/client.h"
 #include "client/hostkeys.h"
+#include "client/identities.h"
 #include "client/kept.h"
 #include "client/proxy.h"
 #include "client/version.h"
@@ -281,6 +282,10 @@ bool client_setup(struct client *c, int argc, char **argv) {
     if (c->flags.mode == FLAGS_DUMP) {
         c->exit_code = 0;
         (void)dump(c);
+        return false;
+    }
+    if (c->flags.mode == FLAGS_KEYS) {
+        c->exit_code = identities_show(c) ? 0 : CLIENT_EXIT_FAILURE;
         return false;
     }
     return check_config(c);

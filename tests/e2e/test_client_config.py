@@ -3,6 +3,7 @@ import os
 import subprocess
 
 import pytest
+from agents import Agent
 from conftest import SLOW, require, tool
 
 # What 10.5 and our own algorithms have otherwise than Debian's 9.2 with its patches.
@@ -168,3 +169,22 @@ def test_broken_files_name_the_line(tmp_path, name):
     assert done.returncode == 255 and f"{path}:2: " in done.stderr
     if name != "include":  # 9.2 has no tokens there
         assert subprocess.run([require("ssh"), "-F", str(path), "-G", "h"], capture_output=True, stdin=subprocess.DEVNULL).returncode == 255
+
+
+def test_keys_in_their_order(keys, tmp_path):
+    """-Z: what would be offered, without a connection: the agent's that are configured, its others, then files."""
+    agent = Agent(str(tmp_path))
+    try:
+        agent.add(keys.path("user", "rsa"))
+        agent.add(keys.path("user", "ecdsa"))
+        options = ["-F", "none", "-i", keys.path("user"), "-i", keys.path("user", "ecdsa"), "-Z", "nowhere.invalid"]
+        done = subprocess.run([tool("ssh"), *options], env={**os.environ, "SSH_AUTH_SOCK": agent.path},
+                              capture_output=True, text=True, timeout=20 * SLOW)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        assert [line.split()[1] for line in done.stdout.splitlines()] == ["ECDSA", "RSA", "ED25519"]
+        assert [line.endswith(" agent") for line in done.stdout.splitlines()] == [True, True, False]
+        only = subprocess.run([tool("ssh"), "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", *options],
+                              capture_output=True, text=True, timeout=20 * SLOW)
+        assert [line.split()[1] for line in only.stdout.splitlines()] == ["ED25519", "ECDSA"]
+    finally:
+        agent.stop()

@@ -1,9 +1,11 @@
 """What hostile and broken servers do to our ssh."""
 import os
+import resource
 import socket
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 import rawssh
@@ -357,3 +359,22 @@ def test_garbage_instead_of_ssh(keys, tmp_path):
             time.sleep(0.3)
         fake = Fake(keys, script, tmp_path, "x")
         assert fake.done.returncode == 255 and fake.stderr.strip()
+
+
+def test_compression_bomb(keys, tmp_path):
+    """What a server sends to `ssh -C` inflates to one packet at most, or the link ends at once: 32 KB stand for 32 MB."""
+    def script(fake):
+        fake.LISTS = Fake.LISTS[:7] + [b"zlib@openssh.com"] + Fake.LISTS[8:]
+        peer = fake.accept()
+        deflate = zlib.compressobj(9)
+        bomb = deflate.compress(bytes([rawssh.IGNORE]) + string(bytes(32 << 20))) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        assert len(bomb) < 40000
+        peer.send(bomb)
+        sent.append(len(bomb))
+        peer.closed()
+    sent = []
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    fake = Fake(keys, script, tmp_path, "x", options=["-C"])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert sent and fake.done.returncode == 255 and fake.done.stdout == b"", fake.stderr
+    assert after.ru_utime - before.ru_utime < 3 * SLOW
