@@ -146,7 +146,7 @@ static void test_refusals_say_why(void **state) {
     static const struct {
         const char *line, *word;
     } rows[] = {
-        {"-Z|host", "unknown"},
+        {"-z|host", "unknown"},
         {"-p|host", "port"},
         {"-p", "argument"},
         {"-w|any|host", "yet"},
