@@ -44,7 +44,7 @@ static const struct flag table[] = {
     {'f', NULL, FIXED, "ForkAfterAuthentication yes\nStdinNull yes"},
     {'G', NULL, SPECIAL, NULL},
     {'g', NULL, FIXED, "GatewayPorts yes"},
-    {'I', "pkcs11", LATER, "PKCS#11 keys"},
+    {'I', "pkcs11", LINE, "PKCS11Provider"},
     {'i', "identity_file", SPECIAL, NULL},
     {'J', "destination", LINE, "ProxyJump"},
     {'K', NULL, FIXED, "GSSAPIAuthentication yes"},

@@ -105,24 +105,25 @@ void identities_open(struct identities *ids, struct client *c) {
         find_configured(ids);
 }
 
-static void drop_offer(struct identities *ids) {
+void identities_drop_offer(struct identities *ids) {
     key_free(ids->public);
     key_free(ids->secret);
     key_free(ids->certificate);
     ids->public = ids->secret = ids->certificate = NULL;
-    ids->in_agent = false;
+    ids->in_agent = ids->in_token = false;
     ids->blob = (struct view){0};
 }
 
 void identities_close(struct identities *ids) {
-    drop_offer(ids);
+    identities_drop_offer(ids);
     if (ids->agent.fd >= 0)
         agent_link_close(&ids->agent);
+    identities_close_token(ids);
     free(ids->configured);
 }
 
 static bool offer_agent_key(struct identities *ids, const struct agent_link_key *key) {
-    drop_offer(ids);
+    identities_drop_offer(ids);
     text_clean(ids->name, sizeof ids->name, key->comment);
     ids->blob = key->blob;
     ids->in_agent = true;
@@ -232,14 +233,14 @@ static bool parse_private(struct identities *ids, const char *path, struct view 
 }
 
 static bool offer_file(struct identities *ids, const char *path) {
-    drop_offer(ids);
+    identities_drop_offer(ids);
     scoped_buf text = {0};
     bool there = read_private(ids, path, &text);
     bool good = there && parse_private(ids, path, buf_view(&text));
     if (text.p != NULL)
         secret_wipe(text.p, text.room);
     if (!good) {
-        drop_offer(ids);
+        identities_drop_offer(ids);
         return false;
     }
     snprintf(ids->name, sizeof ids->name, "%s", path);
@@ -251,7 +252,7 @@ static bool offer_file(struct identities *ids, const char *path) {
 
 // ---- certificates ----
 
-static struct key *read_certificate(struct identities *ids, const char *path) {
+struct key *identities_read_certificate(struct identities *ids, const char *path) {
     struct key *key = read_public_file(ids, path);
     if (key == NULL || key->certificate != NULL)
         return key;
@@ -267,8 +268,8 @@ static void attach_certificate(struct identities *ids, struct key *certificate) 
 
 // A certificate for a key that the agent alone has.
 static bool offer_agent_certificate(struct identities *ids, const char *path) {
-    drop_offer(ids);
-    struct key *certificate = read_certificate(ids, path);
+    identities_drop_offer(ids);
+    struct key *certificate = identities_read_certificate(ids, path);
     if (certificate == NULL)
         return false;
     if (agent_link_find(&ids->agent, key_plain_blob(certificate)) == NULL) {
@@ -299,12 +300,12 @@ static void attach_beside(struct identities *ids, const char *path) {
 
 static bool offer_with_certificate(struct identities *ids, const char *path,
                                    const char *certificate_path) {
-    struct key *certificate = read_certificate(ids, certificate_path);
+    struct key *certificate = identities_read_certificate(ids, certificate_path);
     if (certificate == NULL)
         return false;
     if (!offer_file(ids, path) || !view_equal(key_plain_blob(certificate), ids->blob)) {
         key_free(certificate);
-        drop_offer(ids);
+        identities_drop_offer(ids);
         return false;
     }
     attach_certificate(ids, certificate);
@@ -369,7 +370,7 @@ static bool next_candidate(struct identities *ids, bool *end) {
                         path, sizeof path) &&
             offer_agent_certificate(ids, path))
             return true;
-    if (next_of_agent(ids))
+    if (next_of_agent(ids) || identities_next_token(ids))
         return true;
     while (ids->next_file < o->identity_file.n) {
         const char *text = o->identity_file.v[ids->next_file];
@@ -410,7 +411,9 @@ static void note_offer(struct identities *ids, const char *type) {
                                              : ids->blob,
                     &digest_sha256);
     identities_note(ids, true, "%s %s %s%s", type, print, ids->name,
-                    ids->in_agent ? " (agent)" : "");
+                    ids->in_agent   ? " (agent)"
+                    : ids->in_token ? " (token)"
+                                    : "");
 }
 
 bool identities_next(struct identities *ids, const struct auth_client *auth,
@@ -439,7 +442,7 @@ bool identities_next(struct identities *ids, const struct auth_client *auth,
                                                   !ids->secret->type->security_key};
         return true;
     }
-    drop_offer(ids);
+    identities_drop_offer(ids);
     return false;
 }
 
@@ -489,6 +492,28 @@ static const struct signature_alg *plain_algorithm(const struct signature_alg *a
     return plain != NULL ? plain->signature : alg;
 }
 
+// OK with nothing appended: it was said why already.
+static enum err sign_with_file(struct identities *ids, const struct signature_alg *alg,
+                               struct view data, struct buf *out, struct fault *fault) {
+    struct view plain =
+        ids->certificate != NULL ? key_plain_blob(ids->certificate) : ids->blob;
+    struct security_key_use use = {provider(ids), &ids->c->log, false};
+    if (ids->secret == NULL)
+        decrypt(ids);
+    if (ids->secret == NULL)
+        return OK;
+    // The .pub beside it may belong to another key.
+    if (!view_equal(key_blob(ids->secret), plain)) {
+        log_error(&ids->c->log, "%s and its public half do not belong together",
+                  ids->name);
+        return OK;
+    }
+    return ids->secret->type->security_key
+               ? security_key_sign(ids->secret, &use, plain_algorithm(alg), data, out,
+                                   fault)
+               : key_sign(ids->secret, alg, data, out);
+}
+
 void identities_sign(struct identities *ids, const struct signature_alg *alg,
                      struct view data, struct buf *out) {
     enum err e = OK;
@@ -506,22 +531,10 @@ void identities_sign(struct identities *ids, const struct signature_alg *alg,
             return;
         }
     }
-    if (ids->secret == NULL)
-        decrypt(ids);
-    if (ids->secret == NULL)
-        return;
-    // The .pub beside it may belong to another key.
-    if (!view_equal(key_blob(ids->secret), plain)) {
-        log_error(&ids->c->log, "%s and its public half do not belong together",
-                  ids->name);
-        return;
-    }
     struct fault fault = {0};
-    struct security_key_use use = {provider(ids), &ids->c->log, ids->c->redial != NULL};
-    e = ids->secret->type->security_key
-            ? security_key_sign(ids->secret, &use, plain_algorithm(alg), data, out,
-                                &fault)
-            : key_sign(ids->secret, alg, data, out);
+    e = ids->in_token
+            ? identities_sign_token(ids, plain_algorithm(alg), data, out, &fault)
+            : sign_with_file(ids, alg, data, out, &fault);
     if (e != OK) {
         fault_set(&fault, e, 0, "%s", err_text(e));
         log_error(&ids->c->log, "%s: signing failed: %s", ids->name, fault_text(&fault));

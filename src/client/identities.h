@@ -5,6 +5,7 @@
 
 #include "auth/client.h"
 #include "client/client.h"
+#include "io/prompt.h"
 #include "signer/agent_link.h"
 
 #define IDENTITIES_OFFERED_MAX 64
@@ -26,7 +27,16 @@ struct identities {
     struct key *secret;       // NULL: with the agent, or still encrypted
     struct key *certificate;  // offered for it; NULL: the key alone
     struct view blob;
-    bool in_agent;
+    bool in_agent, in_token;
+
+    struct identities_token {  // PKCS11Provider
+        bool listed;
+        struct buf list;     // of strings: blob, label, blob, …
+        struct reader left;  // of it
+        struct view blob, label;
+        size_t next_certificate;
+        char pin[PROMPT_MAX];
+    } token;
 
     // What was offered before: never twice in one login.
     uint8_t offered[IDENTITIES_OFFERED_MAX][32];  // SHA-256 of blobs
@@ -59,3 +69,18 @@ bool identities_next(struct identities *ids, const struct auth_client *auth,
 // when it cannot be done (and it is said why).
 void identities_sign(struct identities *ids, const struct signature_alg *alg,
                      struct view data, struct buf *out);
+
+// ---- within identities*.c ----
+
+// Forgets the one on offer.
+void identities_drop_offer(struct identities *ids);
+// The certificate of a file; NULL: there is none, which is said.
+struct key *identities_read_certificate(struct identities *ids, const char *path);
+// Offers the next key of PKCS11Provider's tokens; false: no more.
+bool identities_next_token(struct identities *ids);
+// Signs with it, asking for the PIN.
+must_check enum err identities_sign_token(struct identities *ids,
+                                          const struct signature_alg *alg,
+                                          struct view data, struct buf *out,
+                                          struct fault *fault);
+void identities_close_token(struct identities *ids);

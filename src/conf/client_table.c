@@ -174,7 +174,7 @@ static const struct conf_option options[] = {
     ROW("LogLevel", word, log_level, DONE, FIRST, DETAIL(conf_words_log_level),
         DEFAULT("INFO")),
     ROW("MACs", algorithms, macs, DONE, FIRST, DETAIL(&kinds[1])),
-    ROW("PKCS11Provider", text_none, pkcs11_provider, LATER_IGNORE, FIRST),
+    ROW("PKCS11Provider", text_none, pkcs11_provider, DONE, FIRST),
     ROW("PreferredAuthentications", text, preferred_authentications, DONE, FIRST),
     ROW("PubkeyAcceptedAlgorithms", algorithms, pubkey_accepted_algorithms, DONE, FIRST,
         DETAIL(&kinds[4])),

@@ -27,11 +27,12 @@ bool token_find(void *library, const char *name, void *fn, size_t n) {
 
 void *token_load(struct token_work *w) {
     crypto_share();
-    bool absolute = w->provider[0] == '/';
-    void *library = absolute ? dlopen(w->provider, RTLD_NOW) : NULL;
+    // A name without a path is looked for where libraries are.
+    bool definite = w->provider[0] == '/' || strchr(w->provider, '/') == NULL;
+    void *library = definite ? dlopen(w->provider, RTLD_NOW) : NULL;
     if (library == NULL)
         (void)token_fail(w, "the provider can not be loaded",
-                         absolute ? dlerror() : "no absolute path");
+                         definite ? dlerror() : "a path must begin at the root");
     return library;
 }
 

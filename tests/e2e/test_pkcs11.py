@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from agents import Agent, askpass, debian, has_loaded
-from conftest import require, tool
+from conftest import USER, require, tool
 
 LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
 PIN = "1234"
@@ -84,3 +84,40 @@ def test_constraints_hold_for_tokens(agent, tmp_path):
     # Nobody can be asked for confirmation here.
     assert agent.run("-T", str(tmp_path / "key.pub")).returncode == 1
     assert PIN not in agent.log()
+
+
+def test_the_client_signs_with_a_token(token, lab, tmp_path):
+    """PKCS11Provider and -I, without any agent; a certificate stands for its key."""
+    public = subprocess.run([tool("ssh-keygen"), "-D", LIBRARY], env={**os.environ, **token}, check=True, capture_output=True,
+                            text=True).stdout.splitlines()
+    (tmp_path / "all").write_text("\n".join(public) + "\n")
+    server = lab.openssh(authorized=str(tmp_path / "all"))
+    env = {k: v for k, v in os.environ.items() if k != "SSH_AUTH_SOCK"} | token
+
+    def login(*options, pin=PIN, port=server.port, program=tool("ssh")):
+        return subprocess.run([program, "-F", "none", "-p", str(port), "-o", "IdentityFile=none", "-o", "PasswordAuthentication=no",
+                               "-o", f"UserKnownHostsFile={lab.keys.known_hosts(port)}", *options, "127.0.0.1", "echo in"],
+                              env=env | enter(tmp_path, pin), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                              start_new_session=True)
+
+    for options in (["-I", LIBRARY], ["-o", f"PKCS11Provider={LIBRARY}"]):
+        done = login(*options)
+        assert done.stdout == "in\n", done.stderr
+    with open(tmp_path / f"pin-{PIN}.asked") as asked:
+        assert "Enter PIN for 'my " in asked.read()
+    done = login("-I", LIBRARY, pin="9")
+    assert done.returncode == 255 and "the token does not take the PIN" in done.stderr
+    done = login("-I", LIBRARY, "-o", "BatchMode=yes")
+    assert done.returncode == 255 and "is not asked for in batch mode" in done.stderr
+    done = login("-I", "/nowhere.so")
+    assert done.returncode == 255 and "the provider can not be loaded" in done.stderr
+    # Only the certificate is let in, under the name that it says.
+    ca = tmp_path / "ca"
+    subprocess.run([tool("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", ca], check=True)
+    (tmp_path / "key.pub").write_text(public[0] + "\n")
+    subprocess.run([tool("ssh-keygen"), "-q", "-s", ca, "-I", "id", "-n", USER, tmp_path / "key.pub"], check=True)
+    (tmp_path / "authority").write_text("cert-authority " + (tmp_path / "ca.pub").read_text())
+    certified = lab.openssh(authorized=str(tmp_path / "authority"))
+    assert login("-I", LIBRARY, port=certified.port).returncode == 255
+    done = login("-I", LIBRARY, "-o", f"CertificateFile={tmp_path}/key-cert.pub", port=certified.port)
+    assert done.stdout == "in\n", done.stderr
