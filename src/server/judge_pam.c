@@ -59,6 +59,11 @@ static bool honest(const struct judge *j, enum judge_method method) {
            judge_root_allowed(&j->config, j->account.uid, method, false, NULL) == OK;
 }
 
+// Modules may leave it out.
+static const char *text_of(const struct pam_message *m) {
+    return m->msg != NULL ? m->msg : "";
+}
+
 static bool asks_for_old(const char *prompt) {
     return strcasestr(prompt, "current") != NULL || strcasestr(prompt, "old ") != NULL ||
            strcasestr(prompt, "(current)") != NULL;
@@ -68,7 +73,7 @@ static char *known_answer(const struct judge_pam *p, const struct pam_message *m
     if (p->talk == TALK_PASSWORD && m->msg_style == PAM_PROMPT_ECHO_OFF)
         return strdup(p->password);
     if (p->talk == TALK_CHANGE && m->msg_style == PAM_PROMPT_ECHO_OFF)
-        return strdup(asks_for_old(m->msg) ? p->password : p->next);
+        return strdup(asks_for_old(text_of(m)) ? p->password : p->next);
     return NULL;
 }
 
@@ -91,7 +96,7 @@ static enum err send_prompts(struct judge_pam *p, int n, const struct pam_messag
     struct writer w = writer_to_buf(&text);
     for (int i = 0; i < n; i++)
         if (is_prompt(m[i])) {
-            write_text(&w, m[i]->msg);
+            write_text(&w, text_of(m[i]));
             write_bool(&w, m[i]->msg_style == PAM_PROMPT_ECHO_ON);
         }
     TRY(writer_end(&w));
@@ -157,10 +162,12 @@ static bool fill(struct judge_pam *p, int n, const struct pam_message **m,
                  struct pam_response *answers) {
     int prompts = 0;
     for (int i = 0; i < n; i++) {
-        if (!is_prompt(m[i]))
-            say(p, m[i]->msg);
-        else
+        if (is_prompt(m[i]))
             prompts++;
+        else if (m[i]->msg_style == PAM_TEXT_INFO || m[i]->msg_style == PAM_ERROR_MSG)
+            say(p, text_of(m[i]));
+        else
+            return false;  // binary prompts and what nobody knows
     }
     if (prompts == 0)
         return true;
