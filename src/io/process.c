@@ -81,6 +81,12 @@ static bool take_terminal(const struct process_spec *s) {
     return s->tty < 0 || ioctl(s->tty, TIOCSCTTY, 0) == 0;
 }
 
+static void ignore_signal(int number) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (number != 0)
+        sigaction(number, &ignore, NULL);
+}
+
 static const char *prepare(const struct process_spec *s) {
     if (!take_terminal(s))
         return "take the terminal for";
@@ -98,6 +104,7 @@ static int run_child(void *arg) {
     const struct process_spec *s = start->spec;
     static const char exec[] = "exec";
     default_signals(!s->keep_mask);
+    ignore_signal(s->ignored);
     start->doing = prepare(s);
     if (start->doing == NULL) {
         if (!s->keep_nice_fds) {

@@ -25,6 +25,7 @@ struct process_spec {
     int tty;             // slave that becomes the controlling terminal; -1: none
     bool new_session;    // setsid(); implied by tty
     bool keep_mask;      // else: no signal is blocked, none ignored
+    int ignored;         // a signal that it begins with ignoring; 0: none
     bool keep_nice_fds;  // do not close others (they are close-on-exec anyway)
     const struct process_limit *limits;
     size_t limits_n;

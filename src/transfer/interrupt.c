@@ -6,7 +6,7 @@
 
 #define CHILDREN 4  // two ssh at most, and a command of the person's
 
-static volatile sig_atomic_t came;
+static volatile sig_atomic_t came, held;
 static volatile pid_t children[CHILDREN];
 static bool ends_at_once;
 
@@ -18,6 +18,8 @@ static void end_all(void) {
 }
 
 static void note(int number) {
+    if (number == SIGINT && held)
+        return;
     if (number != SIGINT || ends_at_once || came)
         end_all();
     came = 1;
@@ -40,6 +42,10 @@ bool interrupted(void) {
 
 void interrupt_clear(void) {
     came = 0;
+}
+
+void interrupt_hold(bool on) {
+    held = on;
 }
 
 void interrupt_child(pid_t pid, bool alive) {

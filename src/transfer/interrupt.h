@@ -10,6 +10,8 @@
 void interrupt_watch(bool ends);
 bool interrupted(void);
 void interrupt_clear(void);
+// SIGINT is somebody else's: of a command that the person runs here.
+void interrupt_hold(bool on);
 
 // A child was started, or has been waited for.
 void interrupt_child(pid_t pid, bool alive);

@@ -48,16 +48,16 @@ bool program_find(const char *name, char *out, size_t size) {
     return false;
 }
 
-// The child inherits what is ignored. We ourselves must go on as before.
+// No signal comes between its start and the note of it: it would be forgotten.
 static enum err spawn(const struct process_spec *spec, struct process *p,
                       struct fault *f) {
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-    sigaction(SIGINT, &ignore, &before);
-    struct sigaction pipe_before, standard = {.sa_handler = SIG_DFL};
-    sigaction(SIGPIPE, &standard, &pipe_before);
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
     enum err e = process_spawn(spec, p, f);
-    sigaction(SIGPIPE, &pipe_before, NULL);
-    sigaction(SIGINT, &before, NULL);
+    if (e == OK)
+        interrupt_child(p->pid, true);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     return e;
 }
 
@@ -79,10 +79,9 @@ enum err program_start(struct program *p, const char *path, const struct words *
                                 .fd_out = their_out,
                                 .fd_err = STDERR_FILENO,
                                 .tty = -1,
-                                .keep_mask = true};
+                                .ignored = SIGINT};
     TRY(spawn(&spec, &p->process, f));
     p->running = true;
-    interrupt_child(p->process.pid, true);
     TRY(fd_set_nonblock(p->in, true));
     return fd_set_nonblock(p->out, true);
 }
@@ -105,9 +104,8 @@ int program_run(const char *path, const struct words *argv, struct fault *f) {
                                 .fd_out = STDOUT_FILENO,
                                 .fd_err = STDERR_FILENO,
                                 .tty = -1};
-    if (process_spawn(&spec, &process, f) != OK)
+    if (spawn(&spec, &process, f) != OK)
         return -1;
-    interrupt_child(process.pid, true);
     return wait_for(&process);
 }
 
@@ -120,9 +118,8 @@ int program_join(struct program *p, const char *path, const struct words *argv,
                                 .fd_out = p->in,
                                 .fd_err = STDERR_FILENO,
                                 .tty = -1};
-    if (process_spawn(&spec, &process, f) != OK)
+    if (spawn(&spec, &process, f) != OK)
         return -1;
-    interrupt_child(process.pid, true);
     fd_close(&p->in);  // else the first would not see the second's end
     fd_close(&p->out);
     return wait_for(&process);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "transfer/interrupt.h"
 #include "transfer/names.h"
 #include "transfer/program.h"
 #include "transfer/say.h"
@@ -81,7 +82,9 @@ bool sftp_local_shell(const char *command) {
     if (e == OK && *command != '\0')
         e = words_add(&line, command);
     fflush(stdout);
+    interrupt_hold(true);
     int status = e == OK ? program_run(shell, &line, &fault) : -1;
+    interrupt_hold(false);
     if (status > 0)
         say("Shell exited with status %d", status);
     else if (status < 0)
