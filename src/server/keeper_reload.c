@@ -131,6 +131,11 @@ static void on_tried(void *arg, int status) {
     struct keeper *k = arg;
     char why[96];
     read_all(k->reload);
+    if (k->stopping) {  // told in the same turn: a program executed now would not know
+        k->reload->again = false;
+        finish(k);
+        return;
+    }
     if (status == 0) {
         execute(k);
         return;
