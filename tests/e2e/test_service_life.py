@@ -78,6 +78,38 @@ def test_sockets_that_are_given(lab):
         listening.close()
 
 
+def test_systemd_s_own_activation(lab):
+    """systemd-socket-activate listens, and starts the server with the first connect."""
+    activate, port = require("systemd-socket-activate"), free_port()
+    words = [activate, f"--listen=127.0.0.1:{port}", "--setenv=HOME", tool("sshd"), "-D", "-e", "-f", lab.config(free_port())]
+    server = lab._start("sshd", words, port)
+    for _ in range(2):
+        assert lab.ssh(server, "-l", USER, "true", program=SSH).returncode == 0
+    assert "Accepted publickey" in server.log()
+    server.stop()
+
+
+@pytest.mark.parametrize("family,v4,v6", [("any", True, True), ("inet", True, False), ("inet6", False, True)])
+def test_address_family(lab, family, v4, v6):
+    """Without ListenAddress: all addresses of that family, and none of the other's."""
+    port = free_port()
+    path = lab.config(port, f"AddressFamily {family}\nPerSourcePenalties no\n")
+    with open(path, "r+") as f:
+        lines = [line for line in f if not line.startswith("ListenAddress")]
+        f.seek(0)
+        f.truncate()
+        f.writelines(lines)
+    server = lab._start("sshd", [tool("sshd"), "-D", "-e", "-f", path], port, wait=False)
+    server.wait_log("listener is ready")
+    for host, expected in (("127.0.0.1", v4), ("::1", v6)):
+        try:
+            with socket.create_connection((host, port), 5) as s:
+                assert expected and s.recv(64).startswith(b"SSH-2.0-")
+        except ConnectionRefusedError:
+            assert not expected, host
+    server.stop()
+
+
 def test_sessions_outlive_a_reload(lab):
     server = lab.sshd()
     words = [SSH, *lab.common(server.port), "-l", USER, "127.0.0.1", "cat"]
