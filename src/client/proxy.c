@@ -17,6 +17,7 @@
 #include "io/unix_socket.h"
 
 #define COMMAND_MAX 8192
+#define REAP_MS 200
 #define JUMP_ARGUMENTS 24
 #define JUMPS_ABOVE 4096
 
@@ -237,6 +238,18 @@ enum err proxy_connect(struct client *c) {
         return start_jump(c);
     TRY(start_command(c));
     return c->config.proxy_use_fdpass ? take_descriptor(c) : OK;
+}
+
+void proxy_reap(struct client *c) {
+    int status;
+    if (!c->proxied)
+        return;
+    (void)!process_signal(&c->proxy, SIGHUP);
+    if (process_wait_until(&c->proxy, clock_after(clock_ms(), REAP_MS), &status) != OK) {
+        (void)!process_signal(&c->proxy, SIGKILL);
+        (void)!process_wait(&c->proxy, &status);
+    }
+    c->proxied = false;
 }
 
 void proxy_end(struct client *c) {

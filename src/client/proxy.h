@@ -10,3 +10,5 @@ bool proxy_wanted(const struct client *c);
 must_check enum err proxy_connect(struct client *c);
 // Ends the program if there is one; after link_close().
 void proxy_end(struct client *c);
+// The same, and waits until nothing of it is left: in a process that goes on.
+void proxy_reap(struct client *c);

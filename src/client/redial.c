@@ -50,7 +50,7 @@ enum err redial_lost(struct run *r, enum err e) {
     r->carrier.lost = true;
     r->stalled = false;
     fd_close(&c->link.fd);
-    proxy_end(c);
+    proxy_reap(c);
     return begin(r, clock_ms());
 }
 

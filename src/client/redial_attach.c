@@ -94,7 +94,7 @@ static enum err prepare(struct redial *d) {
 static void forget(struct redial *d) {
     struct client *c = d->c;
     link_close(&c->link, 0);
-    proxy_end(c);
+    proxy_reap(c);
     hostkeys_forget(c);
     free(c->host_key_algorithms);
     free(c);
@@ -125,7 +125,7 @@ bool redial_host_key_is_same(const struct client *c, struct view blob) {
 static void let_go(struct run *r) {
     r->carrier.lost = true;
     fd_close(&r->c->link.fd);
-    proxy_end(r->c);
+    proxy_reap(r->c);
 }
 
 static enum err send_attach(struct redial *d) {

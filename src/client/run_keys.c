@@ -32,6 +32,8 @@ struct run_keys {
     bool waits;
     uint64_t until;  // when the session was over before the proof came; 0: it was not
     char address[ADDRESS_NAME];
+    unsigned link;  // client_end.resumed when the proof was asked for: it is about that
+                    // one's session id
 };
 
 bool run_keys_due(struct run *r, uint64_t now) {
@@ -209,6 +211,7 @@ static enum err ask_for_proof(struct run *r, struct run_keys *keys) {
     TRY(writer_end(&w));
     keys->ordinal = connection_next_global_ordinal(r->connection);
     keys->waits = true;
+    keys->link = r->c->end.resumed;
     return connection_global_request(r->connection, PROVE, true, buf_view(&fields));
 }
 
@@ -243,6 +246,9 @@ static void on_proof(struct run *r, const struct connection_event *event) {
     r->keys->waits = false;
     if (!event->success)
         log_debug(&r->c->log, "the server does not prove its new host keys");
+    else if (r->keys->link != r->c->end.resumed)
+        log_debug(&r->c->log, "the proof of new host keys was asked for on a link that "
+                              "is gone: it cannot be checked");
     else if (!all_proven(r, r->keys, event->fields))
         log_error(&r->c->log, "The server announced host keys that it cannot prove to "
                               "have: they are not taken.");

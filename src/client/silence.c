@@ -82,6 +82,8 @@ static enum err ask(struct run *r, uint64_t now) {
     s->probe = now;
     s->read = r->c->link.read;
     s->since = missing != 0 ? missing : now;
+    if (missing == 0)
+        resume_idle(&r->carrier.resume);
     s->wait_ms = missing != 0 ? patience_ms(s) / 2 : patience_ms(s);
     r->c->end.probes++;
     enum err e = transport_ping(r->c->link.transport, view_text("alive"));

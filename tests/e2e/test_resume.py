@@ -79,13 +79,13 @@ def digest(data):
 
 def test_bulk_down(world, tmp_path):
     w = world()
-    data = random.randbytes(48 * MIB)
+    data = random.randbytes(16 * MIB)
     path = tmp_path / "data"
     path.write_bytes(data)
     tmp_path.chmod(0o755)
     p = w.ssh(f"sleep 0.5; cat {path}")
     w.settled()
-    w.way.cut_at_random(20, 4 * MIB)
+    w.way.cut_at_random(20, 2 * MIB)
     code, out, err = w.end(p)
     assert digest(out) == digest(data) and (code, err) == (0, "")
     assert w.way.cuts > 8 and w.resumed() >= w.way.cuts // 2
@@ -104,10 +104,10 @@ def test_cut_while_keys_are_renewed(world):
 
 def test_bulk_up(world):
     w = world()
-    data = random.randbytes(48 * MIB)
+    data = random.randbytes(16 * MIB)
     p = w.ssh("sha256sum", stdin=subprocess.PIPE)
     w.settled()
-    w.way.cut_at_random(20, 4 * MIB)
+    w.way.cut_at_random(20, 2 * MIB)
     code, out, err = w.end(p, data=data)
     assert out.split()[0].decode() == digest(data) and (code, err) == (0, "")
     assert w.way.cuts > 8
@@ -129,7 +129,7 @@ def test_both_ways_through_files(world, tmp_path):
 
 def test_sftp_subsystem(world, tmp_path):
     w = world("Subsystem sftp internal-sftp")
-    data = random.randbytes(24 * MIB)
+    data = random.randbytes(16 * MIB)
     (tmp_path / "in").write_bytes(data)
     tmp_path.chmod(0o755)
     wrapper = tmp_path / "ssh"
@@ -389,10 +389,13 @@ def test_through_a_program(world):
     """ProxyCommand is started anew for each link."""
     w = world()
     proxy = f"{require('socat')} - TCP:127.0.0.1:{w.way.port}"
-    p = w.ssh("-o", f"ProxyCommand={proxy}", "for i in $(seq 100); do echo $i; sleep 0.01; done")
+    p = w.ssh("-o", f"ProxyCommand={proxy}", "for i in $(seq 100); do echo $i; sleep 0.02; done")
     for _ in range(3):
         time.sleep(0.4)
         w.way.cut()
+    assert wait_until(lambda: w.resumed() >= 2)
+    with open(f"/proc/{p.pid}/task/{p.pid}/children") as children:
+        assert len(children.read().split()) == 1  # of those before nothing is left
     assert w.end(p)[:2] == (0, b"".join(b"%d\n" % i for i in range(1, 101)))
 
 
@@ -418,7 +421,7 @@ def test_notice_waits_for_the_end_of_a_sequence(world):
         w.settled()
         w.way.refuses = True
         w.way.cut()
-        time.sleep(5.5)
+        time.sleep(4.8)
         w.way.refuses = False
         t.type(b"xx")
         shown = all_until(t, b"31mred")
