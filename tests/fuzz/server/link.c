@@ -80,6 +80,7 @@ static struct host_keys *host_keys(void) {
     struct pk *pk = NULL;
     if (keys.n == 0 && pk_generate(&pk, PK_ED25519, 0, 0) == OK &&
         key_from_pk(&keys.keys[0], pk) == OK) {
+        keys.signer[0] = keys.keys[0];
         keys.algorithms[0] = strdup("ssh-ed25519");
         keys.n = 1;
     }
