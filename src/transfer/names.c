@@ -31,6 +31,12 @@ bool path_last(char out[NAME_PATH], const char *path) {
     return text_copy(out, NAME_PATH, view_of(path + start, end - start));
 }
 
+bool path_into(char out[NAME_PATH], const char *folder, const char *path) {
+    char last[NAME_PATH];
+    return path_last(last, path) &&
+           path_join(out, folder, name_is_plain(last) ? last : ".");
+}
+
 bool name_copy(char out[NAME_PATH], struct view name) {
     return name.n > 0 && memchr(name.p, 0, name.n) == NULL &&
            text_copy(out, NAME_PATH, name);

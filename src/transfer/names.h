@@ -18,6 +18,10 @@ bool path_join(char out[NAME_PATH], const char *folder, const char *name);
 // The last part of a path: "a/b/" has "b", "/" has "/", "" has ".". Into out.
 bool path_last(char out[NAME_PATH], const char *path);
 
+// Where `path` comes to lie within the folder: folder/last part. What has no name of its
+// own ("/", ".", "..") is the folder itself: never what lies above or beside it.
+bool path_into(char out[NAME_PATH], const char *folder, const char *path);
+
 // The server's file name as a C string; false: it has a NUL or is too long.
 bool name_copy(char out[NAME_PATH], struct view name);
 

@@ -10,8 +10,8 @@
 #include "transfer/say.h"
 
 #define IN_MAX (1024u * 1024u)
-#define IN_ROOM (512u * 1024u)
-#define BURST (64u * 1024u)  // moved at once: the pipe is worth more room
+#define IN_ROOM (256u * 1024u)  // more does not stay in caches; one whole answer fits
+#define BURST (64u * 1024u)     // moved at once: the pipe is worth more room
 #define PIPE_SIZE (1024 * 1024)
 
 bool remote_lost(struct remote *r, const struct fault *why) {

@@ -81,8 +81,7 @@ static bool remote_path(struct remote *r, const char *path, char out[NAME_PATH])
 
 // folder/last part of `name`.
 static bool into_folder(char out[NAME_PATH], const char *folder, const char *name) {
-    char last[NAME_PATH];
-    if (path_last(last, name) && path_join(out, folder, last))
+    if (path_into(out, folder, name))
         return true;
     say("\"%s\": the path is too long", CLEAN(name));
     return false;

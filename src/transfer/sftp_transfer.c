@@ -45,9 +45,9 @@ static bool too_long(const char *path) {
 
 static bool get_one(const struct sftp_call *c, struct remote_match *m, const char *to,
                     bool into, const struct copy_how *how) {
-    char last[NAME_PATH], target[NAME_PATH];
+    char target[NAME_PATH];
     struct remote *r = &c->s->remote;
-    if (!path_last(last, m->path) || !path_join(target, into ? to : "", into ? last : to))
+    if (!(into ? path_into(target, to, m->path) : path_join(target, "", to)))
         return too_long(m->path);
     bool link = copy_is_link(&m->attributes);
     if (link && remote_stat(r, m->path, true, &m->attributes) != SFTP_OK) {
@@ -92,13 +92,13 @@ bool sftp_get(const struct sftp_call *c) {
 
 static bool put_one(const struct sftp_call *c, const char *from, const char *to,
                     bool into, const struct copy_how *how) {
-    char last[NAME_PATH], target[NAME_PATH];
+    char target[NAME_PATH];
     struct stat st;
     if (stat(from, &st) != 0) {
         say_errno("stat local", from);
         return false;
     }
-    if (!path_last(last, from) || !path_join(target, into ? to : "", into ? last : to))
+    if (!(into ? path_into(target, to, from) : path_join(target, "", to)))
         return too_long(from);
     if (!S_ISDIR(st.st_mode))
         return copy_put(&c->s->remote, from, target, how);

@@ -119,6 +119,16 @@ def test_patterns_and_folders(tmp_path, which):
     assert run(["diff", "-r", tmp_path / "src", tmp_path / "fourth"]).returncode == 0
 
 
+def test_folders_without_a_name_stay_in_the_target(tmp_path):
+    (tmp_path / "src/sub").mkdir(parents=True)
+    (tmp_path / "src/file").write_text("x")
+    (tmp_path / "a/b").mkdir(parents=True)
+    for path in (f"{tmp_path}/src/sub/..", f"{tmp_path}/src/."):
+        done = run(direct() + ["-r", f"h:{path}", str(tmp_path / "a/b")])
+        assert done.returncode == 0, done.stderr
+        assert sorted(os.listdir(tmp_path / "a")) == ["b"] and sorted(os.listdir(tmp_path / "a/b")) == ["file", "sub"]
+
+
 def test_old_files_are_overwritten_in_place(tmp_path):
     """Also when both ends are the same file; a longer old one loses its rest; its inode stays."""
     whole = data(tmp_path / "file", 300_000)

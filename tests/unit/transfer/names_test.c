@@ -68,6 +68,13 @@ static void names(void **state) {
         assert_true(path_last(out, last[i][0]));
         assert_string_equal(out, last[i][1]);
     }
+    static const char *const into[][2] = {{"x/y", "to/y"}, {"/", "to/."},
+                                          {"..", "to/."},  {"a/..", "to/."},
+                                          {".", "to/."},   {"a/b//", "to/b"}};
+    for (size_t i = 0; i < sizeof into / sizeof into[0]; i++) {
+        assert_true(path_into(out, "to", into[i][0]));
+        assert_string_equal(out, into[i][1]);
+    }
     assert_true(path_join(out, "a", "b") && strcmp(out, "a/b") == 0);
     assert_true(path_join(out, "a/", "b") && strcmp(out, "a/b") == 0);
     assert_true(path_join(out, "a", "/b") && strcmp(out, "/b") == 0);
