@@ -233,6 +233,8 @@ static void adopt(struct redial *d) {
 }
 
 static enum err go(struct redial *d) {
+    if (d->c->kept == NULL)
+        return hopeless(d, ERR_KEY, "the key that opened it cannot be used again");
     TRY(client_connect(d->c));
     TRY(client_handshake(d->c));
     TRY(client_login(d->c));

@@ -339,7 +339,8 @@ enum err client_session(struct client *c) {
     if (r == NULL)
         return ERR_MEMORY;
     c->early = NULL;
-    enum err e = early ? OK : carrier_open(&r->carrier, &opening);
+    // Without a key that can be used again without asking, nothing could be resumed.
+    enum err e = early || c->kept == NULL ? OK : carrier_open(&r->carrier, &opening);
     if (e == OK)
         e = run_start(r);
     // What came along with the success is there already.

@@ -4,6 +4,7 @@ import os
 import random
 import re
 import select
+import shutil
 import socket
 import struct
 import subprocess
@@ -12,7 +13,8 @@ import time
 
 import pytest
 import rawssh
-from conftest import ASAN, SLOW, free_port, needs_root, require, tool, wait_until
+from agents import Agent
+from conftest import ASAN, SLOW, USER, free_port, needs_root, require, tool, wait_until
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cutter import Cutter
 from test_client_forward import Echo, connect, talk
@@ -336,6 +338,59 @@ def test_agent_request_in_flight(world, tmp_path):
     listener.close()
     assert asked.is_set() and code == 1 and b"no identities" in (out + err.encode()).lower(), (code, out, err)
     assert w.resumed() >= 1
+
+
+# ---- the same key again ----
+
+def counted_over_a_cut(w, *options, env=None):
+    run = [tool("ssh"), "-F", "none", "-p", str(w.way.port), "-o", "GlobalKnownHostsFile=none",
+           "-o", f"UserKnownHostsFile={w.lab.keys.known_hosts(w.way.port)}", *options, "127.0.0.1",
+           "for i in $(seq 60); do echo $i; sleep 0.02; done"]
+    p = subprocess.Popen(run, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+                         start_new_session=True)
+    w.started.append(p)
+    w.server.wait_log("Accepted publickey")
+    w.settled()
+    for n in range(1, 3):
+        w.way.cut()
+        assert wait_until(lambda: w.resumed() >= n), w.server.log()
+    code, out, err = w.end(p)
+    assert (code, out) == (0, b"".join(b"%d\n" % i for i in range(1, 61))), err
+
+
+def test_by_an_agent(world, tmp_path):
+    w = world()
+    agent = Agent(str(tmp_path))
+    try:
+        assert agent.run("-q", w.lab.keys.path("user")).returncode == 0
+        counted_over_a_cut(w, "-o", "IdentityFile=none", env=agent.env)
+    finally:
+        agent.stop()
+
+
+def test_a_passphrase_is_asked_for_once(world, tmp_path):
+    w = world()
+    key, asked = tmp_path / "key", tmp_path / "asked"
+    shutil.copy(w.lab.keys.path("user"), key)
+    subprocess.run([require("ssh-keygen"), "-q", "-p", "-P", "", "-N", "open sesame", "-f", str(key)], check=True, stdout=subprocess.DEVNULL)
+    askpass = tmp_path / "askpass"
+    askpass.write_text(f"#!/bin/sh\necho x >> {asked}\necho open sesame\n")
+    askpass.chmod(0o755)
+    counted_over_a_cut(w, "-i", str(key), "-o", "IdentitiesOnly=yes", env={"SSH_ASKPASS": str(askpass), "SSH_ASKPASS_REQUIRE": "force"})
+    assert asked.read_text() == "x\n"
+
+
+def test_by_a_certificate(world, tmp_path):
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    keygen = [require("ssh-keygen"), "-q"]
+    for name in ("ca", "user"):
+        subprocess.run([*keygen, "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True)
+    subprocess.run([*keygen, "-s", str(keys / "ca"), "-I", "someone", "-n", USER, "-V", "+1h", str(keys / "user.pub")], check=True)
+    shutil.copy(keys / "ca.pub", tmp_path / "ca.pub")
+    tmp_path.chmod(0o755)
+    w = world(f"TrustedUserCAKeys {tmp_path}/ca.pub")
+    counted_over_a_cut(w, "-i", str(keys / "user"), "-o", "IdentitiesOnly=yes")
 
 
 # ---- sharing ----
