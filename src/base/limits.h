@@ -55,6 +55,10 @@
 // Messages 80 and up that a client may send along with an authentication request, in
 // bytes (early-session@bowline).
 #define LIMIT_EARLY_SESSION (32u * 1024u)
+// Bytes for the peer that a connection without a link keeps (doc/resume.md): a client
+// that logs in and vanishes again and again leaves no more of each behind. One that has
+// more already, sent before its link was lost, reads no more of what would be sent.
+#define LIMIT_SUSPENDED_STORE (16u * 1024u * 1024u)
 // Channels of one connection, all kinds together.
 #define LIMIT_CHANNELS 1024
 // Listeners of one connection (forwarded ports and paths, X11 displays, the agent), and

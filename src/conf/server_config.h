@@ -102,6 +102,11 @@ struct server_ports {
     size_t n;
 };
 
+// Seconds that a connection without a link is kept; 0: not at all.
+struct server_resume_grace {
+    uint32_t terminal, others;
+};
+
 struct server_config {
     struct conf_head head;
 
@@ -184,6 +189,7 @@ struct server_config {
     bool tcp_keep_alive;
     struct conf_channel_timeouts channel_timeout;
     uint32_t unused_connection_timeout;  // seconds; 0: none
+    struct server_resume_grace resume_grace;
     struct conf_ipqos ipqos;
     bool use_dns;
 

@@ -252,6 +252,8 @@ static const struct conf_option options[] = {
         DEFAULT("none"), FOR(HOLDER), SINCE("9.2")),
     // Ours alone.
     ROW("EventLog", place, event_log, DONE, GLOBAL, FIRST, FOR(KEEPER | HOLDER)),
+    ROW("ResumeGrace", resume_grace, resume_grace, DONE, MATCH, FIRST, DEFAULT("24h 1h"),
+        FOR(LISTENER | HOLDER)),
     {.name = "Match",
      .type = &conf_type_nothing,
      .status = CONF_BLOCK,

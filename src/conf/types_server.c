@@ -450,3 +450,28 @@ static enum err dump_users(const struct conf_dump *d) {
 
 const struct conf_type conf_type_users = {parse_users, dump_users, "USER[@HOSTS] ...",
                                           sizeof(struct conf_list), 0};
+
+// --- ResumeGrace TERMINAL [OTHERS]
+
+static bool parse_resume_grace(struct conf_parse *p) {
+    struct server_resume_grace *g = CONF_FIELD(p, struct server_resume_grace);
+    uint32_t v[2];
+    if (p->argc == 0 || p->argc > 2)
+        return conf_bad(p, "%s takes one time or two, such as: 24h 1h", p->option->name);
+    for (size_t i = 0; i < p->argc; i++)
+        if (!text_duration(p->argv[i], &v[i]))
+            return conf_bad(p, "%s: \"%s\" is no time such as 24h; 0 is off",
+                            p->option->name, p->argv[i]);
+    g->terminal = v[0];
+    g->others = p->argc == 2 ? v[1] : v[0];
+    return true;
+}
+
+static enum err dump_resume_grace(const struct conf_dump *d) {
+    const struct server_resume_grace *g = CONF_FIELD_CONST(d, struct server_resume_grace);
+    return conf_dump_line(d, "%u %u", g->terminal, g->others);
+}
+
+const struct conf_type conf_type_resume_grace = {parse_resume_grace, dump_resume_grace,
+                                                 "TERMINAL [OTHERS]",
+                                                 sizeof(struct server_resume_grace), 0};

@@ -16,7 +16,7 @@ static const struct message_field f_session[] = {F(TEXT, id), F(TEXT, user), F(T
     F(TEXT, comment), F(TEXT, peer), F(PORT, peer_port), F(TEXT, local), F(PORT, local_port),
     F(U32, uid), F(U64, since), F(U64, idle), F(U64, bytes_in), F(U64, bytes_out),
     F(U32, sessions), F(U32, channels), F(TEXT, tty), F(TEXT, command), F(U32, forwards),
-    FIELDS_END};
+    F(U64, suspended), F(U64, grace_left), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT control_end
 static const struct message_field f_end[] = {F(TEXT, what), F(TEXT, text), FIELDS_END};

@@ -39,7 +39,9 @@ struct control_session {
     uint64_t bytes_in, bytes_out;
     uint32_t sessions, channels;
     struct view tty, command;
-    uint32_t forwards;  // listeners and forwarded connections
+    uint32_t forwards;    // listeners and forwarded connections
+    uint64_t suspended;   // without a link since, seconds since 1970; 0: it has one
+    uint64_t grace_left;  // seconds that it is still kept
 };
 struct control_end {
     struct view what;  // id, user, key's fingerprint or comment

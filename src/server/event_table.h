@@ -102,7 +102,8 @@ struct event {
       "others since the last such event that were not told one by one")                  \
     X(CONNECTION_CLOSED, "connection.closed", false, EVENT_WHO | EVENT_WHY,              \
       "the link ended: closed, disconnected, protocol, grace-time, auth-tries, "         \
-      "session-over, bad-ident, no-ident, no-match, lost, server")                       \
+      "session-over, bad-ident, no-ident, no-match, lost, server, not-resumed, "         \
+      "released (its connection goes on without it), resumed (it goes on as another)")   \
     X(PENALTY_STARTED, "penalty.started", false,                                         \
       EVENT_F(PEER) | EVENT_F(SECONDS) | EVENT_F(REASON),                                \
       "a source is refused from now on: crash, authfail, invaliduser, noauth, "          \
@@ -118,7 +119,8 @@ struct event {
     X(LOGIN_ENDED, "login.ended", false,                                                 \
       EVENT_WHO | EVENT_F(UID) | EVENT_F(SECONDS) | EVENT_BYTES | EVENT_WHY,             \
       "everything of that login is over: the words of connection.closed, or "            \
-      "administrator, crashed")                                                          \
+      "administrator, crashed, too-many-suspended, not-resumed (in time), resumed (it "  \
+      "goes on as another)")                                                             \
     X(SESSION_OPENED, "session.opened", true,                                            \
       EVENT_F(CONNECTION) | EVENT_F(USER) | EVENT_F(CHANNEL) | EVENT_F(KIND) |           \
           EVENT_F(COMMAND) | EVENT_F(TTY),                                               \
@@ -155,7 +157,19 @@ struct event {
     X(EVENTS_LOST, "events.lost", false,                                                 \
       EVENT_F(CONNECTION) | EVENT_F(COUNT) | EVENT_F(REASON),                            \
       "events that are not here: write-failed (the log could not be written), too-many " \
-      "(of one connection)")
+      "(of one connection)")                                                             \
+    X(CONNECTION_SUSPENDED, "connection.suspended", false,                               \
+      EVENT_WHO | EVENT_F(SECONDS) | EVENT_F(REASON),                                    \
+      "the link is gone, the connection waits for its client; reason: lost, silent; "    \
+      "seconds: at most")                                                                \
+    X(CONNECTION_RESUMED, "connection.resumed", false,                                   \
+      EVENT_WHO | EVENT_F(SECONDS) | EVENT_F(TEXT),                                      \
+      "its client is back, from that address; seconds: without a link; text: id of the " \
+      "connection that it came by, whose login ends with this")                          \
+    X(CONNECTION_RESUME_REFUSED, "connection.resume_refused", false,                     \
+      EVENT_WHO | EVENT_WHY,                                                             \
+      "a client came for a connection and did not get it: unknown, ended, identity, "    \
+      "proof, epoch, gap, busy; text: id of that connection")
 
 enum event_number {
 #define X(NAME, name, holder, fields, meaning) EVENT_##NAME,

@@ -114,6 +114,11 @@ static void holder_ended(const struct end *e) {
              e->text);
 }
 
+static void released(const struct end *e) {
+    log_verbose(e->log, "Let go of the link from %s port %u: its connection goes on",
+                e->l->peer, e->l->port);
+}
+
 static void no_ident(const struct end *e) {
     log_error(e->log, "kex_exchange_identification: Connection closed by remote host%s",
               e->stage);
@@ -171,7 +176,8 @@ static void (*const ends[GATE_CAUSES])(const struct end *e) = {
     [GATE_FAULT] = fault,       [GATE_TIMEOUT] = timed_out,
     [GATE_TOO_MANY] = too_many, [GATE_HOLDER_ENDED] = holder_ended,
     [GATE_NO_IDENT] = no_ident, [GATE_BAD_IDENT] = bad_ident,
-    [GATE_NO_MATCH] = no_match,
+    [GATE_NO_MATCH] = no_match, [GATE_NOT_RESUMED] = holder_ended,
+    [GATE_RELEASED] = released,
 };
 
 void event_end(const struct log *log, const struct event_link *l,

@@ -96,7 +96,9 @@ static void take_message(struct gate *g, const struct transport_event *event,
         enum err e = transport_unimplemented(g->transport, event->sequence);
         if (e != OK)
             gate_fault(g, e, transport_fault(g->transport));
-    } else if (g->authenticated)
+    } else if (g->authenticated && g->refusal != 0)
+        gate_resume_up(g, event->message);
+    else if (g->authenticated)
         gate_seam_up(g, event->message, room);
     else if (event->message.p[0] >= SSH_MSG_GLOBAL_REQUEST)
         gate_early_take(g, event->message);
@@ -124,6 +126,9 @@ static void take_event(struct gate *g, const struct transport_event *event,
         break;
     case TRANSPORT_MESSAGE:
         take_message(g, event, room);
+        break;
+    case TRANSPORT_EXT_INFO:
+        gate_resume_asked(g, event->name, event->data);
         break;
     case TRANSPORT_DEBUG:
         log_debug(&g->log, "peer says: %s", text_clean(text, sizeof text, event->data));
@@ -230,8 +235,11 @@ static void take_ipc(struct gate *g, struct ipc_message *m) {
         gate_auth_change(g, &m->body.change);
         break;
     case IPC_HOLDER_READY:
-        gate_seam_open(g, m->fd);
+        gate_seam_open(g, m->fd, m->body.holder_ready.version);
         m->fd = -1;
+        break;
+    case IPC_NOT_RESUMED:
+        gate_resume_refused(g, m->body.not_resumed.reason);
         break;
     case IPC_TELL: {
         char text[FAULT_TEXT_SIZE];
@@ -272,7 +280,7 @@ static void read_keeper(struct gate *g) {
 // ---- the loop ----
 
 static bool wants_holder(const struct gate *g) {
-    return g->authenticated && transport_can_send(g->transport) &&
+    return g->authenticated && g->seam_open && transport_can_send(g->transport) &&
            transport_out(g->transport).n == 0;
 }
 
@@ -297,6 +305,8 @@ static uint64_t next_deadline(const struct gate *g) {
         d = g->grace_deadline;
     if (g->sign_deadline < d)
         d = g->sign_deadline;
+    if (g->attach_deadline < d)
+        d = g->attach_deadline;
     if (!g->idle_done && g->busy_at + IDLE_MS < d)
         d = g->busy_at + IDLE_MS;
     if (g->ring_full && !wants_holder(g) && g->now + RING_FULL_MS < d)
@@ -308,6 +318,10 @@ static void check_time(struct gate *g) {
     g->now = clock_ms();
     if (!g->authenticated && g->now >= g->grace_deadline) {
         gate_end(g, GATE_TIMEOUT, 0, "");
+        return;
+    }
+    if (g->now >= g->attach_deadline) {
+        gate_resume_refuse(g, g->refusal);
         return;
     }
     if (g->now >= g->sign_deadline) {
@@ -340,7 +354,7 @@ static bool may_sleep(struct gate *g) {
 static void turn(struct gate *g) {
     struct pollfd p[POLL_COUNT];
     pull_transport(g);
-    if (g->authenticated && !g->ending)
+    if (g->authenticated && g->seam_open && !g->ending)
         gate_seam_down(g);
     (void)write_link(g);  // one write for all that this turn made
     if (g->ending)
@@ -364,12 +378,16 @@ static void turn(struct gate *g) {
 // The last bytes, and an orderly end of the stream: an unread byte would make it a reset
 // that takes our DISCONNECT with it.
 static void finish(struct gate *g) {
+    // A DISCONNECT of either side ends the connection; a link that is lost does not.
+    if (g->seam_open && (g->cause == GATE_DISCONNECTED || g->cause == GATE_FAULT))
+        seam_end(&g->seam, g->reason, g->text);
     struct ipc_gate_end end = {g->cause, g->reason, view_text(g->text)};
     if (!g->keeper_gone && ipc_send(g->keeper, IPC_GATE_END, &end, -1) != OK)
         g->keeper_gone = true;
     uint64_t until = clock_ms() + FLUSH_MS;
     if (g->cause == GATE_CLOSED || g->cause == GATE_NO_IDENT ||
-        g->cause == GATE_DISCONNECTED || g->cause == GATE_TIMEOUT)
+        g->cause == GATE_DISCONNECTED || g->cause == GATE_TIMEOUT ||
+        g->cause == GATE_RELEASED)
         until = 0;
     while (transport_out(g->transport).n > 0) {
         struct pollfd p = {g->link, POLLOUT, 0};
@@ -387,18 +405,35 @@ static void finish(struct gate *g) {
             break;
 }
 
+static const struct extension {
+    const char *name, *value;
+    bool resume;  // only where connections may outlive their links
+} extensions[] = {
+    {"publickey-hostbound@openssh.com", "0", false},
+    {"ping@openssh.com", "0", false},
+    {"early-session@bowline", "0", false},
+    {"resume-v1@bowline", "", true},
+};
+
+static uint32_t write_extensions(const struct settings *s, struct writer *w) {
+    uint32_t n = 0;
+    for (size_t i = 0; i < sizeof extensions / sizeof extensions[0]; i++) {
+        if (extensions[i].resume && !s->resume)
+            continue;
+        write_text(w, extensions[i].name);
+        write_text(w, extensions[i].value);
+        n++;
+    }
+    return n;
+}
+
 static enum err open_transport(struct gate *g, struct transport_host_key *keys,
                                size_t n) {
-    // publickey-hostbound@openssh.com "0", ping@openssh.com "0", early-session@bowline
-    // "0"
-    static const uint8_t ext[] = "\0\0\0\x1fpublickey-hostbound@openssh.com\0\0\0\1"
-                                 "0"
-                                 "\0\0\0\x10ping@openssh.com\0\0\0\1"
-                                 "0"
-                                 "\0\0\0\x15"
-                                 "early-session@bowline\0\0\0\1"
-                                 "0";
     const struct settings *s = g->settings;
+    static uint8_t room[256];  // the transport refers to it, and the process has but one
+    struct writer ext = writer_to_span((struct span){room, sizeof room});
+    uint32_t ext_count = write_extensions(s, &ext);
+    TRY(writer_end(&ext));
     struct transport_config config = {
         .role = TRANSPORT_SERVER,
         .early = true,
@@ -414,8 +449,8 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
         .rekey_bytes = s->rekey_bytes,
         .rekey_ms = (uint64_t)s->rekey_s * 1000,
         .server_sig_algs = settings_text(s->sig_algs),
-        .ext_info = view_of(ext, sizeof ext - 1),
-        .ext_info_count = 3,
+        .ext_info = view_of(room, ext.n),
+        .ext_info_count = ext_count,
         .host_keys = keys,
         .host_key_count = n,
     };
@@ -426,7 +461,8 @@ _Noreturn void gate_run(const struct gate_start *start) {
     struct gate g = {.link = start->link,
                      .keeper = start->keeper,
                      .settings = start->settings,
-                     .sign_deadline = CLOCK_NEVER};
+                     .sign_deadline = CLOCK_NEVER,
+                     .attach_deadline = CLOCK_NEVER};
     struct transport_host_key keys[SETTINGS_HOST_KEYS_MAX];
     struct fault fault = {0};
     size_t n;

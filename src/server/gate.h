@@ -47,6 +47,12 @@ struct gate {
     bool ring_full;     // upwards
     size_t ring_least;  // room that the largest message of this peer needs
 
+    // resume-v1@bowline: the client comes for a connection; that was answered; and why it
+    // cannot be had, enum resume_refusal.
+    bool comes_back, came_back, told_secret;  // the last: the holder has what it needs
+    uint32_t refusal;
+    uint64_t attach_deadline;  // of a client that is to be refused
+
     bool ending;  // DISCONNECT is in the output; flush and end
     enum gate_cause cause;
     uint32_t reason;
@@ -74,8 +80,19 @@ void gate_early_take(struct gate *g, struct view message);
 void gate_early_drop(struct gate *g);  // it has failed
 void gate_early_deliver(struct gate *g);
 
+// gate_resume.c
+void gate_resume_asked(struct gate *g, struct view name, struct view value);
+must_check enum err gate_resume_secret(struct gate *g, uint32_t holder_version);
+// OPEN, for a holder that cannot, or does not know of it. False: it is another message.
+bool gate_resume_open(struct gate *g, struct view message);
+void gate_resume_refused(struct gate *g, uint32_t reason);  // the keeper's word
+// REFUSED, and the end of the link.
+void gate_resume_refuse(struct gate *g, uint32_t reason);
+// The client's first message, where there is nothing to resume.
+void gate_resume_up(struct gate *g, struct view message);
+
 // gate_seam.c
-void gate_seam_open(struct gate *g, int fd);
+void gate_seam_open(struct gate *g, int fd, uint32_t holder_version);
 bool gate_seam_can_take(struct gate *g);     // a message of the peer's
 struct span gate_seam_room(struct gate *g);  // for transport_next_into()
 void gate_seam_up(struct gate *g, struct view message, struct span room);

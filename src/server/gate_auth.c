@@ -86,7 +86,7 @@ static void drain_out(struct gate *g) {
 }
 
 static void succeed(struct gate *g) {
-    if (!g->seam_open) {
+    if (!g->seam_open && g->refusal == 0) {
         gate_end(g, GATE_FAULT, DISCONNECT_BY_APPLICATION, "no holder");
         return;
     }

@@ -38,7 +38,10 @@ void gate_early_deliver(struct gate *g) {
         struct view message = read_string(&r);
         if (r.err != OK || buf_len(&g->held) > 0)
             break;  // the seam takes far more than LIMIT_EARLY_SESSION
-        gate_seam_up(g, message, (struct span){NULL, 0});
+        if (g->refusal != 0)
+            gate_resume_up(g, message);
+        else
+            gate_seam_up(g, message, (struct span){NULL, 0});
     }
     if (reader_left(&r) > 0 && !g->ending)
         gate_end(g, GATE_FAULT, DISCONNECT_BY_APPLICATION, "the holder does not listen");

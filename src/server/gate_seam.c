@@ -1,5 +1,6 @@
 // The gate after login: messages 80 and up between transport and seam, and nothing else.
 #include "base/limits.h"
+#include "connection/resume.h"
 #include "server/gate.h"
 #include "wire/messages.h"
 
@@ -9,7 +10,7 @@
 // CHANNEL_DATA below this goes by the socket although there is a ring: keystrokes.
 #define SMALL 2048u
 
-void gate_seam_open(struct gate *g, int fd) {
+void gate_seam_open(struct gate *g, int fd, uint32_t holder_version) {
     struct view ident = transport_peer_ident(g->transport);
     bool bowline =
         ident.n >= sizeof SETTINGS_IDENT_BOWLINE - 1 &&
@@ -18,6 +19,11 @@ void gate_seam_open(struct gate *g, int fd) {
     enum err e = seam_init(&g->seam, fd, false);
     if (e == OK)
         e = seam_hello(&g->seam, ident);
+    if (e == OK)
+        e = gate_resume_secret(g, holder_version);
+    // A holder that does not want this client has said so and is gone already.
+    if (e == ERR_CLOSED && g->comes_back)
+        e = OK;
     if (e != OK) {
         gate_end(g, GATE_FAULT, DISCONNECT_BY_APPLICATION, "no way to the holder");
         return;
@@ -51,7 +57,7 @@ bool gate_seam_can_take(struct gate *g) {
 struct span gate_seam_room(struct gate *g) {
     struct span room = {NULL, 0};
     g->ring_full = false;
-    if (!g->authenticated || !seam_has_ring(&g->seam))
+    if (!g->authenticated || !g->seam_open || !seam_has_ring(&g->seam))
         return room;
     if (seam_failed(g, seam_room(&g->seam, g->ring_least, g->ring_least, &room)))
         return room;
@@ -77,6 +83,8 @@ void gate_seam_up(struct gate *g, struct view message, struct span room) {
     if (data && message.n >= SEAM_BULK && up_by_new_ring(g, message))
         return;
     bool sent = false;
+    if (!data && gate_resume_open(g, message))
+        return;
     if (seam_failed(g, seam_send(&g->seam, message, &sent)) || sent)
         return;
     if (buf_append(&g->held, message) != OK)
@@ -84,9 +92,17 @@ void gate_seam_up(struct gate *g, struct view message, struct span room) {
                  "message too long for the holder");
 }
 
+// What a holder may say. A slot's first byte is CHANNEL_DATA, the seam has looked.
+static bool is_holders(const struct seam_event *event) {
+    uint8_t number = event->message.p[0];
+    return event->kind == SEAM_SLOT ||
+           (number >= SSH_MSG_GLOBAL_REQUEST && number < SSH_MSG_PING) ||
+           (number >= SSH_MSG_RESUME_OPENED && number <= SSH_MSG_RESUME_ACK);
+}
+
 static void down_message(struct gate *g, const struct seam_event *event) {
-    if (event->message.p[0] < SSH_MSG_GLOBAL_REQUEST ||
-        event->message.p[0] >= SSH_MSG_PING) {
+    g->came_back = true;
+    if (!is_holders(event)) {
         gate_end(g, GATE_FAULT, DISCONNECT_BY_APPLICATION,
                  "the holder sent a misplaced message");
         return;
@@ -101,6 +117,10 @@ static void down_message(struct gate *g, const struct seam_event *event) {
 }
 
 static void holder_ended(struct gate *g, uint32_t reason, struct view text) {
+    if (g->comes_back && !g->came_back) {  // before it has answered
+        gate_resume_refuse(g, RESUME_REFUSED_ENDED);
+        return;
+    }
     char copy[FAULT_TEXT_SIZE] = "session ended";
     if (text.n > 0 && text.n < sizeof copy) {
         memcpy(copy, text.p, text.n);
@@ -127,7 +147,9 @@ void gate_seam_down(struct gate *g) {
         }
         if (event.kind == SEAM_NONE)
             return;
-        if (event.kind == SEAM_END)
+        if (event.kind == SEAM_END && event.reason == 0)
+            gate_end(g, GATE_RELEASED, 0, "");
+        else if (event.kind == SEAM_END)
             holder_ended(g, event.reason, event.message);
         else if (event.kind == SEAM_MESSAGE || event.kind == SEAM_SLOT)
             down_message(g, &event);

@@ -1,4 +1,3 @@
-#include "server/holder.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include "io/privilege.h"
 #include "io/sandbox.h"
 #include "server/forward.h"
+#include "server/holder_link.h"
 #include "server/holder_status.h"
 #include "server/settings.h"
 #include "server/template.h"
@@ -25,7 +25,8 @@ void holder_end(struct holder *h, uint32_t reason, const char *text) {
     if (h->ending)
         return;
     h->ending = true;
-    seam_end(&h->seam, reason, text);
+    if (h->linked)
+        seam_end(&h->seam, reason, text);
 }
 
 static void connection_failed(struct holder *h, enum err e) {
@@ -34,23 +35,6 @@ static void connection_failed(struct holder *h, enum err e) {
     log_error(&h->log, "connection of %s from %s port %u: %s", h->user, h->start->peer,
               h->start->peer_port, text);
     holder_end(h, err_disconnect_reason(e), text);
-}
-
-// ---- out ----
-
-void holder_flush(struct holder *h) {
-    struct view m;
-    while (holder_send_unsent(h) && (m = connection_out(h->connection)).n > 0) {
-        bool sent = false;
-        if (seam_send(&h->seam, m, &sent) != OK) {
-            h->ending = true;
-            return;
-        }
-        h->blocked = !sent;
-        if (!sent)
-            return;
-        connection_out_done(h->connection);
-    }
 }
 
 // ---- in ----
@@ -159,18 +143,25 @@ static void pull_events(struct holder *h) {
         take_event(h, &event);
 }
 
-static void take_message(struct holder *h, struct view message) {
+static void take_message(struct holder *h, const struct seam_event *event) {
+    struct view message = event->message;
     h->heard_at = h->now;
     h->probes = 0;
     if (h->connection == NULL) {
         h->ending = true;
         return;
     }
+    if (event->kind == SEAM_MESSAGE && resume_is(message)) {
+        holder_take_resume(h, message);
+        return;
+    }
     enum err e = connection_in(h->connection, message, h->now);
-    if (e == OK)
+    if (e == OK) {
         pull_events(h);
-    else if (e != ERR_UNSUPPORTED)  // the gate has answered those
+        holder_taken(h, message);
+    } else if (e != ERR_UNSUPPORTED) {  // the gate has answered those
         connection_failed(h, e);
+    }
 }
 
 static void take_hello(struct holder *h, struct view ident) {
@@ -192,7 +183,7 @@ static void take_hello(struct holder *h, struct view ident) {
 
 // May the peer be read? Not while our answers to it do not go out.
 static bool may_take(const struct holder *h) {
-    return !h->ending && !h->blocked && !h->proving &&
+    return !h->ending && h->linked && !h->blocked && !h->proving &&
            (h->connection == NULL || connection_in_ready(h->connection));
 }
 
@@ -201,13 +192,15 @@ static bool pull_seam(struct holder *h) {
     for (int i = 0; i < MESSAGES_A_TURN; i++) {
         struct seam_event event;
         struct fault fault = {0};
+        if (h->broken)
+            holder_link_lost(h, false);
         if (!may_take(h))
             return false;
         enum err e = seam_next(&h->seam, &event, &fault);
         if (e != OK) {
             if (e != ERR_CLOSED)
                 log_error(&h->log, "%s", fault_text(&fault));
-            h->ending = true;
+            holder_link_lost(h, false);
             return false;
         }
         if (event.kind == SEAM_NONE)
@@ -217,17 +210,19 @@ static bool pull_seam(struct holder *h) {
             take_hello(h, event.message);
         else if (event.kind == SEAM_END)
             h->ending = true;
+        else if (event.kind == SEAM_SECRET)
+            holder_take_secret(h, &event);
         else
-            take_message(h, event.message);
+            take_message(h, &event);
         if (event.kind == SEAM_SLOT && seam_taken(&h->seam) != OK)
-            h->ending = true;
+            holder_link_lost(h, false);
         if (h->connection != NULL && !h->ending)
             holder_flush(h);
     }
     return true;
 }
 
-static void on_seam(void *arg, uint32_t ready) {
+void holder_on_seam(void *arg, uint32_t ready) {
     struct holder *h = arg;
     if (ready & LOOP_OUT)
         h->blocked = false;
@@ -256,6 +251,10 @@ static void on_keeper(void *arg, uint32_t ready) {
     }
     if (!got)
         return;
+    if (m.row->number == IPC_ATTACH) {
+        holder_attach(h, &m.body.attach, m.fd);
+        return;
+    }
     fd_close(&m.fd);
     if (m.row->number == IPC_TELL && m.body.tell.action == TELL_STATUS)
         holder_status_tell(h);
@@ -269,17 +268,18 @@ static void on_keeper(void *arg, uint32_t ready) {
 // ---- time ----
 
 // ClientAliveInterval, ClientAliveCountMax: a probe after each silent interval; the one
-// that finds CountMax unanswered ends the connection.
+// that finds CountMax unanswered ends the connection, or its link where it may have
+// another.
 static void check_alive(struct holder *h) {
     uint64_t interval = (uint64_t)h->config.client_alive_interval * 1000;
     uint64_t since = h->probe_at > h->heard_at ? h->probe_at : h->heard_at;
-    if (interval == 0 || h->connection == NULL || h->now < since + interval)
+    if (interval == 0 || h->connection == NULL || !h->linked || h->now < since + interval)
         return;
     if (h->config.client_alive_count_max > 0 &&
         h->probes >= h->config.client_alive_count_max) {
         log_info(&h->log, "Timeout, client not responding from user %s %s port %u",
                  h->user, h->start->peer, h->start->peer_port);
-        holder_end(h, DISCONNECT_BY_APPLICATION, "Timeout, your session not responding.");
+        holder_link_lost(h, true);
         return;
     }
     h->probes++;
@@ -292,7 +292,12 @@ static void check_alive(struct holder *h) {
 static uint64_t next_deadline(const struct holder *h) {
     uint64_t interval = (uint64_t)h->config.client_alive_interval * 1000;
     uint64_t since = h->probe_at > h->heard_at ? h->probe_at : h->heard_at;
-    uint64_t d = interval > 0 ? since + interval : CLOCK_NEVER;
+    uint64_t d = interval > 0 && h->linked ? since + interval : CLOCK_NEVER;
+    uint64_t grace = holder_grace_deadline(h);
+    if (grace < d)
+        d = grace;
+    if (h->confirm_at < d)
+        d = h->confirm_at;
     if (!h->idle_done && h->busy_at + IDLE_MS < d)
         d = h->busy_at + IDLE_MS;
     for (const struct session *s = h->sessions; s != NULL; s = s->next)
@@ -311,7 +316,9 @@ static void check_idle(struct holder *h) {
     }
     if (h->idle_done)
         return;
-    seam_idle(&h->seam);
+    if (h->linked)
+        seam_idle(&h->seam);
+    resume_idle(&h->resume);
     buf_release_if_empty(&h->unsent);
     template_release();
     h->idle_done = true;
@@ -344,16 +351,19 @@ static void turn(struct holder *h) {
         forwards_sweep(h);
         holder_flush(h);
         pull_events(h);
+        h->confirm_at = holder_confirm(h);
     }
+    holder_check_grace(h);
     check_idle(h);
     if (h->ending)
         return;
     uint32_t events = (may_take(h) ? LOOP_IN : 0) | (h->blocked ? LOOP_OUT : 0) |
                       (h->ring_wait ? LOOP_IN : 0);
-    if (loop_change(&h->loop, &h->seam_watch, events) != OK)
+    if (h->linked && loop_change(&h->loop, &h->seam_watch, events) != OK)
         h->ending = true;
     bool sleep = !more && !h->again;
-    if (sleep && !seam_may_sleep(&h->seam, h->ring_wait ? h->ring_least : 0)) {
+    if (sleep && h->linked &&
+        !seam_may_sleep(&h->seam, h->ring_wait ? h->ring_least : 0)) {
         sleep = false;
         h->ring_wait = false;
     }
@@ -439,7 +449,7 @@ static enum err join(struct holder *h) {
     TRY(seam_init(&h->seam, st->seam, true));
     TRY(seam_hello(&h->seam, view_of(NULL, 0)));
     TRY(loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h));
-    return loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, on_seam, h);
+    return loop_watch(&h->loop, &h->seam_watch, st->seam, LOOP_IN, holder_on_seam, h);
 }
 
 static bool set_up(struct holder *h, struct fault *fault) {
@@ -466,6 +476,9 @@ static bool set_up(struct holder *h, struct fault *fault) {
     h->files = (struct process_limit){RLIMIT_NOFILE, {limits.soft, limits.hard}};
     (void)fd_limit_raise(0);  // each forwarded connection is one of ours
     buf_init(&h->unsent, LIMIT_PACKET);
+    resume_init(&h->resume, true);
+    h->linked = true;
+    h->confirm_at = CLOCK_NEVER;
     enum err e = join(h);
     if (e != OK)
         fault_set(fault, e, 0, "%s", err_text(e));

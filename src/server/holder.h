@@ -6,6 +6,7 @@
 #include "conf/server_config.h"
 #include "connection/connection.h"
 #include "connection/pace.h"
+#include "connection/resume.h"
 #include "io/env.h"
 #include "io/login_record.h"
 #include "io/loop.h"
@@ -119,6 +120,8 @@ struct session {
     struct holder_sftp *sftp;  // internal-sftp, served here; NULL: none
 };
 
+struct holder_attempt;
+
 struct holder {
     const struct holder_start *start;
     struct server_config config;  // with Match applied
@@ -152,6 +155,17 @@ struct holder {
     char agent_path[108];
     uint64_t unused_at, used_at;  // no channel since; data last went
     struct buf unsent;            // one message that the seam had no room for
+    // resume-v1@bowline, see holder_link.h
+    struct resume resume;
+    uint8_t exporter[RESUME_SECRET];
+    bool has_exporter, spoken;        // spoken: the peer's first message has come
+    bool linked;                      // there is a link, and `seam` to its gate
+    bool deaf;                        // which takes nothing any more
+    bool broken;                      // and is to be let go of
+    uint64_t suspended_at, grace_at;  // clock_boot_ms(), without a link
+    struct holder_attempt *attempts;  // clients that come back
+    uint64_t bytes_in, bytes_out;     // of links before
+    uint64_t confirm_at;              // ACK
     uint64_t now, heard_at, probe_at, busy_at;
     bool idle_done;
     uint32_t probes;       // unanswered
@@ -160,6 +174,7 @@ struct holder {
 
 // Control messages to the gate, in order, while it takes them.
 void holder_flush(struct holder *h);
+void holder_on_seam(void *arg, uint32_t ready);
 // Ends the connection, telling the peer why.
 void holder_end(struct holder *h, uint32_t reason, const char *text);
 // holder_info.c: the file of ExposeAuthInfo, made when first asked for; NULL: none.
@@ -247,7 +262,6 @@ void stream_close(struct stream *t);
 void stream_drain(struct stream *t);
 // What the stream and the input wait for now; before each wait of the loop.
 void stream_update(struct stream *t);
-bool holder_send_unsent(struct holder *h);
 // The peer has answered a probe behind this carrier's bulk.
 void stream_answered(struct carrier *c);
 

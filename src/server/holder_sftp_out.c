@@ -5,6 +5,7 @@
 #include "server/holder_sftp.h"
 
 #include "base/limits.h"
+#include "server/holder_link.h"
 
 #define SMALL (16u * 1024u)
 #define TURN_BYTES (1024u * 1024u)  // in or out, before the others get their turn
@@ -16,7 +17,7 @@
 static bool may_send(struct holder_sftp *f) {
     struct carrier *c = &f->s->c;
     struct holder *h = c->holder;
-    if (!c->open || h->ending || h->blocked || buf_len(&h->unsent) > 0 || h->ring_wait)
+    if (!c->open || h->ring_wait || !holder_takes_data(h))
         return false;
     if (connection_out_pending(h->connection, c->channel)) {
         h->again = true;  // it goes at the end of this turn
@@ -40,15 +41,6 @@ static bool serve(struct holder_sftp *f, struct sftp_step *step) {
 
 // ---- by the socket ----
 
-static void send_message(struct holder *h, struct view v) {
-    bool sent = false;
-    if (seam_send(&h->seam, v, &sent) == OK && !sent) {
-        h->blocked = true;
-        if (buf_append(&h->unsent, v) != OK)
-            holder_end(h, DISCONNECT_BY_APPLICATION, "out of memory");
-    }
-}
-
 static void serve_small(struct holder_sftp *f, struct sftp_step *step) {
     struct carrier *c = &f->s->c;
     struct connection *connection = c->holder->connection;
@@ -60,7 +52,7 @@ static void serve_small(struct holder_sftp *f, struct sftp_step *step) {
     if (!serve(f, step) || step->filled == 0)
         return;
     connection_data_header(connection, c->channel, 0, step->filled, message);
-    send_message(c->holder, view_of(message, CONNECTION_DATA_HEADER + step->filled));
+    holder_put(c->holder, view_of(message, CONNECTION_DATA_HEADER + step->filled));
 }
 
 // ---- by the ring ----
@@ -106,7 +98,7 @@ static bool publish(struct holder_sftp *f, const struct batch *b, size_t filled)
         if (i > 0 && (seam_room(&h->seam, all, all, &again) != OK || again.p != message))
             return false;
         connection_data_header(h->connection, c->channel, 0, n, message);
-        if (seam_publish(&h->seam, all) == ERR_PROTOCOL)
+        if (holder_publish(h, message, all) != OK)
             return false;
         filled -= n;
     }
@@ -147,12 +139,11 @@ static bool reserve(struct holder_sftp *f, size_t due, size_t window, size_t pac
         want = most;
     least = room_for(least, packet);
     want = room_for(want, packet);
-    if (seam_room(&h->seam, least, want, &room) != OK) {
-        holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    if (holder_room(h, least, want, &room, &h->ring_wait) != OK) {
+        holder_link_broken(h);
         return false;
     }
     if (room.n == 0) {
-        h->ring_wait = seam_has_ring(&h->seam);
         h->ring_least = least;
         return false;
     }

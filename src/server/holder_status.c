@@ -16,8 +16,8 @@ void holder_status_tell(struct holder *h) {
     struct ipc_status status = {
         .sessions = session_count(h),
         .idle = (uint32_t)((now - h->busy_at) / 1000),
-        .bytes_in = h->seam.counts.bytes_in,
-        .bytes_out = h->seam.counts.bytes_out,
+        .bytes_in = h->bytes_in + h->seam.counts.bytes_in,
+        .bytes_out = h->bytes_out + h->seam.counts.bytes_out,
         .tty = view_text(last.tty),
         .command = view_text(last.command),
     };

@@ -7,7 +7,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
-#include "server/holder.h"
+#include "server/holder_link.h"
 
 #define SMALL_READ (16u * 1024u)   // into our own memory, by the socket
 #define TURN_BYTES (256u * 1024u)  // of one stream, before the others get their turn
@@ -35,18 +35,6 @@ void stream_close(struct stream *t) {
     fd_close(&t->fd);
 }
 
-bool holder_send_unsent(struct holder *h) {
-    if (buf_len(&h->unsent) == 0)
-        return true;
-    bool sent = false;
-    if (seam_send(&h->seam, buf_view(&h->unsent), &sent) != OK)
-        sent = true;  // the gate is gone; reading the seam tells
-    if (sent)
-        buf_clear(&h->unsent);
-    h->blocked = !sent;
-    return sent;
-}
-
 static void burst(struct stream *t) {
     t->bulk = true;
     t->small_reads = 0;
@@ -56,14 +44,8 @@ static void burst(struct stream *t) {
 // Data read by the socket way: header and data in one message.
 static void send_small(struct stream *t, uint8_t *message, size_t head, size_t n) {
     struct holder *h = t->carrier->holder;
-    bool sent = false;
     connection_data_header(h->connection, t->carrier->channel, t->extended, n, message);
-    struct view v = view_of(message, head + n);
-    if (seam_send(&h->seam, v, &sent) == OK && !sent) {
-        h->blocked = true;
-        if (buf_append(&h->unsent, v) != OK)
-            holder_end(h, DISCONNECT_BY_APPLICATION, "out of memory");
-    }
+    holder_put(h, view_of(message, head + n));
 }
 
 // ---- pace: bulk beside a terminal ----
@@ -128,13 +110,13 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     size_t want = max + CONNECTION_DATA_HEADER;
     size_t least = want < RING_LEAST ? want : RING_LEAST;
     *taken = true;
-    if (seam_room(&h->seam, least, want, &room) != OK) {
-        holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    if (holder_room(h, least, want, &room, &h->ring_wait) != OK) {
+        holder_link_broken(h);
+        *taken = false;
         return STEP_WAIT;
     }
     if (room.n == 0) {
-        *taken = seam_has_ring(&h->seam);
-        h->ring_wait = *taken;
+        *taken = h->ring_wait;
         h->ring_least = RING_LEAST;
         return STEP_WAIT;
     }
@@ -145,8 +127,8 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
         return step;
     *got = (size_t)n;
     connection_data_header(h->connection, t->carrier->channel, 0, *got, room.p);
-    if (seam_publish(&h->seam, *got + CONNECTION_DATA_HEADER) == ERR_PROTOCOL)
-        holder_end(h, DISCONNECT_BY_APPLICATION, "the ring is broken");
+    if (holder_publish(h, room.p, *got + CONNECTION_DATA_HEADER) != OK)
+        holder_link_broken(h);
     else if (t->bulk)
         carrier_bulk_sent(t->carrier, *got);
     t->small_reads = *got >= SEAM_BULK / 8 ? 0 : (uint8_t)(t->small_reads + 1);
@@ -162,7 +144,7 @@ static uint64_t bulk_room(struct stream *t) {
 static bool may_read(struct stream *t) {
     const struct carrier *c = t->carrier;
     struct holder *h = c->holder;
-    if (t->fd < 0 || !c->open || h->ending || buf_len(&h->unsent) > 0 || h->blocked)
+    if (t->fd < 0 || !c->open || !holder_takes_data(h))
         return false;
     if (t->bulk && h->ring_wait)
         return false;

@@ -54,12 +54,17 @@ static const struct message_field f_answer[] = {F(U32, ticket), F(U32, verdict),
     F(TEXT, method), F(TEXT, key), F(STRING, banner), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_verdict
-static const struct message_field f_verdict[] = {F(U32, ticket), F(TEXT, user), F(TEXT, home),
-    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, method), F(TEXT, key),
-    F(TEXT, comment), F(U32, permits), F(BOOL, has_command), F(TEXT, command),
-    F(STRING, environment), F(STRING, permit_open), F(STRING, permit_listen), F(BOOL, expires),
-    F(U64, expires_at), F(STRING, auth_info), F(STRING, pam_environment), F(STRING, message),
-    F(BOOL, holder), FIELDS_END};
+#define OF_LOGIN F(U32, ticket), F(TEXT, user), F(TEXT, home),                            \
+    F(TEXT, shell), F(U32, uid), F(U32, gid), F(STRING, groups), F(TEXT, method), F(TEXT, key),  \
+    F(TEXT, comment), F(U32, permits), F(BOOL, has_command), F(TEXT, command),                   \
+    F(STRING, environment), F(STRING, permit_open), F(STRING, permit_listen), F(BOOL, expires),  \
+    F(U64, expires_at), F(STRING, auth_info), F(STRING, pam_environment), F(STRING, message),    \
+    F(BOOL, holder)
+#define LOGIN_FIELDS 22
+static const struct message_field f_verdict[] = {OF_LOGIN, F(STRING, identity), FIELDS_END};
+// A holder gets what the judge has said, but for who may resume it.
+static const struct message_field f_login[] = {OF_LOGIN, FIELDS_END};
+#define ipc_login ipc_verdict
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_holder_ready
 static const struct message_field f_holder_ready[] = {F(U32, version), FIELDS_END};
@@ -131,10 +136,6 @@ static const struct message_field f_start[] = {F(STRING, session_id), F(STRING, 
     F(TEXT, peer), F(TEXT, local), F(U32, peer_port), F(U32, local_port), F(STRING, host_keys),
     FIELDS_END};
 #undef ROW_STRUCT
-// A holder gets what the judge has said.
-#define f_login f_verdict
-#define ipc_login ipc_verdict
-
 #define ROW_STRUCT ipc_facts
 static const struct message_field f_facts[] = {F(STRING, certificate_id), F(U64, serial),
     F(TEXT, ca), F(TEXT, why), FIELDS_END};
@@ -164,6 +165,27 @@ static const struct message_field f_commission[] = {F(TEXT, agent), F(TEXT, prov
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_delivery
 static const struct message_field f_delivery[] = {F(STRING, signature), F(TEXT, why),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_resume
+static const struct message_field f_resume[] = {F(STRING, handle), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_not_resumed
+static const struct message_field f_not_resumed[] = {F(U32, reason), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_resumable
+static const struct message_field f_resumable[] = {F(STRING, handle), F(U32, grace), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_suspended
+static const struct message_field f_suspended[] = {F(U32, grace), F(BOOL, terminal),
+    F(BOOL, silent), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_attach
+static const struct message_field f_attach[] = {F(U64, link), F(STRING, session_id), F(TEXT, peer),
+    F(U32, peer_port), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_attached
+static const struct message_field f_attached[] = {F(U64, link), F(U32, reason), F(U32, seconds),
     FIELDS_END};
 #undef ROW_STRUCT
 
@@ -196,7 +218,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
         LINK_USER, IPC_DECIDES),
     ROW(ANSWER,       answer,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE,
         LINK_USER, 0),
-    ROW(VERDICT,      verdict,      IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_DECIDES),
+    ROW_GREW(VERDICT, verdict,      IPC_JUDGE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_DECIDES, 3,
+        LOGIN_FIELDS),
     ROW(HOLDER_READY, holder_ready, IPC_KEEPER, IPC_GATE, LINK_NONE, IPC_ONCE | IPC_FD),
     ROW(GATE_END,     gate_end,     IPC_GATE, IPC_KEEPER, LINK_ANY & ~LINK_CLOSING, IPC_ONCE),
     ROW(LOG,          log,          IPC_LISTENER | IPC_GATE | IPC_JUDGE | IPC_HOLDER, IPC_KEEPER,
@@ -233,6 +256,13 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
         LINK_USER, IPC_DECIDES),
     ROW(COMMISSION,   commission,   IPC_KEEPER, IPC_SIGNER, LINK_NONE, IPC_ONCE),
     ROW(DELIVERY,     delivery,     IPC_SIGNER, IPC_KEEPER, LINK_NONE, IPC_ONCE),
+    ROW(RESUME,       resume,       IPC_GATE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE, LINK_KEYED,
+        IPC_ONCE),
+    ROW(NOT_RESUMED,  not_resumed,  IPC_KEEPER, IPC_GATE, LINK_NONE, IPC_ONCE),
+    ROW(RESUMABLE,    resumable,    IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_ONCE),
+    ROW(SUSPENDED,    suspended,    IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
+    ROW(ATTACH,       attach,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
+    ROW(ATTACHED,     attached,     IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
 };
 // clang-format on
 

@@ -15,8 +15,8 @@
 //   - rows and fields of a version that was given out stay as they are;
 //   - what a keeper gets may grow at its end (ipc_row.grew), what it sends may not: a new
 //     row is sent instead, to those that know it.
-// A test holds version 1 against the table.
-#define IPC_VERSION 2u
+// A test holds the versions before against the table.
+#define IPC_VERSION 3u
 
 enum ipc_role {
     IPC_KEEPER = 1,
@@ -93,6 +93,12 @@ enum ipc_number {
     IPC_HOSTBASED,
     IPC_COMMISSION,
     IPC_DELIVERY,
+    IPC_RESUME,
+    IPC_NOT_RESUMED,
+    IPC_RESUMABLE,
+    IPC_SUSPENDED,
+    IPC_ATTACH,
+    IPC_ATTACHED,
     IPC_NUMBERS
 };
 
@@ -173,6 +179,9 @@ struct ipc_verdict {
     struct view pam_environment;  // strings NAME=value
     struct view message;          // for the terminal of the first shell
     bool holder;                  // made by the judge, in the session that PAM opened
+    // Who may take up a connection that this login begins: 32 bytes of what it was let in
+    // by and for; empty: nobody. Since version 3, and not told to holders.
+    struct view identity;
 };
 struct ipc_none {
     uint32_t ticket;
@@ -309,6 +318,8 @@ enum gate_cause {
     GATE_NO_IDENT,      // the peer closed before it said who it is
     GATE_BAD_IDENT,     // what it said is no SSH: text has it
     GATE_NO_MATCH,      // no algorithm in common: text says which kind
+    GATE_NOT_RESUMED,   // the client came for a connection that it cannot have: text
+    GATE_RELEASED,      // the connection goes on without this link
     GATE_CAUSES
 };
 
@@ -331,6 +342,7 @@ enum verdict_permit {
     PERMIT_AGENT_FORWARDING = 4,
     PERMIT_X11_FORWARDING = 8,
     PERMIT_USER_RC = 16,
+    PERMIT_RESUME = 32,  // of a login by key; since version 3
 };
 
 // What Match says for this user that the gate has otherwise of everybody; comes before
@@ -354,6 +366,41 @@ struct ipc_commission {
 struct ipc_delivery {
     struct view signature;  // empty: there is none
     struct view why;        // then
+};
+
+// ---- resume-v1@bowline (doc/resume.md); since version 3 ----
+
+// The client comes to resume. From the gate before the login, and to the judge, which
+// then makes neither holder nor session.
+struct ipc_resume {
+    struct view handle;
+};
+// To the gate in place of HOLDER_READY: that connection cannot be resumed by this login.
+struct ipc_not_resumed {
+    uint32_t reason;  // enum resume_refusal
+};
+// Of a holder: its connection may outlive its link.
+struct ipc_resumable {
+    struct view handle;
+    uint32_t grace;  // seconds, at most
+};
+// It has no link any more.
+struct ipc_suspended {
+    uint32_t grace;  // seconds that it is kept
+    bool terminal;
+    bool silent;  // the peer did not answer; else the link ended
+};
+// To a holder: a client comes for its connection, by this seam.
+struct ipc_attach {
+    uint64_t link;  // the keeper's number for it
+    struct view session_id, peer;
+    uint32_t peer_port;
+};
+// What became of it.
+struct ipc_attached {
+    uint64_t link;
+    uint32_t reason;   // enum resume_refusal; NONE: it is the connection's link now
+    uint32_t seconds;  // without a link before
 };
 
 union ipc_body {
@@ -398,6 +445,12 @@ union ipc_body {
     struct ipc_record record;
     struct ipc_commission commission;
     struct ipc_delivery delivery;
+    struct ipc_resume resume;
+    struct ipc_not_resumed not_resumed;
+    struct ipc_resumable resumable;
+    struct ipc_suspended suspended;
+    struct ipc_attach attach;
+    struct ipc_attached attached;
 };
 
 struct ipc_row {

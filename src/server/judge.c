@@ -269,6 +269,9 @@ static void take(struct judge *j, const struct ipc_message *m) {
         on_user(j, &m->body.user);
         j->side.state = LINK_USER;
         break;
+    case IPC_RESUME:
+        j->comes_back = true;
+        break;
     case IPC_KEY_QUERY:
         judge_on_key_query(j, &m->body.key_query);
         break;
@@ -302,6 +305,7 @@ _Noreturn void judge_run(const struct judge_start *start) {
     j.grant.permits = UINT32_MAX;
     buf_init(&j.grant.environment, LIMIT_TEXT_LINE / 4);
     buf_init(&j.grant.info, LIMIT_TEXT_LINE / 2);
+    buf_init(&j.grant.identity, LIMIT_TEXT_LINE);
     buf_init(&j.grant.open, LIMIT_TEXT_LINE / 8);
     buf_init(&j.grant.listen, LIMIT_TEXT_LINE / 8);
     ipc_log_open(&j.log_sink, &j.log, start->keeper,

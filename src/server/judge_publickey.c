@@ -98,6 +98,16 @@ void judge_on_key_query(struct judge *j, const struct ipc_key_query *m) {
 
 // ---- using ----
 
+// Whose login this is, beyond the name: the key, or the name that an authority gave.
+static enum err write_identity(struct judge_grant *g, const struct key *key) {
+    const struct certificate *c = key->certificate;
+    struct writer w = writer_to_buf(&g->identity);
+    write_text(&w, c != NULL ? "certificate" : "key");
+    write_string(&w, c != NULL ? key_blob(c->ca) : key_plain_blob(key));
+    write_string(&w, c != NULL ? c->key_id : view_text(""));
+    return writer_end(&w);
+}
+
 // One more line for ExposeAuthInfo, and the key is used up.
 enum err judge_key_used(struct judge *j, const char *method, const struct key *key) {
     struct judge_grant *g = &j->grant;
@@ -171,6 +181,7 @@ static enum err merge(struct judge *j, const struct judge_match *m,
     TRY(writer_end(&w));
     TRY(write_addresses(&g->open, m->line.open, m->line.open_count));
     TRY(write_addresses(&g->listen, m->line.listen, m->line.listen_count));
+    TRY(write_identity(g, key));
     return judge_key_used(j, "publickey", key);
 }
 

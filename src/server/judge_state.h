@@ -19,6 +19,7 @@ struct judge_grant {
     char key[1024];  // of the last key, for the log
     char comment[256];
     struct buf info;                // for ExposeAuthInfo
+    struct buf identity;            // of the keys: strings; empty: none was one
     uint8_t *used[JUDGE_KEYS_MAX];  // blobs of keys, owned
     size_t used_len[JUDGE_KEYS_MAX], used_n;
     char message[4096];  // for the terminal
@@ -40,6 +41,7 @@ struct judge {
     char why[200];  // the user may not log in; "": may
     bool told_certificate;
     bool must_change;  // the password, before anything else
+    bool comes_back;   // for a connection that it has: no session is begun
     uint64_t asked_at;
     struct judge_methods methods;
     struct judge_grant grant;

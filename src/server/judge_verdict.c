@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/process.h"
 #include "server/holder.h"
@@ -18,11 +19,14 @@
 #include "server/template.h"
 
 #define PASSWD "/usr/bin/passwd"
+#define IDENTITY_SIZE 32u  // of SHA-256
 
 struct parts {
     struct buf groups, pam_environment;
     const char *command;
     char message[4200];
+    uint8_t identity[DIGEST_MAX];
+    size_t identity_n;  // 0: nobody may resume
 };
 
 static void parts_free(struct parts *p) {
@@ -47,11 +51,44 @@ static void warn_of_expiry(const struct account *a, enum judge_method method, ch
                                   ends[i].days, ends[i].days == 1 ? "" : "s");
 }
 
+// A client that comes back has its session.
+static bool has_session(const struct judge *j) {
+    return j->config.use_pam && !j->comes_back;
+}
+
+static void write_or_none(struct writer *w, const char *text) {
+    write_bool(w, text != NULL);
+    write_text(w, text != NULL ? text : "");
+}
+
+// Who may take up the connection that begins with this login: who comes by the same keys
+// and would get the same now. What a key's line allows may have changed meanwhile, and a
+// connection that goes on must not be a way around that.
+static enum err identify(struct judge *j, struct parts *p) {
+    const struct judge_grant *g = &j->grant;
+    scoped_buf text = {.max = 4 * LIMIT_TEXT_LINE};
+    if (buf_len(&g->identity) == 0 || j->must_change)
+        return OK;
+    struct writer w = writer_to_buf(&text);
+    write_string(&w, buf_view(&g->identity));
+    write_u32(&w, g->permits & ~(uint32_t)PERMIT_RESUME);
+    write_or_none(&w, p->command);
+    write_or_none(&w, j->config.force_command);
+    write_or_none(&w, j->config.chroot_directory);
+    write_string(&w, buf_view(&g->environment));
+    write_string(&w, buf_view(&g->open));
+    write_string(&w, buf_view(&g->listen));
+    TRY(writer_end(&w));
+    struct view all = buf_view(&text);
+    p->identity_n = IDENTITY_SIZE;
+    return digest_parts(&digest_sha256, &all, 1, p->identity);
+}
+
 static enum err gather(struct judge *j, struct parts *p, enum judge_method method) {
     const struct account *a = &j->account;
     buf_init(&p->groups, 4 * ACCOUNT_GROUPS_MAX);
     buf_init(&p->pam_environment, LIMIT_TEXT_LINE / 4);
-    if (j->config.use_pam)
+    if (has_session(j))
         TRY(judge_pam_open(j, &p->pam_environment));
     struct writer w = writer_to_buf(&p->groups);
     for (size_t i = 0; i < a->groups_n; i++)
@@ -66,7 +103,8 @@ static enum err gather(struct judge *j, struct parts *p, enum judge_method metho
         p->command = PASSWD;
         j->grant.permits &= PERMIT_PTY;
     }
-    return writer_end(&w);
+    TRY(writer_end(&w));
+    return identify(j, p);
 }
 
 static void fill(struct judge *j, const struct parts *p, enum judge_method method,
@@ -84,7 +122,8 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
                                                     : judge_method_name(method)),
         .key = view_text(judge_method_has_key(method) ? g->key : ""),
         .comment = view_text(g->comment),
-        .permits = g->permits,
+        .permits = (g->permits & ~(uint32_t)PERMIT_RESUME) |
+                   (p->identity_n > 0 ? (uint32_t)PERMIT_RESUME : 0),
         .has_command = p->command != NULL,
         .command = view_text(p->command != NULL ? p->command : ""),
         .environment = buf_view(&g->environment),
@@ -95,7 +134,8 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
         .auth_info = buf_view(&g->info),
         .pam_environment = buf_view(&p->pam_environment),
         .message = view_text(p->message),
-        .holder = j->config.use_pam,
+        .holder = has_session(j),
+        .identity = view_of(p->identity, p->identity_n),
     };
 }
 

@@ -21,6 +21,8 @@
 #include "server/settings.h"
 
 #define KEEPER_SESSION_ID_MAX 64
+#define KEEPER_IDENTITY 32
+#define KEEPER_HANDLE 16
 #define KEEPER_SOCKETS_MAX 64
 
 // Host keys, shared by the links that began with them; a reload makes new ones.
@@ -126,6 +128,16 @@ struct link {
     uint32_t sessions, channels, forwards, idle;
     bool status_asked;
     char tty[32], command[128];
+    // resume-v1@bowline, see keeper_resume.c. Who may take its connection up, by which
+    // handle; since when it has no link (clock_boot_ms(), and seconds since 1970; 0: it
+    // has one), and for how long it is kept.
+    uint8_t identity[KEEPER_IDENTITY], handle[KEEPER_HANDLE], wanted[KEEPER_HANDLE];
+    size_t identity_n;
+    bool resumable, comes_back, suspended_terminal;
+    uint64_t suspended_at, suspended_since;
+    uint32_t suspended_grace;
+    uint64_t
+        attaching;     // serial of the link whose connection this one comes for; 0: none
     bool judge_stays;  // until its holder has ended
     int seam;          // the gate's end, of a holder that the judge made; else -1
     bool anchored;     // the anchor has what the next keeper needs
@@ -341,7 +353,20 @@ must_check enum err link_terminals_read(struct link *l, struct view bytes);
 const char *link_sign(struct link *l, const struct ipc_sign *m);
 // PROVE of the holder, which gets PROVED, now or later.
 void link_prove(struct link *l, struct view blobs);
-void link_signing_forget(struct link *l);  // the link goes
+void link_signing_forget(struct link *l);                   // the link goes
+void link_signing_move(struct link *l, struct link *from);  // its gate is l's now
+
+// keeper_resume.c
+bool keeper_resumes(const struct keeper *k);  // clients may come back
+// The client comes to resume. NULL, or why the link must end.
+const char *link_wants(struct link *l, const struct ipc_resume *m);
+// Its login has succeeded: it gets the holder that it came for, or is told that it
+// cannot.
+const char *link_come_back(struct link *l);
+void link_resumable(struct link *l, const struct ipc_resumable *m);
+void link_suspended(struct link *l, const struct ipc_suspended *m);
+void link_attached(struct link *l, const struct ipc_attached *m);
+uint64_t link_grace_left(const struct link *l);  // seconds
 
 // keeper_children.c
 must_check enum err link_watch_judge(struct link *l);

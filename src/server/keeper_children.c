@@ -78,7 +78,10 @@ static enum err try_child(struct keeper_child *c, enum ipc_role role,
     pid_t pid;
     TRY(ipc_pair(pair));
     scoped_fd ours = pair[0], theirs = pair[1];
+    struct ipc_resume resume = {view_of(l->wanted, sizeof l->wanted)};
     TRY(send_start(l, ours));
+    if (role == IPC_JUDGE && l->comes_back)
+        TRY(ipc_send(ours, IPC_RESUME, &resume, -1));
     if (v != NULL)
         TRY(ipc_send(ours, IPC_LOGIN, v, seam));
     TRY(keeper_make(l->keeper, role, theirs, &pid));
@@ -170,6 +173,21 @@ static const char *on_change(struct link *l, const struct ipc_change *m) {
     return why != NULL ? why : to_gate(l, IPC_CHANGE, m);
 }
 
+static void take_identity(struct link *l, const struct ipc_verdict *m) {
+    if (m->identity.n != sizeof l->identity)
+        return;
+    memcpy(l->identity, m->identity.p, sizeof l->identity);
+    l->identity_n = sizeof l->identity;
+}
+
+static const char *get_holder(struct link *l, const struct ipc_verdict *m) {
+    struct ipc_verdict login = *m;
+    if (l->identity_n == 0)  // as a judge of an older version has no word for it
+        login.permits &= ~(uint32_t)PERMIT_RESUME;
+    bool there = m->holder ? link_adopt_holder(l) : link_spawn_holder(l, &login);
+    return there ? NULL : "no holder can be started";
+}
+
 static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
     if (l->question == 0 || !(ipc_row(l->question)->flags & IPC_DECIDES))
         return "a verdict that was not asked for";
@@ -185,8 +203,10 @@ static const char *on_verdict(struct link *l, const struct ipc_verdict *m) {
     l->uid = m->uid;
     text_copy(l->key, sizeof l->key, m->key);
     text_copy(l->comment, sizeof l->comment, m->comment);
-    if (m->holder ? !link_adopt_holder(l) : !link_spawn_holder(l, m))
-        return "no holder can be started";
+    take_identity(l, m);
+    why = l->comes_back ? link_come_back(l) : get_holder(l, m);
+    if (why != NULL)
+        return why;
     loop_timer_unset(&l->keeper->loop, &l->grace);
     keeper_listener_link_authed(l);
     l->state = LINK_OPEN;
@@ -293,6 +313,12 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         keeper_control_status(l, &m->body.status);
     else if (m->row->number == IPC_EVENT)
         link_holder_event(l, &m->body.event);
+    else if (m->row->number == IPC_RESUMABLE)
+        link_resumable(l, &m->body.resumable);
+    else if (m->row->number == IPC_SUSPENDED)
+        link_suspended(l, &m->body.suspended);
+    else if (m->row->number == IPC_ATTACHED)
+        link_attached(l, &m->body.attached);
 }
 
 static void on_holder(void *arg, uint32_t ready) {
@@ -313,6 +339,8 @@ static void on_holder(void *arg, uint32_t ready) {
             take_holder(l, &m);
             continue;
         }
+        if (e == ERR_UNSUPPORTED)
+            continue;  // of a later version
         if (e != ERR_CLOSED)
             log_error(&l->keeper->log, "holder of %s: %s", l->user, fault_text(&fault));
         close_child(&l->holder);
@@ -325,16 +353,18 @@ enum err link_watch_holder(struct link *l) {
 }
 
 // The gate gets its end of the seam, and the holder is listened to.
-static bool join_holder(struct link *l) {
-    struct ipc_holder_ready ready = {IPC_VERSION};
+static bool join_holder(struct link *l, unsigned version) {
+    struct ipc_holder_ready ready = {version != 0 ? version : IPC_VERSION};
     bool good = ipc_send(l->fd, IPC_HOLDER_READY, &ready, l->seam) == OK;
     fd_close(&l->seam);
-    l->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN};
+    l->holder.side =
+        (struct ipc_side){IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN, .version = version};
     return link_watch_holder(l) == OK && good;
 }
 
 bool link_adopt_holder(struct link *l) {
-    return l->holder.alive && l->holder.fd >= 0 && l->seam >= 0 && join_holder(l);
+    return l->holder.alive && l->holder.fd >= 0 && l->seam >= 0 &&
+           join_holder(l, l->judge.side.version);
 }
 
 bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
@@ -344,5 +374,5 @@ bool link_spawn_holder(struct link *l, const struct ipc_verdict *v) {
     l->seam = pair[0];
     bool made = make_child(&l->holder, IPC_HOLDER, v, pair[1]);
     close(pair[1]);
-    return made && join_holder(l);
+    return made && join_holder(l, 0);
 }

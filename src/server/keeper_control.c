@@ -119,6 +119,8 @@ static void describe(const struct link *l, char *id, size_t id_size,
         .tty = view_text(l->tty),
         .command = view_text(l->command),
         .forwards = l->forwards,
+        .suspended = l->suspended_since,
+        .grace_left = link_grace_left(l),
     };
 }
 

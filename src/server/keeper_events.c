@@ -164,7 +164,8 @@ static const char *const causes[GATE_CAUSES] = {
     [GATE_FAULT] = "protocol",      [GATE_TIMEOUT] = "grace-time",
     [GATE_TOO_MANY] = "auth-tries", [GATE_HOLDER_ENDED] = "session-over",
     [GATE_NO_IDENT] = "no-ident",   [GATE_BAD_IDENT] = "bad-ident",
-    [GATE_NO_MATCH] = "no-match",
+    [GATE_NO_MATCH] = "no-match",   [GATE_NOT_RESUMED] = "not-resumed",
+    [GATE_RELEASED] = "released",
 };
 
 void link_reason(struct link *l, const char *reason, struct view text) {
@@ -193,8 +194,10 @@ void link_event_over(const struct link *l) {
     struct event e = {.seconds = clock_wall_s() - l->since,
                       .bytes_in = l->bytes_in,
                       .bytes_out = l->bytes_out,
-                      .reason = view_text(l->reason != NULL ? l->reason : "server"),
-                      .text = view_text(l->reason_text)};
+                      .reason = view_text(l->reason != NULL      ? l->reason
+                                          : l->suspended_at != 0 ? "not-resumed"
+                                                                 : "server"),
+                      .text = view_text(l->reason != NULL ? l->reason_text : "")};
     if (l->authenticated)
         link_tell(l, EVENT_LOGIN_ENDED, &e);
 }

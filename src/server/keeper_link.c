@@ -45,6 +45,8 @@ void link_end(struct link *l, const char *why) {
     }
     if (l->fd >= 0)
         link_event_closed(l);
+    if (l->suspended_at != 0)
+        l->reason = NULL;  // was the link's; its connection goes on
     l->state = LINK_CLOSING;
     k->unserved = k->options->inetd && !l->authenticated;
     keeper_penalise_link(l);
@@ -138,6 +140,8 @@ static const char *take(struct link *l, const struct ipc_message *m) {
         return ask(l, IPC_KBDINT, m->body.kbdint.ticket, &m->body);
     case IPC_RESPONSES:
         return ask(l, IPC_RESPONSES, m->body.responses.ticket, &m->body);
+    case IPC_RESUME:
+        return link_wants(l, &m->body.resume);
     case IPC_GATE_END:
         on_end(l, &m->body.gate_end);
         return NULL;

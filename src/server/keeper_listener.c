@@ -211,6 +211,7 @@ static enum err encode_settings(struct keeper *k, struct buf *out) {
         .compression = settings_view(
             c->compression == COMPRESSION_NO ? "none" : "none,zlib@openssh.com"),
         .moduli = buf_view(&moduli),
+        .resume = keeper_resumes(k),
     };
     struct sandbox_identity as;
     keeper_identity(&as, &s.has_identity);

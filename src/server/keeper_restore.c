@@ -63,6 +63,13 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .certificate_id = view_of(l->certificate_id, l->certificate_id_n),
         .certificate_serial = l->certificate_serial,
         .terminals = buf_view(&terminals),
+        .identity = view_of(l->identity, l->identity_n),
+        .handle = view_of(l->handle, l->resumable ? sizeof l->handle : 0),
+        .suspended_at = l->suspended_at,
+        .suspended_since = l->suspended_since,
+        .suspended_grace = l->suspended_grace,
+        .suspended_terminal = l->suspended_terminal,
+        .attaching = l->attaching,
     };
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
@@ -86,6 +93,7 @@ static bool take_bytes(uint8_t *to, size_t size, size_t *n, struct view from) {
 }
 
 static enum err take_texts(struct link *l, const struct link_record *r) {
+    size_t handle;
     bool fits =
         text_copy(l->peer, sizeof l->peer, r->peer) &&
         text_copy(l->local, sizeof l->local, r->local) &&
@@ -96,8 +104,11 @@ static enum err take_texts(struct link *l, const struct link_record *r) {
         text_copy(l->ca, sizeof l->ca, r->ca) &&
         take_bytes(l->session_id, sizeof l->session_id, &l->session_id_n,
                    r->session_id) &&
+        take_bytes(l->identity, sizeof l->identity, &l->identity_n, r->identity) &&
+        take_bytes(l->handle, sizeof l->handle, &handle, r->handle) &&
         take_bytes(l->certificate_id, sizeof l->certificate_id, &l->certificate_id_n,
                    r->certificate_id);
+    l->resumable = fits && handle == sizeof l->handle;
     return fits ? OK : ERR_LIMIT;
 }
 
@@ -117,6 +128,11 @@ static void take_numbers(struct link *l, const struct link_record *r) {
     l->since = r->since;
     l->gate_pid = (long)r->gate_pid;
     l->certificate_serial = r->certificate_serial;
+    l->suspended_at = r->suspended_at;
+    l->suspended_since = r->suspended_since;
+    l->suspended_grace = r->suspended_grace;
+    l->suspended_terminal = r->suspended_terminal;
+    l->attaching = r->attaching;
     l->host_key = r->host_key;
     l->proofs = r->proofs;
     l->question = (enum ipc_number)r->question;

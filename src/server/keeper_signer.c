@@ -289,10 +289,22 @@ void link_prove(struct link *l, struct view blobs) {
     go_on(l);
 }
 
-void link_signing_forget(struct link *l) {
+static void drop_signing(struct link *l) {
     if (l->signing != NULL)
         close_commission(&l->signing->to);
     free(l->signing);
     l->signing = NULL;
+}
+
+void link_signing_move(struct link *l, struct link *from) {
+    drop_signing(l);
+    l->signing = from->signing;
+    from->signing = NULL;
+    if (l->signing != NULL)
+        l->signing->to.link = l;
+}
+
+void link_signing_forget(struct link *l) {
+    drop_signing(l);
     free_proof(l);
 }

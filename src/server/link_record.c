@@ -19,7 +19,9 @@ static const struct message_field fields[] = {
     F(U32, holder_pid), F(U32, judge_pid), F(U32, gate_version), F(U32, holder_version),
     F(U32, judge_version), F(U64, gate_seen), F(U64, holder_seen), F(U64, judge_seen),
     F(STRING, host_keys), F(U64, gate_pid), F(TEXT, ca), F(STRING, certificate_id),
-    F(U64, certificate_serial), F(STRING, terminals), FIELDS_END,
+    F(U64, certificate_serial), F(STRING, terminals), F(STRING, identity),
+    F(STRING, handle), F(U64, suspended_at), F(U64, suspended_since), F(U32, suspended_grace),
+    F(BOOL, suspended_terminal), F(U64, attaching), FIELDS_END,
 };
 // clang-format on
 

@@ -40,6 +40,12 @@ struct link_record {
     struct view ca, certificate_id;
     uint64_t certificate_serial;
     struct view terminals;  // of link_terminals_write() (keeper.h)
+    // resume-v1@bowline; empty: not resumable
+    struct view identity, handle;
+    uint64_t suspended_at, suspended_since;  // clock_boot_ms(), seconds since 1970
+    uint32_t suspended_grace;
+    bool suspended_terminal;
+    uint64_t attaching;
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

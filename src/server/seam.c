@@ -17,6 +17,7 @@ enum kind {
     KIND_WISH,       // to the maker: a ring for what I send, please
     KIND_WAKE,       // look at the rings
     KIND_END,        // reason u32, text
+    KIND_SECRET,     // once, to the maker, behind HELLO: SEAM_SECRET_SIZE bytes
 };
 
 enum ring_is {
@@ -82,6 +83,12 @@ enum err seam_hello(struct seam *s, struct view text) {
     if (n > 0)
         memcpy(body + 4, text.p, n);
     TRY(send_kind(s, KIND_HELLO, 0, view_of(body, 4 + n), -1, &sent));
+    return sent ? OK : ERR_LIMIT;
+}
+
+enum err seam_secret(struct seam *s, struct view secret) {
+    bool sent = false;
+    TRY(send_kind(s, KIND_SECRET, 0, secret, -1, &sent));
     return sent ? OK : ERR_LIMIT;
 }
 
@@ -204,6 +211,16 @@ static enum err take_wish(struct seam *s, struct fault *fault) {
     return OK;
 }
 
+static enum err deliver_secret(struct seam *s, struct view body, struct seam_event *event,
+                               struct fault *fault) {
+    if (!s->maker || !s->hello_seen || s->secret_seen || body.n != SEAM_SECRET_SIZE)
+        return fault_set(fault, ERR_PROTOCOL, 0, "seam: secret out of place");
+    s->secret_seen = true;
+    *event = (struct seam_event){
+        .kind = SEAM_SECRET, .message = body, .slot = s->room + HEADER};
+    return OK;
+}
+
 // The body of a message that is due now.
 static enum err deliver(struct seam *s, enum kind kind, struct view body,
                         struct seam_event *event, struct fault *fault) {
@@ -215,6 +232,8 @@ static enum err deliver(struct seam *s, enum kind kind, struct view body,
         s->counts.bytes_in += body.n;
         return OK;
     }
+    if (kind == KIND_SECRET)
+        return deliver_secret(s, body, event, fault);
     if (body.n < 4 || (kind == KIND_HELLO && s->hello_seen))
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: malformed %s",
                          kind == KIND_HELLO ? "hello" : "end");
@@ -250,7 +269,7 @@ static enum err keep_back(struct seam *s, uint64_t after, enum kind kind,
 // was kept back earlier for the same channel waits for no later position than this one.
 static enum err place(struct seam *s, uint64_t after, enum kind kind, struct view body,
                       struct seam_event *event, struct fault *fault) {
-    if (after <= consumed(s))
+    if (after <= consumed(s) || kind == KIND_SECRET)
         return deliver(s, kind, body, event, fault);
     if (!ring_mapped(&s->in) || after - consumed(s) > RING_SIZE)
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: impossible position");
@@ -260,7 +279,7 @@ static enum err place(struct seam *s, uint64_t after, enum kind kind, struct vie
 static enum err check_header(const struct unix_message *m, struct view bytes,
                              struct fault *fault) {
     uint8_t kind = bytes.n >= HEADER ? bytes.p[0] : 0;
-    if (kind < KIND_HELLO || kind > KIND_END || bytes.p[1] || bytes.p[2] || bytes.p[3])
+    if (kind < KIND_HELLO || kind > KIND_SECRET || bytes.p[1] || bytes.p[2] || bytes.p[3])
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: malformed message");
     if ((m->fds_n > 0) != (kind == KIND_RING))
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: descriptor out of place");

@@ -21,7 +21,7 @@
 #include "base/fault.h"
 #include "io/ring.h"
 
-#define SEAM_VERSION 1u
+#define SEAM_VERSION 1u  // what came since is only said to who knows it
 #define SEAM_LANES 64
 // From this size on CHANNEL_DATA is bulk: the ring is made for it.
 #define SEAM_BULK 8192u
@@ -34,15 +34,16 @@ enum seam_event_kind {
     SEAM_NONE,
     SEAM_HELLO,    // once, first: version, and text (gate: the client's identification)
     SEAM_MESSAGE,  // an SSH message, from the socket; valid until the next call
-    SEAM_SLOT,  // an SSH message in the ring, RING_HEADROOM and _TAILROOM around it are
-                // free; seam_taken() when done with it
-    SEAM_END,   // the other end says why it ends: reason, text
+    SEAM_SLOT,    // an SSH message in the ring, RING_HEADROOM and _TAILROOM around it are
+                  // free; seam_taken() when done with it
+    SEAM_END,     // the other end says why it ends: reason, text
+    SEAM_SECRET,  // to the holder, once: bytes, which are at `slot` too, to be wiped
 };
 
 struct seam_event {
     enum seam_event_kind kind;
     struct view message;
-    uint8_t *slot;  // SLOT: message.p, writable
+    uint8_t *slot;  // SLOT, SECRET: message.p, writable
     uint32_t reason;
 };
 
@@ -60,7 +61,7 @@ struct seam {
     bool maker;                 // the holder's end: makes the rings
     bool wished;  // not the maker: asked for a ring; the maker: was asked and has yet to
                   // send it
-    bool hello_seen, closed, ring_failed;
+    bool hello_seen, secret_seen, closed, ring_failed;
     struct buf pending;    // kept back: {after u64, length u32, kind u8, message}
     uint64_t pending_min;  // the smallest position that one of them waits for, or less
     uint8_t *room;  // for the socket: LIMIT_PACKET and header, mapped, touched as needed
@@ -80,7 +81,12 @@ must_check enum err seam_hello(struct seam *s, struct view text);
 // One SSH message by the socket. *sent false: no room now (wait for the descriptor to be
 // writable). ERR_CLOSED: the other end is gone.
 must_check enum err seam_send(struct seam *s, struct view message, bool *sent);
-// Says why this end ends; best effort.
+// The gate's, behind its HELLO, to a holder that knows of it (IPC_VERSION 3): what the
+// connection's secret is made from (doc/resume.md).
+#define SEAM_SECRET_SIZE 32
+must_check enum err seam_secret(struct seam *s, struct view secret);
+// Says why this end ends; best effort. Reason 0, to a gate that has sent a secret: it is
+// to let go of its link without a word, since the connection goes on.
 void seam_end(struct seam *s, uint32_t reason, const char *text);
 
 // Room in the ring for one CHANNEL_DATA message of at most `want`, at least `least`

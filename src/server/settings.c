@@ -32,6 +32,7 @@ static const struct message_field fields[] = {
     FIELD(STRING, settings, host_keys),
     FIELD(STRING, settings, compression),
     FIELD(STRING, settings, moduli),
+    FIELD(BOOL, settings, resume),
     FIELDS_END,
 };
 

@@ -32,6 +32,7 @@ struct settings {
     struct view host_keys;  // pairs: string blob, string algorithms with NUL
     struct view compression;
     struct view moduli;  // text of the moduli file, where group exchange is on
+    bool resume;         // connections may outlive their links (doc/resume.md)
 };
 
 static inline const char *settings_text(struct view v) {

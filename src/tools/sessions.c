@@ -125,6 +125,11 @@ static void print_json(struct json *j, const struct control_session *s) {
     json_member_u64(j, "forwards", s->forwards);
     json_member_string(j, "tty", s->tty);
     json_member_string(j, "command", s->command);
+    json_member_text(j, "state", s->suspended != 0 ? "suspended" : "connected");
+    if (s->suspended != 0) {
+        json_member_u64(j, "suspended_since", s->suspended);
+        json_member_u64(j, "grace_left", s->grace_left);
+    }
     json_object_end(j);
 }
 
@@ -160,9 +165,20 @@ static void put(struct answer *a, const char *line) {
         snprintf(a->why, sizeof a->why, "too many sessions");
 }
 
+static void suspended_text(const struct control_session *s, char *out, size_t size) {
+    char since[32], left[32];
+    time_t now = time(NULL);
+    uint64_t for_s = now > (time_t)s->suspended ? (uint64_t)now - s->suspended : 0;
+    out[0] = '\0';
+    if (s->suspended != 0)
+        snprintf(out, size, "  [suspended for %s, kept for %s]",
+                 span_text(for_s, since, sizeof since),
+                 span_text(s->grace_left, left, sizeof left));
+}
+
 static void print_line(struct answer *a, const struct control_session *s) {
     char id[64], user[64], peer[80], since[32], idle[32], tty[32], in[16], out[16],
-        key[96], comment[64], command[96], line[700];
+        key[96], comment[64], command[96], state[96], line[800];
     time_t at = (time_t)s->since;
     struct tm tm;
     localtime_r(&at, &tm);
@@ -174,13 +190,14 @@ static void print_line(struct answer *a, const struct control_session *s) {
     text_clean(key, sizeof key, s->key);
     text_clean(comment, sizeof comment, s->comment);
     text_clean(command, sizeof command, s->command);
+    suspended_text(s, state, sizeof state);
     snprintf(line, sizeof line,
-             "%-10s %-12s %-21s %-11s %5s %-10s %4u %3u %6s %6s %s%s%s  %s\n", id, user,
+             "%-10s %-12s %-21s %-11s %5s %-10s %4u %3u %6s %6s %s%s%s  %s%s\n", id, user,
              peer, since, span_text(s->idle, idle, sizeof idle),
              tty[0] != '\0' ? tty + (strncmp(tty, "/dev/", 5) == 0 ? 5 : 0) : "-",
              s->channels, s->forwards, size_text(s->bytes_in, in, sizeof in),
              size_text(s->bytes_out, out, sizeof out), key, comment[0] != '\0' ? " " : "",
-             comment, command);
+             comment, command, state);
     put(a, line);
 }
 

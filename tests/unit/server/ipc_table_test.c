@@ -104,12 +104,11 @@ static void only_the_judge_decides(void **state) {
             assert_false(ipc_row(i)->flags & IPC_DECIDES);
 }
 
-// Sessions outlive an upgrade: what version 1 said is still good, and what is said to it
-// has not changed.
-static void version_1_goes_on(void **state) {
-    (void)state;
+// Sessions outlive an upgrade: what a version before said is still good, and what is said
+// to it has not changed.
+static void version_goes_on(const char *path, unsigned version) {
     static char golden[8192];
-    FILE *f = fopen(GOLDEN_1, "r");
+    FILE *f = fopen(path, "r");
     assert_non_null(f);
     golden[fread(golden, 1, sizeof golden - 1, f)] = '\0';
     fclose(f);
@@ -120,11 +119,17 @@ static void version_1_goes_on(void **state) {
         const struct ipc_row *row = ipc_row((unsigned)strtoul(line, NULL, 10));
         assert_non_null(row);
         ipc_row_text(row, now, sizeof now);
-        if (row->grew > 1 && row->to == IPC_KEEPER)
+        if (row->grew > version && row->to == IPC_KEEPER)
             assert_memory_equal(now, line, strlen(line));
         else
             assert_string_equal(now, line);
     }
+}
+
+static void versions_go_on(void **state) {
+    (void)state;
+    version_goes_on(GOLDEN_1, 1);
+    version_goes_on(GOLDEN_2, 2);
 }
 
 // A holder of version 1 says how it is: recorded bytes, without what came later.
@@ -202,7 +207,7 @@ int main(void) {
         cmocka_unit_test(every_row_there_and_back),
         cmocka_unit_test(only_the_right_role_and_state),
         cmocka_unit_test(only_the_judge_decides),
-        cmocka_unit_test(version_1_goes_on),
+        cmocka_unit_test(versions_go_on),
         cmocka_unit_test(status_of_version_1),
         cmocka_unit_test(later_versions_may_say_more),
         cmocka_unit_test(over_a_socket_with_a_descriptor),
