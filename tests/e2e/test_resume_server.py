@@ -10,7 +10,7 @@ import time
 import pytest
 import rawssh
 import resuming
-from conftest import SLOW, USER, needs_root, require, tool, wait_until
+from conftest import SLOW, USER, listens, needs_root, require, tool, wait_until
 from resuming import Client, Refused
 
 pytestmark = needs_root
@@ -473,6 +473,7 @@ def test_keeper_killed_while_suspended(lab, server, tmp_path):
     [row] = suspended(server)
     server.process.kill()
     server.process.wait()
+    assert wait_until(lambda: not listens(server.port))
     after = lab.sshd(f"EventLog {tmp_path}/events\n", port=server.port)
     [again] = suspended(after)
     assert again["id"] == row["id"]
