@@ -132,7 +132,7 @@ static const struct conf_option options[] = {
     ROW("StrictHostKeyChecking", word, strict_host_key_checking, DONE, FIRST,
         DETAIL(strict_words), DEFAULT("ask")),
     ROW("TCPKeepAlive", flag, tcp_keep_alive, DONE, FIRST, DEFAULT("yes")),
-    ROW("Tunnel", word, tunnel, LATER_IGNORE, FIRST, DETAIL(tunnel_words), DEFAULT("no")),
+    ROW("Tunnel", word, tunnel, LATER_WARN, FIRST, DETAIL(tunnel_words), DEFAULT("no")),
     ROW("VerifyHostKeyDNS", word, verify_host_key_dns, DONE, FIRST, DETAIL(ask_words),
         DEFAULT("no")),
     ROW("VisualHostKey", flag, visual_host_key, DONE, FIRST, DEFAULT("no")),

@@ -235,7 +235,7 @@ static const struct conf_option options[] = {
         DEFAULT("32:128"), FOR(LISTENER)),
     ROW("PerSourcePenalties", penalties, per_source_penalties, DONE, GLOBAL, FIRST,
         DEFAULT("yes"), FOR(LISTENER), SINCE("9.8")),
-    ROW("PermitTunnel", word, permit_tunnel, LATER_IGNORE, MATCH, FIRST,
+    ROW("PermitTunnel", word, permit_tunnel, LATER_WARN, MATCH, FIRST,
         DETAIL(tunnel_words), DEFAULT("no"), FOR(HOLDER)),
     ROW("IPQoS", ipqos, ipqos, DONE, MATCH, FIRST, DEFAULT("ef none"), FOR(GATE)),
     ROW("RekeyLimit", rekey, rekey_limit, DONE, MATCH, FIRST, DEFAULT("default none"),
