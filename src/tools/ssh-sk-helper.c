@@ -3,6 +3,7 @@
 // the library does, no program that holds secrets has it loaded.
 #include <string.h>
 
+#include "crypto/crypto.h"
 #include "key/key.h"
 #include "tools/sk_api.h"
 #include "tools/token_helper.h"
@@ -50,6 +51,7 @@ static bool load(struct token_work *w, struct sk_api *api) {
     const char *why = NULL;
     if (strcmp(w->provider, "internal") != 0)
         return load_middleware(w, api);
+    crypto_share();  // libfido2 hashes and verifies with libcrypto
     const struct sk_api *own = sk_fido2(&why);
     if (own == NULL)
         return token_fail(w,
