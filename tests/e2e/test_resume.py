@@ -22,6 +22,9 @@ from test_client_mux import Terminal
 
 MIB = 1 << 20
 
+with open(tool("sshd"), "rb") as program:
+    pytestmark = pytest.mark.skipif(b"ResumeGrace" not in program.read(), reason="the server does not resume")
+
 
 class World:
     def __init__(self, lab, lines=""):
