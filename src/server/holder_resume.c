@@ -106,7 +106,14 @@ static void refuse(struct holder_attempt *a, enum resume_refusal why) {
     drop_attempt(a);
 }
 
+// Nothing is known of who that was: the link goes without a word, and may come again.
+static void give_up(struct holder_attempt *a) {
+    seam_end(&a->seam, 0, "");
+    drop_attempt(a);
+}
+
 static void on_new_path(struct holder *h) {
+    h->now = clock_ms();
     h->heard_at = h->probe_at = h->busy_at = h->now;
     h->probes = 0;
     for (struct session *s = h->sessions; s != NULL; s = s->next)
@@ -174,7 +181,7 @@ static void on_attempt(void *arg, uint32_t ready) {
         if (e == OK && event.kind == SEAM_MESSAGE)
             judge(a, event.message);
         else
-            refuse(a, RESUME_REFUSED_UNKNOWN);
+            give_up(a);
         return;
     }
 }
@@ -211,7 +218,7 @@ void holder_attach(struct holder *h, const struct ipc_attach *m, int fd) {
     a->holder = h;
     a->seam = seam;
     a->link = m->link;
-    a->until = h->now + ATTEMPT_MS;
+    a->until = clock_ms() + ATTEMPT_MS;  // h->now may be of long ago
     a->session_id_n = m->session_id.n;
     memcpy(a->session_id, m->session_id.p, m->session_id.n);
     a->next = h->attempts;
@@ -226,7 +233,7 @@ void holder_check_grace(struct holder *h) {
     for (struct holder_attempt *a = h->attempts, *next; a != NULL; a = next) {
         next = a->next;
         if (h->now >= a->until)
-            refuse(a, RESUME_REFUSED_UNKNOWN);
+            give_up(a);
     }
     if (h->linked || h->ending || clock_boot_ms() < h->grace_at)
         return;
