@@ -32,6 +32,9 @@ os.environ.update([SHELL_LEVEL.split("=")])
 # Where scripts/leftovers.py finds what ports its run has used.
 PORTS = os.environ.get("BOWLINE_PORTS")
 
+if IS_ROOT:
+    os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # Debian's sshd wants it, and its unit makes it
+
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="needs root")
 
 
@@ -203,8 +206,6 @@ class Lab:
     def openssh(self, lines="", args=(), port=None, **kw):
         """Debian's sshd."""
         path, port = require("sshd"), port or free_port()
-        if IS_ROOT:
-            os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         return self._start("openssh", [path, "-D", "-e", "-f", self.config(port, lines, **kw), *args], port)
 
     def openssh_with_terminals(self, lines="", **kw):
