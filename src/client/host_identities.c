@@ -89,7 +89,7 @@ bool host_identities_next(struct host_identities *h, struct client *c,
 
 // As a file without a name: it is read at the helper's own pace.
 static enum err make_request(int connection, struct view data, int *fd) {
-    scoped_buf message;
+    scoped_buf message = {0};
     buf_init(&message, LIMIT_PACKET);
     struct writer w = writer_to_buf(&message);
     write_u32(&w, (uint32_t)(1 + 4 + 4 + data.n));
@@ -141,7 +141,7 @@ enum err host_identities_sign(const struct client *c, struct view data, struct b
                               struct fault *fault) {
     char path[PATH_MAX + 64];
     char *argv[] = {path, NULL};
-    scoped_buf answer;
+    scoped_buf answer = {0};
     TRY(helper_path("ssh-keysign", NULL, path, sizeof path, fault));
     // It looks at the near end's address: the one descriptor that it gets beside its own.
     scoped_fd connection = dup(c->link.fd), input = -1;

@@ -10,7 +10,7 @@
 
 static enum err rebuild_matches(const struct publickey_request *q, struct view session_id,
                                 struct view data) {
-    scoped_buf built;
+    scoped_buf built = {0};
     buf_init(&built, LIMIT_PACKET);
     struct writer w = writer_to_buf(&built);
     publickey_encode_signed(&w, session_id, q);
@@ -65,7 +65,7 @@ enum err judge_hostbased_check(const struct judge_signature *want,
                                   m->host,    m->client_user,     m->signature};
     const struct signature_alg *alg = hostbased_algorithm(&q, want->algorithms);
     struct key_touch touch = {0};
-    scoped_buf built;
+    scoped_buf built = {0};
     if (alg == NULL)
         return fault_set(why, ERR_REFUSED, 0,
                          "signature algorithm is not allowed for this key");

@@ -158,7 +158,7 @@ static const struct key *judge(struct keysign *s, struct view data, int connecti
 
 static enum err answer(struct keysign *s, const struct key *key,
                        const struct signature_alg *alg, struct view data) {
-    scoped_buf signature, out;
+    scoped_buf signature = {0}, out = {0};
     buf_init(&signature, KEY_SIGNATURE_MAX);
     buf_init(&out, KEY_SIGNATURE_MAX + 64);
     if (key_sign(key, alg, data, &signature) != OK)

@@ -213,6 +213,15 @@ def test_with_another_method(world):
     assert done.returncode == 255 and "hostbased" not in done.stderr.split("Permission denied")[-1]
 
 
+def test_algorithms_that_are_not_taken(world):
+    """A signature by another algorithm than HostbasedAcceptedAlgorithms has is refused, and the login goes on."""
+    world.trust("localhost root\n")
+    at = world.sshd("ours", "HostbasedAcceptedAlgorithms rsa-sha2-512\n")
+    for algorithm, expected in (("ssh-ed25519", False), ("ssh-ed25519,rsa-sha2-256", False), ("ssh-ed25519,rsa-sha2-512", True)):
+        assert world.gets_in("debian", at, "-o", f"HostbasedAcceptedAlgorithms={algorithm}") == expected, at.log()[-1500:]
+    assert "signature algorithm is not allowed" in at.log()
+
+
 def test_setuid_keysign(world, keys):
     """An ordinary user's ssh, with ssh-keysign as it is installed; and what it says when it cannot sign."""
     world.trust("localhost\n")

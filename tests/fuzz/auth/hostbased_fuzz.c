@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct hostbased_request q;
     struct fault fault = {0};
     struct view session_id;
-    scoped_buf out;
+    scoped_buf out = {0};
     if (size > LIMIT_PACKET / 2 ||
         hostbased_decode_signed(view_of(data, size), &session_id, &q, &fault) != OK)
         return 0;
