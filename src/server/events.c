@@ -41,6 +41,15 @@ void event_partial(const struct log *log, const struct event_link *l, struct vie
     tell(log, LOG_LEVEL_INFO, "Partial", l, method, key);
 }
 
+void event_postponed(const struct log *log, const struct event_link *l,
+                     struct view method, bool loud) {
+    char user[TEXT], name[TEXT];
+    log_at(log, loud ? LOG_LEVEL_INFO : LOG_LEVEL_VERBOSE,
+           "Postponed %s for %s%s from %s port %u ssh2 [preauth]",
+           text_clean(name, sizeof name, method), l->valid_user ? "" : "invalid user ",
+           text_clean(user, sizeof user, view_text(l->user)), l->peer, l->port);
+}
+
 void event_failed(const struct log *log, const struct event_link *l, struct view method,
                   const struct event_key *key, bool loud) {
     tell(log, loud ? LOG_LEVEL_INFO : LOG_LEVEL_VERBOSE, "Failed", l, method, key);

@@ -26,6 +26,9 @@ void event_accepted(const struct log *log, const struct event_link *l, struct vi
                     const struct event_key *key);
 void event_partial(const struct log *log, const struct event_link *l, struct view method,
                    const struct event_key *key);
+// It goes on with questions. `loud`: at INFO, else VERBOSE.
+void event_postponed(const struct log *log, const struct event_link *l,
+                     struct view method, bool loud);
 // `loud`: at INFO, else VERBOSE.
 void event_failed(const struct log *log, const struct event_link *l, struct view method,
                   const struct event_key *key, bool loud);

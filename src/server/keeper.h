@@ -331,6 +331,7 @@ struct event_link link_event(const struct link *l);
 void link_tell(const struct link *l, enum event_number number, struct event *e);
 void link_facts(struct link *l, const struct ipc_facts *m);
 // query: a key was asked about, not tried.
+void link_postponed(struct link *l, struct view method);  // by questions
 void link_failed(struct link *l, struct view method, struct view key, bool query);
 void link_partial(struct link *l, struct view method, struct view key);
 void link_accepted(struct link *l, const struct ipc_verdict *m);

@@ -158,10 +158,14 @@ static const char *on_answer(struct link *l, const struct ipc_answer *m) {
 }
 
 static const char *on_prompts(struct link *l, const struct ipc_prompts *m) {
-    bool fits = l->question == IPC_KBDINT || l->question == IPC_RESPONSES;
+    bool first = l->question == IPC_KBDINT;
+    bool fits = first || l->question == IPC_RESPONSES;
     const char *why = answered(l, m->ticket);
     if (why == NULL && !fits)
         why = "the judge's prompts do not fit";
+    if (why == NULL)
+        link_postponed(
+            l, view_text(first ? "keyboard-interactive" : "keyboard-interactive/pam"));
     return why != NULL ? why : to_gate(l, IPC_PROMPTS, m);
 }
 

@@ -114,6 +114,16 @@ static struct event login_of(const struct link *l, struct view method, struct vi
     return e;
 }
 
+static bool many_tries(const struct link *l) {
+    return l->attempts >= l->keeper->config->max_auth_tries / 2;
+}
+
+void link_postponed(struct link *l, struct view method) {
+    struct event_link who = link_event(l);
+    struct log log = link_voice(l);
+    event_postponed(&log, &who, method, !l->valid_user || many_tries(l));
+}
+
 void link_failed(struct link *l, struct view method, struct view key, bool query) {
     char serial[24];
     struct event_link who = link_event(l);
@@ -122,8 +132,7 @@ void link_failed(struct link *l, struct view method, struct view key, bool query
     struct log log = link_voice(l);
     // As OpenSSH: of keys only those that a user who may log in has tried in earnest.
     bool key_method = view_is(method, "publickey");
-    bool loud = l->valid_user ? l->attempts >= l->keeper->config->max_auth_tries / 2
-                              : !key_method;
+    bool loud = l->valid_user ? many_tries(l) : !key_method;
     event_failed(&log, &who, method, &k, loud || view_is(method, "password"));
     l->failures++;
     l->attempts += !query;

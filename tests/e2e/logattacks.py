@@ -149,7 +149,7 @@ def all_of_them(lab, server, account, password, other_key, slow):
         passwords(server, source("bad-user"), "oracle", "one", "two")
     passwords(server, source("bad-password"), account.name, "one")
     answers(server, source("bad-answer"), account.name, "one")
-    answers(server, source("bad-answer-bad-user"), "postgres", "one")
+    answers(server, source("bad-answer-bad-user"), "surely-nobody", "one")
     answers(server, source("good-answer"), account.name, password)
     passwords(server, source("good-password"), account.name, password)
     ssh(lab, server, source("good-key"), user=account.name)
