@@ -57,7 +57,7 @@ void keeper_penalise(struct keeper *k, const char *peer, enum penalty_reason rea
 void keeper_penalise_link(struct link *l) {
     struct keeper *k = l->keeper;
     enum penalty_reason reason = PENALTY_NOAUTH;
-    if (l->authenticated || k->stopping)
+    if (l->authenticated || k->stopping || !k->penalties.rules.enabled)
         return;
     if (l->grace_over)
         reason = PENALTY_GRACE;

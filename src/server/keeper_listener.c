@@ -248,7 +248,9 @@ struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
 
 static void tell(struct keeper_listener *l, enum ipc_number number, const void *body) {
     if (l->fd >= 0 && ipc_send(l->fd, number, body, -1) != OK)
-        log_error(&l->keeper->log, "listener does not listen");
+        log_error(&l->keeper->log, "the listener has no room for what it is told: %s",
+                  number == IPC_LINK_AUTHED ? "a login counts as a startup until it ends"
+                                            : "it acts on what it knew before");
 }
 
 void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m) {
