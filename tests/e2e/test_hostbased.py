@@ -82,7 +82,7 @@ class World:
         if done.returncode == 0:
             assert done.stdout == f"in as {self.account.name}\n"
         else:
-            assert done.returncode == 255 and "Permission denied" in done.stderr, done.stderr
+            assert done.returncode == 255 and "Permission denied" in done.stderr, done.stderr + args[1].log()[-3000:]
         return done.returncode == 0
 
     def remove(self):
