@@ -26,6 +26,7 @@ from lab import Suite, free_port, laboratory, median
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 60  # seconds without a byte: the run has failed
+LOGIN_BYTES = 12000  # more than a login takes, both ways together
 
 
 class Failure(Exception):
@@ -120,9 +121,10 @@ class Bench:
         return self.suite.command(self.suite.ssh, *words, port=self.proxy.port,
                                   options=("-o", "ServerAliveInterval=0", *options))
 
-    def arm(self, fault, most):
+    def arm(self, fault, most, fresh=False):
         """The next failure, after a random number of bytes."""
-        n = int(10 ** self.rng.uniform(3.2, most))
+        # Not within the first login: before it there is no connection to hold.
+        n = (LOGIN_BYTES if fresh else 0) + int(10 ** self.rng.uniform(3, most))
 
         def act():
             threading.Thread(target=self.fail, args=(fault, most), daemon=True).start()
@@ -208,7 +210,7 @@ def workload_sftp(bench, result, fault):
         with open(batch, "w") as f:
             f.write(f"put {local} there\nget there {back}\nrm there\n")
         args = bench.ssh(options=())[1:-1]
-        bench.arm(fault, 6 + bench.args.size.bit_length() / 4)
+        bench.arm(fault, 6 + bench.args.size.bit_length() / 4, fresh=True)
         done = subprocess.run(["sftp", "-q", "-S", bench.suite.ssh, "-b", batch, *sftp_options(args), bench.ssh()[-1]],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=600)
         result.runs += 1
@@ -318,12 +320,18 @@ def workload_exec(bench, result, fault):
     """A command that ends while its client is away; output and status are waited for."""
     while bench.proxy.cuts < bench.wanted:
         before = bench.proxy.cuts
+        while bench.proxy.barred or bench.proxy.stalled_until > time.monotonic() - 1:
+            time.sleep(0.1)  # of the fault before
         ssh = subprocess.Popen(bench.ssh("head -c 300000 /dev/zero | tr '\\0' x; sleep 1; printf end; exit 7"),
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(bench.rng.uniform(0.5, 1.1))
+        first = os.read(ssh.stdout.fileno(), 1)
+        if not first:
+            raise Failure(f"no session: {ssh.communicate()[1][-200:]!r}")
+        time.sleep(bench.rng.uniform(0, 1.1))
         FAULTS[fault](bench)
         try:
             out, err = ssh.communicate(timeout=PATIENCE)
+            out = first + out
         except subprocess.TimeoutExpired:
             ssh.kill()
             ssh.communicate()
@@ -346,7 +354,7 @@ def workload_agent(bench, result, fault):
                 break
             time.sleep(0.05)
         while bench.proxy.cuts < bench.wanted:
-            bench.arm(fault, 5)
+            bench.arm(fault, 5, fresh=True)
             script = "i=0; while [ $i -lt 40 ]; do ssh-add -l >/dev/null && ssh-add -L | ssh-add -T /dev/stdin || exit 9; i=$((i+1)); done; echo fine"
             done = subprocess.run(bench.ssh(script, options=("-A",)), env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=300)
