@@ -19,9 +19,9 @@ static enum err make_request(struct client *c, bool forwarding, struct buf *out)
 
 void agent_bind_login(struct client *c, struct agent_link *l) {
     scoped_buf request;
+    buf_init(&request, REQUEST_MAX);
     if (c->link.transport == NULL)  // -Z: there is no session
         return;
-    buf_init(&request, REQUEST_MAX);
     enum err e = make_request(c, false, &request);
     if (e == OK)
         e = agent_link_do(l, &request);
