@@ -87,7 +87,8 @@ static enum err ask(struct run *r, uint64_t now) {
     s->wait_ms = missing != 0 ? patience_ms(s) / 2 : patience_ms(s);
     r->c->end.probes++;
     enum err e = transport_ping(r->c->link.transport, view_text("alive"));
-    return e == ERR_UNSUPPORTED ? OK : e;
+    // A link that takes no ping any more is silent too.
+    return e == ERR_MEMORY ? e : OK;
 }
 
 static void settle(struct run *r) {

@@ -149,6 +149,22 @@ def test_sftp_subsystem(world, tmp_path):
     assert digest((tmp_path / "put").read_bytes()) == digest(data) and w.way.cuts > 3
 
 
+def test_a_silent_link_is_replaced(world):
+    """The server still holds the old link, which is not closed, when the new one comes."""
+    w = world()
+    p = w.ssh("cat", stdin=subprocess.PIPE)
+    w.settled()
+    w.way.silent = True
+    p.stdin.write(b"typed into silence\n")
+    p.stdin.flush()
+    time.sleep(1)
+    w.way.silent = False  # for links to come
+    assert p.stdout.readline() == b"typed into silence\n"
+    assert w.resumed() == 1
+    code, out, _ = w.end(p, data=b"and then\n")
+    assert (code, out) == (0, b"and then\n")
+
+
 # ---- terminals ----
 
 def all_until(t, text):
