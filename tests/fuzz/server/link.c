@@ -3,7 +3,8 @@
 // message ends the link and nothing else. What stands on its links goes there and back by
 // a record.
 //
-// Messages: {from u8, number u8, length u16, fields}; from: 0 gate, 1 judge, 2 holder;
+// Messages: {from u8, number u8, length u16, fields}; from: 0 gate, 1 judge, 2 holder, 3
+// the holder of a connection that has no link;
 // bit 7: with a descriptor; 0x40: the other end is closed instead.
 #include <signal.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@ enum {
     GATE,
     JUDGE,
     HOLDER,
+    OTHER,  // the holder of another connection, which is suspended
     ENDS
 };
 
@@ -96,6 +98,26 @@ static struct server_config *config(void) {
     return &c;
 }
 
+// A connection without a link that a login may come back to, and its holder, who may say
+// what he likes too.
+static void suspend(void) {
+    struct link *o = link_make(&f.keeper, 1000);
+    int pair[2];
+    if (o == NULL || ipc_pair(pair) != OK)
+        abort();
+    o->host_keys = f.keeper.host_keys;
+    o->host_keys->refs++;
+    o->authenticated = o->resumable = true;
+    o->state = LINK_CLOSING;
+    o->identity_n = sizeof o->identity;  // and all are zero, as handle and uid
+    o->suspended_at = o->suspended_grace = 1;
+    o->holder.fd = pair[0];
+    o->holder.side = (struct ipc_side){IPC_HOLDER, IPC_KEEPER, .state = LINK_OPEN};
+    f.ends[OTHER] = pair[1];
+    if (link_watch_exit(&o->holder, idle_child(), -1) != OK || link_watch_holder(o) != OK)
+        abort();
+}
+
 static void begin(void) {
     struct keeper *k = &f.keeper;
     static const struct keeper_options options = {.inetd = false, .grace_s = 0};
@@ -113,6 +135,7 @@ static void begin(void) {
         abort();
     link_new(&listener, &m, pair[0]);
     f.ends[GATE] = pair[1];
+    suspend();
 }
 
 static void finish(void) {
@@ -170,6 +193,11 @@ static void check_record(const struct link *l) {
 
 static void check(bool verdict) {
     const struct link *l = f.keeper.links;
+    for (const struct link *o = l; o != NULL; o = o->next)
+        if (o->serial == 1000 && o->fd >= 0 && !verdict)
+            abort();  // a link for it without a login
+    while (l != NULL && l->serial == 1000)
+        l = l->next;
     if (l == NULL)
         return;
     if (l->authenticated && !verdict)

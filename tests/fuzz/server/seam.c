@@ -25,6 +25,11 @@ static bool pull(struct seam *s) {
         volatile uint8_t sum = 0;
         for (size_t k = 0; k < event.message.n; k++)
             sum ^= event.message.p[k];
+        if (event.kind == SEAM_SECRET) {
+            if (!s->maker || event.message.n != SEAM_SECRET_SIZE || !s->hello_seen)
+                abort();
+            memset(event.slot, 0, event.message.n);
+        }
         if (event.kind == SEAM_SLOT) {
             if (event.message.n < 9 || event.message.n > LIMIT_PACKET)
                 abort();
