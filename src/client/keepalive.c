@@ -33,14 +33,18 @@ enum err run_alive_tick(struct run *r, uint64_t now) {
     }
     if (now < run_alive_deadline(r))
         return OK;
-    if (r->alive_sent >= c->config.server_alive_count_max &&
-        carrier_can_resume(&r->carrier))
-        return redial_silent(r, c->link.heard);
     if (r->alive_sent >= c->config.server_alive_count_max)
-        return fault_set(&c->fault, ERR_TIMEOUT, 0,
-                         "Timeout, server %s not responding. Nothing was heard for %.0f "
-                         "s, %u signs of life asked for in vain.",
-                         c->host, (double)(now - c->link.heard) / 1000, r->alive_sent);
+        return carrier_can_resume(&r->carrier) ? redial_silent(r, c->link.heard, true)
+                                               : run_alive_over(r, c->link.heard, now);
     c->end.probes = ++r->alive_sent;
     return ask(r);
+}
+
+enum err run_alive_over(struct run *r, uint64_t since, uint64_t now) {
+    struct client *c = r->c;
+    return fault_set(
+        &c->fault, ERR_TIMEOUT, 0,
+        "Timeout, server %s not responding. Nothing was heard for %.0f s, %u "
+        "signs of life asked for in vain.",
+        c->host, (double)(now - since) / 1000, r->alive_sent);
 }

@@ -54,11 +54,14 @@ enum err redial_lost(struct run *r, enum err e) {
     return begin(r, clock_ms());
 }
 
-enum err redial_silent(struct run *r, uint64_t since) {
-    if (r->redial == NULL)
-        log_debug(&r->c->log, "resume: nothing was heard for %.1f s, trying another link",
-                  (double)(clock_ms() - since) / 1000);
-    return begin(r, since);
+enum err redial_silent(struct run *r, uint64_t since, bool once) {
+    if (r->redial != NULL)
+        return OK;
+    log_debug(&r->c->log, "resume: nothing was heard for %.1f s, trying another link",
+              (double)(clock_ms() - since) / 1000);
+    TRY(begin(r, since));
+    r->redial->once = once;
+    return OK;
 }
 
 // ---- the loop's view ----
@@ -135,6 +138,8 @@ static bool grace_is_over(const struct redial *d) {
 static enum err after_failure(struct redial *d, enum err e) {
     log_debug(&d->run->c->log, "resume: attempt %u: %s", d->all, fault_text(&d->last));
     d->refused = e == ERR_AUTH ? d->refused + 1 : 0;
+    if (d->once)
+        return run_alive_over(d->run, d->since, clock_ms());
     if (d->hopeless)
         return give_up(d, "");
     if (d->refused >= REFUSED_MOST)

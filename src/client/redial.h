@@ -25,6 +25,7 @@ struct redial {
     unsigned attempts;           // since anything has changed
     unsigned all;                // attempts
     unsigned refused;            // logins, one after the other
+    bool once;                   // no second attempt
     bool attach_sent;
     uint64_t began;     // the attempt under way
     bool anew;          // it began in another network
@@ -39,8 +40,9 @@ struct redial {
 bool redial_takes(const struct run *r, enum err e);
 // The link is gone. What can come from it was taken in.
 must_check enum err redial_lost(struct run *r, enum err e);
-// It is silent since (clock_ms()); it stays for now.
-must_check enum err redial_silent(struct run *r, uint64_t since);
+// It is silent since (clock_ms()); it stays for now. once: by the user's own
+// ServerAliveCountMax, whose word is kept where one attempt does not bring another link.
+must_check enum err redial_silent(struct run *r, uint64_t since, bool once);
 // Until there is a link again, or the run is done, or nothing can be done: then the fault
 // says why.
 must_check enum err redial_run(struct run *r);

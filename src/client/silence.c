@@ -106,7 +106,9 @@ enum err silence_tick(struct run *r, uint64_t now) {
     if (now >= s->settle)
         settle(r);
     if (s->probe != 0)
-        return now >= clock_after(s->probe, s->wait_ms) ? redial_silent(r, s->since) : OK;
+        return now >= clock_after(s->probe, s->wait_ms)
+                   ? redial_silent(r, s->since, false)
+                   : OK;
     if (!asks(r) || now < probe_due(r))
         return OK;
     return ask(r, now);

@@ -311,7 +311,8 @@ def test_server_alive(module_lab, server, tmp_path):
     stopped.set()
     start = time.monotonic()
     assert child.wait(15 * SLOW) == 255
-    assert 1.5 < time.monotonic() - start < 5 * SLOW
+    # Ours tries one other link first.
+    assert 1.5 < time.monotonic() - start < 12 * SLOW
     assert b"not responding" in child.stderr.read()
 
 

@@ -273,7 +273,7 @@ def echo():
 def test_forwarded_streams(world, echo, how):
     w = world()
     port = free_port()
-    w.ssh("-o", "ExitOnForwardFailure=yes", how, f"{port}:127.0.0.1:{echo.port}", "sleep 60")
+    w.ssh("-o", "ExitOnForwardFailure=yes", how, f"{port}:127.0.0.1:{echo.port}", "cat", stdin=subprocess.PIPE)
     talk(connect(port))
     w.settled()
     stream_through(port, w.way)
@@ -283,7 +283,7 @@ def test_forwarded_streams(world, echo, how):
 def test_dynamic_forward(world, echo):
     w = world()
     port = free_port()
-    w.ssh("-D", str(port), "sleep 60")
+    w.ssh("-D", str(port), "cat", stdin=subprocess.PIPE)
     s = connect(port)
     w.settled()
     w.way.cut()
@@ -300,7 +300,7 @@ def test_listener_while_the_link_is_lost(world, echo):
     """Accepted at once, connected when there is a link."""
     w = world()
     port = free_port()
-    w.ssh("-L", f"{port}:127.0.0.1:{echo.port}", "sleep 60")
+    w.ssh("-L", f"{port}:127.0.0.1:{echo.port}", "cat", stdin=subprocess.PIPE)
     talk(connect(port))
     w.settled()
     w.way.refuses = True
@@ -414,7 +414,7 @@ def test_by_a_certificate(world, tmp_path):
 def test_passengers_do_not_notice(world, tmp_path):
     w = world()
     path = str(tmp_path / "c")
-    master = w.ssh("-M", "-S", path, "sleep 60")
+    master = w.ssh("-M", "-S", path, "cat", stdin=subprocess.PIPE)
     assert wait_until(lambda: os.path.exists(path))
     args = [tool("ssh"), "-F", "none", "-S", path, "-p", "1", "127.0.0.1"]
     riders = [subprocess.Popen([*args, f"for i in $(seq 150); do echo {n} $i; sleep 0.01; done; exit {n}"], stdin=subprocess.DEVNULL,
@@ -446,7 +446,7 @@ def test_program_that_ends_meanwhile(world):
 
 def test_killed_by_a_signal_meanwhile(world):
     w = world()
-    p = w.ssh("echo $$; sleep 60")
+    p = w.ssh("echo $$; cat", stdin=subprocess.PIPE)
     w.settled()
     w.way.refuses = True
     w.way.cut()
@@ -472,7 +472,7 @@ def test_through_a_program(world):
 
 def test_the_grace_is_over(world):
     w = world("ResumeGrace 1s 1s")
-    p = w.ssh("sleep 60")
+    p = w.ssh("cat", stdin=subprocess.PIPE)
     w.settled()
     w.way.refuses = True
     w.way.cut()
@@ -502,7 +502,7 @@ def test_notice_waits_for_the_end_of_a_sequence(world):
 def test_the_connection_was_ended_there(world):
     """Another server at the same place knows nothing of it: told in words, with an exit code, and `bowline why` knows."""
     w = world()
-    p = w.ssh("echo up; sleep 60")
+    p = w.ssh("echo up; cat", stdin=subprocess.PIPE)
     w.settled()
     w.way.refuses = True
     w.way.cut()
@@ -540,7 +540,7 @@ def test_key_is_kept_in_locked_memory(world):
     """For the next login; nowhere else, and not in a core."""
     w = world()
     seed = rawssh.load_key(w.lab.keys.path("user")).private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    p = w.ssh("sleep 60")
+    p = w.ssh("cat", stdin=subprocess.PIPE)
     w.settled()
     for _ in range(2):
         assert wait_until(lambda: [{"lo", "dd"} <= set(f) for f in mappings_with(p.pid, seed)] == [True]), mappings_with(p.pid, seed)
@@ -551,12 +551,12 @@ def test_key_is_kept_in_locked_memory(world):
 
 def test_off_at_either_side(world, lab):
     w = world("ResumeGrace 0")
-    p = w.ssh("sleep 60")
+    p = w.ssh("cat", stdin=subprocess.PIPE)
     w.settled()
     w.way.cut()
     assert w.end(p)[0] == 255
     w = world()
-    p = w.ssh("-o", "Resume=no", "sleep 60")
+    p = w.ssh("-o", "Resume=no", "cat", stdin=subprocess.PIPE)
     w.settled()
     w.way.cut()
     assert w.end(p)[0] == 255 and w.resumed() == 0
@@ -566,7 +566,7 @@ def test_stock_server(lab):
     server = lab.openssh()
     way = Cutter(server.port)
     try:
-        p = subprocess.Popen([tool("ssh"), *lab.common(way.port), "127.0.0.1", "echo plain; sleep 60"], stdin=subprocess.DEVNULL,
+        p = subprocess.Popen([tool("ssh"), *lab.common(way.port), "127.0.0.1", "echo plain; cat"], stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert p.stdout.readline() == b"plain\n"
         way.cut()

@@ -24,12 +24,14 @@ def session(**fields):
     f = {"id": "22-7", "user": "joe", "key": "ED25519 SHA256:abc", "comment": "joe@laptop", "peer": "192.0.2.7",
          "peer_port": 50000, "local": "192.0.2.1", "local_port": 22, "uid": 1000, "since": 1700000000, "idle": 3725,
          "bytes_in": 2048, "bytes_out": 5 * 1024 * 1024, "sessions": 1, "channels": 2, "tty": "/dev/pts/3",
-         "command": "vi notes", "forwards": 4, "more": b"", **fields}
+         "command": "vi notes", "forwards": 4, "suspended": 0, "grace_left": 0, "more": b"", **fields}
     out = b"\x03" + text(f["id"]) + text(f["user"]) + text(f["key"]) + text(f["comment"]) + text(f["peer"])
     out += u32(f["peer_port"]) + text(f["local"]) + u32(f["local_port"]) + u32(f["uid"])
     out += struct.pack(">QQQQ", f["since"], f["idle"], f["bytes_in"], f["bytes_out"])
     out += u32(f["sessions"]) + u32(f["channels"]) + text(f["tty"]) + text(f["command"])
-    return out + (u32(f["forwards"]) if f["forwards"] is not None else b"") + f["more"]
+    if f["forwards"] is None:
+        return out
+    return out + u32(f["forwards"]) + struct.pack(">QQ", f["suspended"], f["grace_left"]) + f["more"]
 
 
 class Keeper:
@@ -76,7 +78,7 @@ def test_json(ask):
     assert first == {"id": "22-7", "user": "joe", "uid": 1000, "key": "ED25519 SHA256:abc", "comment": "joe@laptop",
                      "address": "192.0.2.7", "port": 50000, "server_address": "192.0.2.1", "server_port": 22,
                      "since": 1700000000, "idle": 3725, "bytes_in": 2048, "bytes_out": 5242880, "sessions": 1,
-                     "channels": 2, "forwards": 4, "tty": "/dev/pts/3", "command": "vi notes"}
+                     "channels": 2, "forwards": 4, "tty": "/dev/pts/3", "command": "vi notes", "state": "connected"}
     assert second["id"] == "22-6" and second["tty"] == ""
 
 
@@ -108,6 +110,14 @@ def test_keepers_of_other_versions(ask):
     _, done = ask("--json", rows=[session(forwards=None), session(more=b"something new")])
     older, later = json.loads(done.stdout)
     assert older["forwards"] == 0 and later["forwards"] == 4
+
+
+def test_without_a_link(ask):
+    _, done = ask("--json", rows=[session(suspended=1700000100, grace_left=3600)])
+    one, = json.loads(done.stdout)
+    assert (one["state"], one["suspended_since"], one["grace_left"]) == ("suspended", 1700000100, 3600)
+    _, done = ask(rows=[session(suspended=1700000100, grace_left=3600)])
+    assert "[suspended for " in done.stdout and "kept for 1h" in done.stdout.replace("60m", "1h")
 
 
 def test_what_is_no_answer(ask):
