@@ -195,7 +195,7 @@ def test_shown_and_ended(server, client):
 
 def test_address_of_the_new_link_is_shown(server, client):
     c = client()
-    c.session("sleep 60")
+    c.session("cat")
     c.cut()
     c.come_back(source=("127.0.0.3", 0))
     [row] = sessions(server)
@@ -208,7 +208,7 @@ def test_grace_ends(lab, tmp_path):
     server = lab.sshd(f"EventLog {tmp_path}/events\nResumeGrace 1d 1\n")
     c = Client(server.port, USER, lab.keys.path("user"))
     assert c.grace == 86400
-    c.session(f"trap 'touch {tmp_path}/hung-up' HUP; sleep 60 & wait")
+    c.session(f"trap 'touch {tmp_path}/hung-up' HUP; sleep 10 & wait")
     c.cut()
     assert wait_until(lambda: sessions(server) == [])
     [ended] = events(server, "login.ended")
@@ -218,7 +218,7 @@ def test_grace_ends(lab, tmp_path):
 
 def test_disconnect_ends(server, client):
     c = client()
-    c.session("sleep 60")
+    c.session("cat")
     c.peer.send(bytes([rawssh.DISCONNECT]) + rawssh.u32(11) + rawssh.string("bye") + rawssh.string(""))
     c.peer.close()
     c.peer = None
@@ -398,7 +398,7 @@ def test_too_many(lab):
     clients = []
     for i in range(17):
         clients.append(Client(server.port, USER, lab.keys.path("user")))
-        clients[-1].session("sleep 60", terminal=i == 0)
+        clients[-1].session("cat", terminal=i == 0)
         clients[-1].cut()
         assert wait_until(lambda: len(suspended(server)) == min(i + 1, 16))
     server.wait_log("more than 16 of that user have no link")
