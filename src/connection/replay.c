@@ -7,10 +7,10 @@
 #include "base/secret.h"
 #include "wire/messages.h"
 
-#define BLOCK_SMALL (4u * 1024u)       // a page: keystrokes of a quiet connection
-#define BLOCK_LARGE (1024u * 1024u)    // of bulk
-#define LARGE_FROM (2u * BLOCK_SMALL)  // bytes unconfirmed that make it bulk
-#define SPARE_MOST (8u * BLOCK_LARGE)  // kept from burst to burst
+#define BLOCK_SMALL (4u * 1024u)        // a page: keystrokes of a quiet connection
+#define BLOCK_LARGE (1024u * 1024u)     // of bulk
+#define LARGE_FROM (2u * BLOCK_SMALL)   // bytes unconfirmed that make it bulk
+#define SPARE_MOST (32u * BLOCK_LARGE)  // kept from burst to burst
 #define RECORD_ALIGN (sizeof(uint64_t))
 
 // In a block, before each message.
