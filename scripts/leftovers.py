@@ -19,7 +19,7 @@ import time
 import traceback
 
 SET_CHILD_SUBREAPER = 36
-GRACE_S = 20  # for what is just ending
+GRACE_S = 40  # for what is just ending: programs of sessions without a terminal outlive them
 PORTS = "ports"  # in the run's folder: what its tests have listened on
 TAG = "BOWLINE_RUN"  # tests write its value into the comment of accounts that they make
 

@@ -131,7 +131,7 @@ def test_confirmation(start, lab, keys, tmp_path):
 
 
 def test_a_question_holds_up_nobody_else(start, files, tmp_path):
-    env = askpass(str(tmp_path), "sleep 60")
+    env = askpass(str(tmp_path), "sleep 25")
     agent = start(env=env)
     agent.add("-c", "-k", "ed25519", cwd=files)
     waiting = subprocess.Popen([debian("ssh-add"), "-T", files / "ed25519.pub"], env=agent.env,

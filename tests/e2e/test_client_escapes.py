@@ -197,7 +197,7 @@ def test_remote_command_and_session_types(lab, server, ssh):
 
 def test_channel_timeout(lab, server, echo):
     """A quiet session is closed, a busy one is not; a quiet forwarding is closed."""
-    done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "echo up; sleep 60; echo late")
+    done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "echo up; sleep 25; echo late")
     assert done.returncode == 255 and done.stdout == b"up\n" and b"ChannelTimeout" in done.stderr
     done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "for i in 1 2 3 4; do echo $i; sleep 0.5; done")
     assert done.returncode == 0 and done.stdout == b"1\n2\n3\n4\n"

@@ -114,7 +114,7 @@ def test_names_of_resident_keys_stay_in_the_folder(token, tmp_path):
 def test_an_agent_asks_for_the_pin(token, tmp_path, lab):
     key = tmp_path / "pin"
     make(token, key, "verify-required", text=PIN + "\n")
-    asked = askpass(str(tmp_path), f'case "$SSH_ASKPASS_PROMPT" in none) exec sleep 60;; *) echo {PIN};; esac')
+    asked = askpass(str(tmp_path), f'case "$SSH_ASKPASS_PROMPT" in none) exec sleep 25;; *) echo {PIN};; esac')
     agent = Agent(str(tmp_path), args=["-P", f"{os.path.dirname(token.library)}/*"], env={**token.env, **asked})
     try:
         agent.add("-S", token.library, str(key))

@@ -648,7 +648,7 @@ def test_unread_input_is_bounded(server, keys):
     """A program that does not read: the window is used up and not opened again."""
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
     channel = peer.open_session()
-    peer.request(channel, "exec", string("sleep 100"))
+    peer.request(channel, "exec", string("sleep 25"))
     peer.expect(CHANNEL_SUCCESS, skip=(EXT_INFO,))
     granted = 0
     peer.sock.settimeout(1)
@@ -788,7 +788,7 @@ def test_host_keys_stay_in_the_keeper(server, keys):
         pytest.skip("a sanitizer keeps what was freed")
     needles = private_parts(keys)
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
-    assert start(peer, "exec", string("exec sleep 60")) is not None
+    assert start(peer, "exec", string("exec sleep 25")) is not None
     link = rawssh.keyed(server.port)
     link.service()
     link.send(link.publickey_request(USER, rawssh.load_key(keys.path("user")), sign=False))
@@ -820,7 +820,7 @@ def test_no_process_leaves_a_core(lab, account, keys, scratch):
     server = lab._start("user", ["setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", program, "-D",
                                  "-e", "-f", f"{scratch}/config"], port)
     peer = rawssh.logged_in(port, account.name, keys.path("user"))
-    assert start(peer, "exec", string("exec sleep 60")) is not None
+    assert start(peer, "exec", string("exec sleep 25")) is not None
     link = rawssh.keyed(port)
     link.service()
     link.send(link.publickey_request(account.name, rawssh.load_key(keys.path("user")), sign=False))

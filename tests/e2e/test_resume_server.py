@@ -176,7 +176,7 @@ def test_takes_over_a_living_link(server, client):
 
 def test_shown_and_ended(server, client):
     c = client()
-    c.session("sleep 60", terminal=True)
+    c.session("sleep 25", terminal=True)
     [row] = sessions(server)
     assert row["state"] == "connected" and "grace_left" not in row
     c.cut()

@@ -292,7 +292,7 @@ def test_connection_errors(server, keys, name, payload):
             for _ in range(3):
                 peer.send(bytes([rawssh.CHANNEL_WINDOW_ADJUST]) + u32(channel) + u32(0x7fffffff))
         elif name == "beyond the window":
-            peer.request(channel, "exec", string("sleep 100"))
+            peer.request(channel, "exec", string("sleep 25"))
             for _ in range(3000):
                 peer.send(bytes([rawssh.CHANNEL_DATA]) + u32(channel) + string(b"x" * 32000))
         else:

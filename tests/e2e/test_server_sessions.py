@@ -139,7 +139,7 @@ def test_terminal(module_lab, server):
             break
     else:
         pytest.fail("the window's size did not arrive")
-    child.sendline("echo; sleep 60")
+    child.sendline("echo; sleep 25")
     time.sleep(0.3)
     child.sendintr()
     child.expect("READY> ")
@@ -446,7 +446,7 @@ def test_no_connection_is_lost_in_a_change_of_listeners(lab):
 def test_client_alive(lab):
     """ClientAliveInterval 1, CountMax 2: a silent client is cut after three seconds, not after eight."""
     server = lab.sshd("ClientAliveInterval 1\nClientAliveCountMax 2\n")
-    child = subprocess.Popen(lab.ssh_args(server, "-l", USER, "echo up; sleep 60", program=SSH),
+    child = subprocess.Popen(lab.ssh_args(server, "-l", USER, "echo up; sleep 25", program=SSH),
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert child.stdout.readline() == b"up\n"

@@ -99,7 +99,7 @@ def test_dead_sockets_hide_nobody(lab, server, scratch):
 
 @pytest.mark.parametrize("by", ["id", "user", "fingerprint", "comment"])
 def test_end(lab, server, by):
-    client = start(lab, server, "sleep 60")
+    client = start(lab, server, "sleep 25")
     [row] = wait_until(lambda: listed(server))
     what = {"id": row["id"], "user": row["user"], "fingerprint": row["key"].split(" ")[1],
             "comment": row["comment"]}[by]
@@ -127,7 +127,7 @@ def test_two_servers_are_told_apart(lab):
 
 def test_a_user_sees_and_ends_only_their_own(lab, keys, account):
     server = ready(lab.sshd(authorized=f"{keys.authorized_keys} .ssh/authorized_keys"))
-    mine, theirs = start(lab, server, "sleep 60", user=account.name), start(lab, server, "sleep 60")
+    mine, theirs = start(lab, server, "sleep 25", user=account.name), start(lab, server, "sleep 25")
     everybody = wait_until(lambda: len(listed(server)) == 2 and listed(server))
     [other] = [r for r in everybody if r["user"] == USER]
     # The program's folder may be closed to that user: what a tool says is said here by hand.

@@ -30,7 +30,7 @@ def folders():
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="a user's sockets stand in the folder that is removed")
-@pytest.mark.parametrize("command", ["true", "kill -9 $PPID", "sleep 60 >/dev/null 2>&1 & exit 3"])
+@pytest.mark.parametrize("command", ["true", "kill -9 $PPID", "sleep 25 >/dev/null 2>&1 & exit 3"])
 def test_leaves_no_sockets(command):
     """Of root's, in /run/bowline: not even when the session outlives the server's end."""
     port = free_port()
