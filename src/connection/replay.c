@@ -140,18 +140,25 @@ uint32_t replay_lane_of(struct view message) {
     return channel < LIMIT_CHANNELS ? channel + 1 : REPLAY_LANES;
 }
 
+void *replay_lanes_for(void *lanes, uint32_t *count, size_t size, uint32_t lane) {
+    uint32_t n = *count == 0 ? 4 : *count;
+    while (n <= lane)
+        n *= 2;
+    if (n == *count)
+        return lanes;
+    uint8_t *p = reallocarray(lanes, n, size);
+    if (p == NULL)
+        return NULL;
+    memset(p + *count * size, 0, (n - *count) * size);
+    *count = n;
+    return p;
+}
+
 static struct replay_lane *lane_at(struct replay *r, uint32_t lane) {
-    if (lane >= r->lane_count) {
-        uint32_t n = r->lane_count == 0 ? 4 : r->lane_count;
-        while (n <= lane)
-            n *= 2;
-        struct replay_lane *p = reallocarray(r->lanes, n, sizeof *p);
-        if (p == NULL)
-            return NULL;
-        memset(p + r->lane_count, 0, (n - r->lane_count) * sizeof *p);
-        r->lanes = p;
-        r->lane_count = n;
-    }
+    void *p = replay_lanes_for(r->lanes, &r->lane_count, sizeof *r->lanes, lane);
+    if (p == NULL)
+        return NULL;
+    r->lanes = p;
     return &r->lanes[lane];
 }
 

@@ -40,6 +40,10 @@ struct replay {
 void replay_init(struct replay *r);
 void replay_free(struct replay *r);  // wipes; also of a zeroed one
 
+// An array of `*count` things of that size, one for each lane, grown with zeros until it
+// has this one, in place of `lanes`. NULL: no memory, and `lanes` is as it was.
+void *replay_lanes_for(void *lanes, uint32_t *count, size_t size, uint32_t lane);
+
 // The lane of a message; REPLAY_LANES: it has none, and is neither counted nor kept.
 uint32_t replay_lane_of(struct view message);
 

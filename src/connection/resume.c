@@ -138,17 +138,10 @@ static enum err next_secret(struct resume *r, const uint8_t *from, uint64_t epoc
 // ---- counts ----
 
 static struct resume_lane *lane_at(struct resume *r, uint32_t lane) {
-    if (lane >= r->lane_count) {
-        uint32_t n = r->lane_count == 0 ? 4 : r->lane_count;
-        while (n <= lane)
-            n *= 2;
-        struct resume_lane *p = reallocarray(r->lanes, n, sizeof *p);
-        if (p == NULL)
-            return NULL;
-        memset(p + r->lane_count, 0, (n - r->lane_count) * sizeof *p);
-        r->lanes = p;
-        r->lane_count = n;
-    }
+    void *p = replay_lanes_for(r->lanes, &r->lane_count, sizeof *r->lanes, lane);
+    if (p == NULL)
+        return NULL;
+    r->lanes = p;
     return &r->lanes[lane];
 }
 
@@ -454,6 +447,20 @@ enum resume_refusal resume_attach_check(const struct resume *r, struct view mess
     return counts_fit(r, m.counts, true) ? RESUME_REFUSED_NONE : RESUME_REFUSED_GAP;
 }
 
+static enum err answer_attach(struct resume *r, const struct msg_resume_attach *m,
+                              struct view session_id, const uint8_t *secret,
+                              struct buf *out) {
+    uint8_t proof[DIGEST_MAX];
+    scoped_buf counts = {.max = COUNTS_MAX};
+    TRY(write_counts(r, true, &counts));
+    TRY(proof_of(r, secret, "server", m->epoch + 1, session_id, buf_view(&counts),
+                 proof));
+    struct msg_resume_attached answer = {m->epoch + 1, buf_view(&counts),
+                                         view_of(proof, RESUME_SECRET)};
+    TRY(write_message(out, SSH_MSG_RESUME_ATTACHED, &answer));
+    return next_secret(r, secret, m->epoch, session_id);
+}
+
 enum err resume_attach_in(struct resume *r, struct view message, struct view session_id,
                           struct buf *out, struct fault *fault) {
     enum resume_refusal why = resume_attach_check(r, message, session_id);
@@ -461,15 +468,9 @@ enum err resume_attach_in(struct resume *r, struct view message, struct view ses
     if (why != RESUME_REFUSED_NONE || !attach_of(message, &m))
         return fault_set(fault, ERR_REFUSED, SSH_MSG_RESUME_ATTACH, "RESUME_ATTACH: %s",
                          resume_refusal_text(why));
-    uint8_t secret[RESUME_SECRET], proof[DIGEST_MAX];
-    scoped_buf counts = {.max = COUNTS_MAX};
+    uint8_t secret[RESUME_SECRET];
     memcpy(secret, secret_of(r, m.epoch), sizeof secret);
-    TRY(write_counts(r, true, &counts));
-    TRY(proof_of(r, secret, "server", m.epoch + 1, session_id, buf_view(&counts), proof));
-    struct msg_resume_attached answer = {m.epoch + 1, buf_view(&counts),
-                                         view_of(proof, RESUME_SECRET)};
-    TRY(write_message(out, SSH_MSG_RESUME_ATTACHED, &answer));
-    enum err e = next_secret(r, secret, m.epoch, session_id);
+    enum err e = answer_attach(r, &m, session_id, secret, out);
     secret_wipe(secret, sizeof secret);
     TRY(e);
     r->unproved = true;

@@ -53,6 +53,12 @@ class World:
         assert wait_until(lambda: self.way.links >= n)
         time.sleep(0.3)
 
+    def lose_link(self):
+        """And there is no other, until way.refuses is False again."""
+        self.way.refuses = True
+        self.way.cut()
+        time.sleep(0.3)
+
     def stop(self):
         for p in self.started:
             if p.poll() is None:
@@ -204,9 +210,7 @@ def test_window_size_that_changed_meanwhile(world):
     with Terminal(w.args("-tt", "stty size; read x; stty size; read x")) as t:
         t.wait(b"\n")
         w.settled()
-        w.way.refuses = True
-        w.way.cut()
-        time.sleep(0.3)
+        w.lose_link()
         t.resize(41, 137)
         time.sleep(0.2)
         w.way.refuses = False
@@ -220,9 +224,7 @@ def test_escapes_while_the_link_is_lost(world):
     with Terminal(w.args("-tt", "echo ready; cat")) as t:
         t.wait(b"ready")
         w.settled()
-        w.way.refuses = True
-        w.way.cut()
-        time.sleep(0.3)
+        w.lose_link()
         t.type(b"\r~?")
         t.wait(b"end the connection")
         t.wait(b"bowline: link to 127.0.0.1 silent for")
@@ -303,9 +305,7 @@ def test_listener_while_the_link_is_lost(world, echo):
     w.ssh("-L", f"{port}:127.0.0.1:{echo.port}", "cat", stdin=subprocess.PIPE)
     talk(connect(port))
     w.settled()
-    w.way.refuses = True
-    w.way.cut()
-    time.sleep(0.3)
+    w.lose_link()
     s = connect(port)
     s.sendall(b"early")
     w.way.refuses = False
@@ -448,9 +448,7 @@ def test_killed_by_a_signal_meanwhile(world):
     w = world()
     p = w.ssh("echo $$; cat", stdin=subprocess.PIPE)
     w.settled()
-    w.way.refuses = True
-    w.way.cut()
-    time.sleep(0.3)
+    w.lose_link()
     p.terminate()
     code, _, err = w.end(p, 5)
     assert code == 255 and "Killed by signal 15" in err
