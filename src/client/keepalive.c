@@ -16,7 +16,7 @@ uint64_t run_alive_deadline(const struct run *r) {
 }
 
 // ping@openssh.com costs both ends the least; others are asked what nobody knows.
-static enum err ask(struct run *r) {
+enum err run_alive_ask(struct run *r) {
     struct transport *t = r->c->link.transport;
     if (transport_peer_has_ping(t))
         return transport_ping(t, view_text("alive"));
@@ -37,7 +37,7 @@ enum err run_alive_tick(struct run *r, uint64_t now) {
         return carrier_can_resume(&r->carrier) ? redial_silent(r, c->link.heard, true)
                                                : run_alive_over(r, c->link.heard, now);
     c->end.probes = ++r->alive_sent;
-    return ask(r);
+    return run_alive_ask(r);
 }
 
 enum err run_alive_over(struct run *r, uint64_t since, uint64_t now) {

@@ -190,9 +190,11 @@ enum err redial_run(struct run *r) {
     enum err e = OK;
     while (e == OK && !d->attached && !r->done && !redial_is_revived(d))
         e = try_once(d);
-    bool attached = d->attached;
+    bool attached = d->attached, first = d->all == 1;
     tell_end(d);
     r->redial = NULL;
     free(d);
+    if (attached)
+        silence_resumed(r, first);
     return e == OK && attached ? go_on(r) : e;
 }

@@ -83,7 +83,9 @@ void local_command_run(struct client *c, const char *command);
 
 // ---- keepalive.c ----
 uint64_t run_alive_deadline(const struct run *r);
-// Asks for a sign of life where it is due; ERR_TIMEOUT when there were too many in vain.
+// A sign of life, in the way that this peer knows.
+must_check enum err run_alive_ask(struct run *r);
+// Asks for one where it is due; ERR_TIMEOUT when there were too many in vain.
 must_check enum err run_alive_tick(struct run *r, uint64_t now);
 // ERR_TIMEOUT, said in the fault.
 must_check enum err run_alive_over(struct run *r, uint64_t since, uint64_t now);

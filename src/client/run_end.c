@@ -54,6 +54,7 @@ static void leave(struct run *r) {
 
 void run_end(struct run *r, enum err *e) {
     struct client *c = r->c;
+    silence_ended(r);
     // A server that ends the link after the status has said all there is.
     if (*e == ERR_CLOSED && r->own != NULL && r->own->status_known) {
         fault_clear(&c->fault);

@@ -1,17 +1,25 @@
 #include "client/silence.h"
 
+#include <errno.h>
+
 #include "client/kept.h"
 #include "client/redial.h"
 #include "io/clock.h"
 #include "io/tcp.h"
 
-#define IDLE_MS 60000u
 #define PATIENCE_MS 3000u
 #define PATIENCE_RTTS 4u
 #define SETTLE_MS 1000u
+// A backstop: our own patience is over long before.
+#define USER_TIMEOUT_MS 60000u
+// When TCP's keepalive gives up: tcp_keepalive_time and nine probes.
+#define USER_TIMEOUT_PLAIN_MS (7875u * 1000u)
+// Shorter sleeps are the clocks' own difference.
+#define ASLEEP_LEAST_MS 1000u
 
 void silence_init(struct silence *s) {
     *s = (struct silence){.changes = CHANGES_NONE};
+    idle_limit_init(&s->memory.limit);
 }
 
 void silence_close(struct silence *s) {
@@ -23,8 +31,19 @@ static bool is_on(const struct run *r) {
     return r->carrier.resume.state == RESUME_ON && !r->carrier.lost && r->redial == NULL;
 }
 
+// There is a link, and it is the only one there will be.
+static bool is_plain(const struct run *r) {
+    return r->carrier.resume.state == RESUME_OFF;
+}
+
+// Who sets ServerAliveInterval to 0 wants no signs of life where all is quiet.
+static bool keeps_awake(const struct run *r) {
+    return client_config_origin(&r->c->config, "ServerAliveInterval")->file == NULL;
+}
+
 static bool asks(const struct run *r) {
-    return is_on(r) && r->c->config.server_alive_interval == 0;
+    return r->c->config.server_alive_interval == 0 &&
+           (is_on(r) || (is_plain(r) && keeps_awake(r)));
 }
 
 static uint64_t patience_ms(const struct silence *s) {
@@ -38,9 +57,72 @@ static void measure(struct run *r) {
         r->silence.rtt_ms = (info.rtt_us + 999) / 1000;
 }
 
+// ---- what is learned ----
+
+static uint64_t asleep_ms(void) {
+    uint64_t boot = clock_boot_ms(), awake = clock_ms();
+    return boot > awake ? boot - awake : 0;
+}
+
+// How long nothing went either way, s; 0: it would tell nothing, since this machine
+// slept.
+static uint64_t idle_s(struct run *r, uint64_t now) {
+    struct tcp_info_short info;
+    uint64_t before = r->silence.asleep_ms, ms = now - r->c->link.heard;
+    r->silence.asleep_ms = asleep_ms();
+    if (before + ASLEEP_LEAST_MS < r->silence.asleep_ms)
+        return 0;
+    if (!r->c->proxied && tcp_info(r->c->link.fd, &info) && info.last_sent_ms < ms)
+        ms = info.last_sent_ms;
+    return ms / 1000;
+}
+
+static void answered(struct run *r, uint64_t now) {
+    struct silence *s = &r->silence;
+    bool late = now > clock_after(s->probe, s->wait_ms);
+    if (s->idle_s > 0 && !late)
+        idle_memory_bears(&s->memory, r->c, s->idle_s);
+    if (asks(r))
+        r->c->end.probes = 0;
+    if (is_plain(r))
+        tcp_set_user_timeout(r->c->link.fd, 0);
+    s->probe = s->idle_s = 0;
+}
+
+static void know_link(struct run *r) {
+    struct silence *s = &r->silence;
+    s->asleep_ms = asleep_ms();
+    measure(r);
+    if (!asks(r))
+        return;
+    idle_memory_open(&s->memory, r->c);
+    if (is_on(r))
+        tcp_set_user_timeout(r->c->link.fd, USER_TIMEOUT_MS);
+}
+
+void silence_resumed(struct run *r, bool first) {
+    struct silence *s = &r->silence;
+    if (s->idle_s > 0 && first)
+        idle_memory_fails(&s->memory, r->c, s->idle_s);
+    s->idle_s = 0;
+    if (s->settle == CLOCK_NEVER)
+        know_link(r);
+}
+
+// A box that has forgotten the connection answers with RST, or not at all.
+void silence_ended(const struct run *r) {
+    struct idle_memory m = r->silence.memory;
+    int error = r->c->link.error;
+    if (r->silence.probe != 0 && r->silence.idle_s > 0 && is_plain(r) &&
+        (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT))
+        idle_memory_fails(&m, r->c, r->silence.idle_s);
+}
+
+// ---- when ----
+
 void silence_note(struct run *r, uint64_t now) {
     struct silence *s = &r->silence;
-    if (!is_on(r)) {
+    if (!is_on(r) && !is_plain(r)) {
         s->waiting = s->probe = 0;
         return;
     }
@@ -51,7 +133,9 @@ void silence_note(struct run *r, uint64_t now) {
     else if (s->waiting == 0)
         s->waiting = now;
     if (s->probe != 0 && r->c->link.read != s->read)
-        s->probe = 0;
+        answered(r, now);
+    if (s->probe == 0)
+        s->idle_s = 0;
 }
 
 // Since when an answer is missing; 0: none is.
@@ -62,14 +146,19 @@ static uint64_t missing_since(const struct run *r) {
 
 static uint64_t probe_due(const struct run *r) {
     uint64_t missing = missing_since(r);
-    return missing != 0 ? clock_after(missing, patience_ms(&r->silence) / 2)
-                        : clock_after(r->c->link.heard, IDLE_MS);
+    if (missing != 0)
+        return clock_after(missing, patience_ms(&r->silence) / 2);
+    return keeps_awake(r) ? clock_after(r->c->link.heard,
+                                        1000ull * r->silence.memory.limit.interval_s)
+                          : CLOCK_NEVER;
 }
 
 uint64_t silence_deadline(const struct run *r) {
     const struct silence *s = &r->silence;
-    uint64_t settle = is_on(r) && s->settle != 0 ? s->settle : CLOCK_NEVER;
-    if (!is_on(r) || (!asks(r) && s->probe == 0))
+    bool has_link = is_on(r) || is_plain(r);
+    uint64_t settle = has_link && s->settle != 0 ? s->settle : CLOCK_NEVER;
+    bool over = s->probe != 0 && is_plain(r);  // whatever comes of it is the system's
+    if (!has_link || over || (!asks(r) && s->probe == 0))
         return settle;
     uint64_t due = s->probe != 0 ? clock_after(s->probe, s->wait_ms) : probe_due(r);
     return due < settle ? due : settle;
@@ -82,29 +171,37 @@ static enum err ask(struct run *r, uint64_t now) {
     s->probe = now;
     s->read = r->c->link.read;
     s->since = missing != 0 ? missing : now;
+    s->idle_s = missing == 0 ? idle_s(r, now) : 0;
     if (missing == 0)
         resume_idle(&r->carrier.resume);
     s->wait_ms = missing != 0 ? patience_ms(s) / 2 : patience_ms(s);
     r->c->end.probes++;
-    enum err e = transport_ping(r->c->link.transport, view_text("alive"));
+    if (is_plain(r))
+        tcp_set_user_timeout(r->c->link.fd, USER_TIMEOUT_PLAIN_MS);
+    enum err e = is_plain(r) ? run_alive_ask(r)
+                             : transport_ping(r->c->link.transport, view_text("alive"));
     // A link that takes no ping any more is silent too.
     return e == ERR_MEMORY ? e : OK;
 }
 
 static void settle(struct run *r) {
     r->silence.settle = CLOCK_NEVER;
-    changes_open(&r->silence.changes);
-    kept_lock(r->c->kept);
-    measure(r);
+    if (is_on(r)) {
+        changes_open(&r->silence.changes);
+        kept_lock(r->c->kept);
+    }
+    know_link(r);
 }
 
 enum err silence_tick(struct run *r, uint64_t now) {
     struct silence *s = &r->silence;
     silence_note(r, now);
-    if (!is_on(r))
+    if (!is_on(r) && !is_plain(r))
         return OK;
     if (now >= s->settle)
         settle(r);
+    if (s->probe != 0 && is_plain(r))
+        return OK;
     if (s->probe != 0)
         return now >= clock_after(s->probe, s->wait_ms)
                    ? redial_silent(r, s->since, false)
@@ -115,6 +212,8 @@ enum err silence_tick(struct run *r, uint64_t now) {
 }
 
 enum err silence_hurry(struct run *r, uint64_t now) {
+    // Then it is the change that has cost the link.
+    r->silence.idle_s = 0;
     if (r->redial != NULL)
         redial_hurry(r->redial, now);
     return is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;

@@ -2,11 +2,20 @@
 // pings of our own where ServerAliveInterval asks for none.
 //
 // Two reasons to ask: something that was sent is not confirmed for half our patience, or
-// nothing was heard for a minute, which is below what boxes between forget connections
-// after. What stays unanswered leads to another link, never to an end.
+// nothing was heard for as long as the way bears, which is learned (idle_memory.h). What
+// stays unanswered leads to another link, never to an end.
+//
+// A link that cannot be replaced (a stock server's, Resume no) is asked for the second
+// reason alone, so that boxes between do not forget it; nothing follows from silence, and
+// the system waits for the answer as long as TCP's keepalive would (TCP_USER_TIMEOUT), so
+// that an outage that it would have outlived unasked does not end it.
+//
+// Whoever sets ServerAliveInterval has keepalive.c instead; set to 0, nobody asks for the
+// second reason.
 #pragma once
 
 #include "base/err.h"
+#include "client/idle_memory.h"
 #include "io/changes.h"
 
 struct run;
@@ -21,6 +30,10 @@ struct silence {
     uint64_t since;    // of what it was asked about
     uint64_t wait_ms;  // for its answer
     uint32_t rtt_ms;   // of the link, rounded up
+    struct idle_memory memory;
+    uint64_t idle_s;     // of silence before the probe that is not answered; 0: it tells
+                         // nothing of the way's limit
+    uint64_t asleep_ms;  // of this machine, up to the last probe
 };
 
 void silence_init(struct silence *s);
@@ -29,5 +42,9 @@ void silence_close(struct silence *s);
 void silence_note(struct run *r, uint64_t now);
 uint64_t silence_deadline(const struct run *r);
 must_check enum err silence_tick(struct run *r, uint64_t now);
+// Another link took over, by the first attempt or by a later one.
+void silence_resumed(struct run *r, bool first);
+// The link has ended for good.
+void silence_ended(const struct run *r);
 // Something has changed (io/changes.h): is the link still there?
 must_check enum err silence_hurry(struct run *r, uint64_t now);

@@ -344,6 +344,12 @@ static struct conf_origin *origin_of(struct client_config *c, const char *keywor
     return &c->head.origins[o - conf_client_table.options];
 }
 
+const struct conf_origin *client_config_origin(const struct client_config *c,
+                                               const char *keyword) {
+    const struct conf_option *o = conf_table_find(&conf_client_table, keyword);
+    return &c->head.origins[o - conf_client_table.options];
+}
+
 // ProxyCommand and ProxyJump exclude each other: the one that was there first counts.
 static void choose_proxy(struct client_config *c) {
     struct conf_origin *command = origin_of(c, "ProxyCommand"),

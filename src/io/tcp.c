@@ -116,6 +116,10 @@ void tcp_tune(int fd, const struct tcp_tuning *t) {
         tcp_set_notsent_lowat(fd, t->notsent_lowat);
 }
 
+void tcp_set_user_timeout(int fd, uint32_t ms) {
+    set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)ms);
+}
+
 static const struct {
     const char *name;
     int value;
@@ -159,7 +163,8 @@ bool tcp_info(int fd, struct tcp_info_short *info) {
                                     .unacked = full.tcpi_unacked,
                                     .bytes_acked = full.tcpi_bytes_acked,
                                     .bytes_received = full.tcpi_bytes_received,
-                                    .last_received_ms = full.tcpi_last_data_recv};
+                                    .last_received_ms = full.tcpi_last_data_recv,
+                                    .last_sent_ms = full.tcpi_last_data_sent};
     return true;
 }
 

@@ -35,6 +35,7 @@ struct tcp_tuning {
 };
 void tcp_tune(int fd, const struct tcp_tuning *t);
 void tcp_set_dscp(int fd, int dscp);
+void tcp_set_user_timeout(int fd, uint32_t ms);  // 0: the system's
 void tcp_set_notsent_lowat(int fd, uint32_t bytes);
 
 // "af21", "ef", "cs1", "le", "lowdelay", "throughput", "reliability", "none", "0x48",
@@ -48,7 +49,7 @@ struct tcp_info_short {
     uint32_t cwnd;         // segments
     uint32_t unacked;      // segments in flight
     uint64_t bytes_acked, bytes_received;
-    uint32_t last_received_ms;  // since data came last
+    uint32_t last_received_ms, last_sent_ms;  // since data came, went last
 };
 bool tcp_info(int fd, struct tcp_info_short *info);  // false if it is no TCP socket
 
