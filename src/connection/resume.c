@@ -351,6 +351,7 @@ enum err resume_ack_in(struct resume *r, struct view message, struct fault *faul
         return fault_set(fault, ERR_PROTOCOL, SSH_MSG_RESUME_ACK,
                          "RESUME_ACK: field counts: confirms what cannot be");
     r->unproved = false;
+    r->known = true;
     secret_wipe(r->before, sizeof r->before);
     return confirm(r, m.counts);
 }
@@ -473,7 +474,7 @@ enum err resume_attach_in(struct resume *r, struct view message, struct view ses
     enum err e = answer_attach(r, &m, session_id, secret, out);
     secret_wipe(secret, sizeof secret);
     TRY(e);
-    r->unproved = true;
+    r->unproved = r->known = true;
     TRY(confirm(r, m.counts));
     replay_from_start(r);
     return OK;

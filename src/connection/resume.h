@@ -81,6 +81,7 @@ struct resume {
     // one: ATTACHED may have been lost with its link.
     uint8_t before[RESUME_SECRET];
     bool unproved;
+    bool known;  // server: the client has shown that OPENED reached it
 };
 
 void resume_init(struct resume *r, bool server);

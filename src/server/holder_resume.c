@@ -30,6 +30,18 @@ struct holder_attempt {
 
 // ---- losing it ----
 
+// A client that has confirmed nothing yet may never have got OPENED: then it cannot come
+// back, and one that did get it comes at once.
+#define UNKNOWN_GRACE_S 60
+
+static uint32_t grace_of(const struct holder *h, bool terminal) {
+    const struct server_resume_grace *g = &h->config.resume_grace;
+    uint32_t grace = terminal ? g->terminal : g->others;
+    if (grace > h->resume.grace)
+        grace = h->resume.grace;
+    return h->resume.known || grace < UNKNOWN_GRACE_S ? grace : UNKNOWN_GRACE_S;
+}
+
 static bool has_terminal(const struct holder *h) {
     for (const struct session *s = h->sessions; s != NULL; s = s->next)
         if (s->with_pty)
@@ -48,13 +60,10 @@ static void drop_link(struct holder *h) {
 }
 
 void holder_link_lost(struct holder *h, bool silent) {
-    const struct server_resume_grace *g = &h->config.resume_grace;
     bool terminal = has_terminal(h);
-    uint32_t grace = terminal ? g->terminal : g->others;
+    uint32_t grace = grace_of(h, terminal);
     if (h->ending || !h->linked)
         return;
-    if (grace > h->resume.grace)
-        grace = h->resume.grace;
     bool kept = h->resume.state == RESUME_ON && grace > 0;
     if (silent && kept)
         seam_end(&h->seam, 0, "");

@@ -157,7 +157,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
-                wait_until(lambda: not self.has_group(), 2)
+                wait_until(lambda: not self.has_group(), 20)
         # What killed processes could not remove.
         for path in glob.glob(f"/run/bowline/*.{self.port}[.@]*"):
             with contextlib.suppress(OSError):

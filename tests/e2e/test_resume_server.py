@@ -174,8 +174,24 @@ def test_takes_over_a_living_link(server, client):
     assert [r["state"] for r in sessions(server)] == ["connected"]
 
 
+def test_client_that_may_not_know_the_handle(server, client):
+    """OPENED may have been lost with its link: nobody comes back, and nothing is kept for long."""
+    c = client()
+    channel = c.session("cat", terminal=False)
+    c.cut()
+    [row] = suspended(server)
+    assert 0 < row["grace_left"] <= 60
+    c.come_back()
+    c.data(channel, b"here")
+    assert c.read(4) == b"here"
+    c.cut()
+    [row] = suspended(server)
+    assert row["grace_left"] > 3000
+
+
 def test_shown_and_ended(server, client):
     c = client()
+    c.ack()
     c.session("sleep 25", terminal=True)
     [row] = sessions(server)
     assert row["state"] == "connected" and "grace_left" not in row
@@ -248,6 +264,7 @@ def test_open_is_the_first_message(lab, server):
 def test_silent_client_is_suspended(lab):
     server = lab.sshd("ClientAliveInterval 1\nClientAliveCountMax 1\n")
     c = Client(server.port, USER, lab.keys.path("user"))
+    c.ack()
     channel = c.session("cat")
     old, c.peer = c.peer, None
     assert suspended(server)
