@@ -22,7 +22,7 @@ import threading
 import time
 
 from cut_proxy import CutProxy
-from lab import Suite, free_port, laboratory, median
+from lab import Suite, free_port, laboratory
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATIENCE = 60  # seconds without a byte: the run has failed

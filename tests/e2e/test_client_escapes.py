@@ -1,7 +1,6 @@
 """Escapes typed in a terminal, keystroke timing, time-outs of channels, -f, -n, environment: ours, and where Debian's
 ssh has the same, Debian's as well."""
 import os
-import signal
 import socket
 import subprocess
 import time

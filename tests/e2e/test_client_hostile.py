@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 import rawssh
-from conftest import SLOW, USER, tool
+from conftest import SLOW, tool
 from rawssh import Closed, Fields, boolean, string, u32
 
 

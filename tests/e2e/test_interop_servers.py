@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ASAN, IS_ROOT, SLOW, Server, free_port, require, tool, wait_until
+from conftest import ASAN, IS_ROOT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZE = (8 if ASAN else 64) * 1024 * 1024

@@ -3,7 +3,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import statistics
 import struct
 import subprocess
@@ -12,7 +11,7 @@ import zlib
 
 import pytest
 import rawssh
-from conftest import ASAN, SLOW, USER, Account, free_port, listens, needs_root, tool, wait_until
+from conftest import ASAN, HEAVY, SLOW, USER, Account, free_port, listens, needs_root, tool, wait_until
 from rawssh import (CHANNEL_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE,
                     CHANNEL_REQUEST, CHANNEL_SUCCESS, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE, REQUEST_SUCCESS,
                     USERAUTH_FAILURE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS, Closed, boolean, string, u32)
@@ -274,7 +273,7 @@ def test_flood_before_authentication_is_cut(server):
     assert sent < 64 << 20
     with contextlib.suppress(OSError, TimeoutError):
         peer.closed()
-    assert max(rss_kb(p) for p in tree(server.process.pid)) < 40000 * SLOW
+    assert max(rss_kb(p) for p in tree(server.process.pid)) < 40000 * HEAVY
     peer.close()
 
 
@@ -326,7 +325,7 @@ def test_compression_bomb(server, keys):
     with contextlib.suppress(OSError):
         peer.closed()
     assert time.monotonic() - begin < 5 * SLOW
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * SLOW
+    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
     peer.close()
 
 
@@ -620,7 +619,7 @@ def test_environments_are_limited(server, keys):
                                         string(f"LC_{i + j}") + string("v" * 4000)) for j in range(100)))
         peer.send(bytes([GLOBAL_REQUEST]) + string("none@test") + boolean(True))
         peer.expect(REQUEST_FAILURE, skip=ASIDE)
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) - before < 30000 * SLOW
+    assert sum(rss_kb(p) for p in tree(server.process.pid)) - before < 30000 * HEAVY
     peer.close()
 
 
@@ -640,7 +639,7 @@ def test_unread_output_is_bounded(server, keys):
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
     assert start(peer, "exec", string("cat /dev/zero"), window=0x7fffffff) is not None
     time.sleep(1)
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * SLOW
+    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
     peer.close()
 
 

@@ -1,4 +1,5 @@
 """Sessions hold: our client and our server over a way that is cut at any byte, reset, or silent (cutter.py)."""
+import contextlib
 import hashlib
 import os
 import random
@@ -195,13 +196,15 @@ def test_numbered_lines_in_a_terminal(world):
         t.wait(b"ready")
         w.settled()
         w.way.cut_at_random(9, 9000)
-        for i in range(200):
-            t.type(f"n{i}\r".encode())
+        typed = 0
+        while typed < 200 or (w.way.cuts <= 5 and typed < 5000):
+            t.type(b"n%d\r" % typed)
+            typed += 1
             time.sleep(0.01)
-        shown = all_until(t, b"got n199.")
+        shown = all_until(t, b"got n%d." % (typed - 1))
     shown = re.sub(rb"\x1b7.*?\x1b8|\r", b"", shown)  # without our own notice
     got = [line for line in shown.split(b"\n") if line.startswith(b"got ")]
-    assert got == [b"got n%d." % i for i in range(200)]
+    assert got == [b"got n%d." % i for i in range(typed)]
     assert w.way.cuts > 5
 
 
@@ -526,9 +529,10 @@ def mappings_with(pid, needle):
     with open(f"/proc/{pid}/mem", "rb", 0) as mem:
         for (begin, end, modes, line), of_it in flags.items():
             if "r" in modes and "[v" not in line:
-                mem.seek(begin)
-                if needle in mem.read(end - begin):
-                    found.append(of_it)
+                with contextlib.suppress(OSError):  # it has gone meanwhile
+                    mem.seek(begin)
+                    if needle in mem.read(end - begin):
+                        found.append(of_it)
     return found
 
 

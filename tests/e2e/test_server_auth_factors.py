@@ -7,7 +7,7 @@ import tempfile
 
 import accounts
 import pytest
-from accounts import PASSWORD, login, ssh_command, talk
+from accounts import PASSWORD, login, ssh_command
 from conftest import SLOW, needs_root
 
 pytestmark = needs_root

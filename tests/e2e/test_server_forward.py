@@ -11,7 +11,7 @@ import time
 
 import pytest
 import rawssh
-from conftest import SLOW, USER, free_port, needs_root, wait_until
+from conftest import ASAN, SLOW, USER, free_port, needs_root, wait_until
 from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_SUCCESS,
                     CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS, Fields, boolean, string, u32)
 
@@ -166,7 +166,7 @@ def test_bulk_is_whole_and_beside_a_stalled_one(module_lab, server, targets):
                 except BlockingIOError:
                     time.sleep(0.05)
             assert sent < 64 << 20
-            echo_through(b, (4 if SLOW > 1 else 32) << 20)
+            echo_through(b, (4 if ASAN else 32) << 20)
     stalled.close()
 
 

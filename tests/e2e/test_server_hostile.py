@@ -8,7 +8,7 @@ import time
 
 import pytest
 import rawssh
-from conftest import IS_ROOT, SLOW, USER, wait_until
+from conftest import ASAN, HEAVY, IS_ROOT, SLOW, USER, wait_until
 from rawssh import Closed, boolean, string, u32
 
 KEX_FAILED, PROTOCOL_ERROR, MAC_ERROR = 3, 2, 5
@@ -361,7 +361,7 @@ def test_unread_answers_are_bounded(server, keys):
     total = 0
     for pid in tree(server.process.pid):
         total += rss_kb(pid)
-    assert total < 120000 * SLOW
+    assert total < 120000 * HEAVY
     peer.close()
 
 
@@ -415,7 +415,7 @@ def test_thousand_cut_connections(module_lab, keys, user_key):
         return sorted(tree(server.process.pid), key=lambda p: (p != server.process.pid, title(p)))
     assert wait_until(lambda: len(tree(server.process.pid)) <= 4, 10)
     base = [(descriptors(p), rss_kb(p)) for p in keeper_first()]
-    count = 200 if SLOW > 1 else 1000
+    count = 200 if ASAN else 1000
     for i in range(count):
         sock = socket.create_connection(("127.0.0.1", server.port), 10)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

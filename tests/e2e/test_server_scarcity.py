@@ -6,11 +6,10 @@ import resource
 import shutil
 import socket
 import subprocess
-import time
 
 import pytest
 import rawssh
-from conftest import ASAN, IS_ROOT, SLOW, USER, free_port, needs_root, tool, wait_until
+from conftest import ASAN, SLOW, USER, free_port, needs_root, tool, wait_until
 from rawssh import boolean, string, u32
 
 pytestmark = needs_root

@@ -9,7 +9,7 @@ import time
 
 import pexpect
 import pytest
-from conftest import IS_ROOT, SHELL_LEVEL, SLOW, USER, free_port, listens, needs_root, wait_until
+from conftest import ASAN, IS_ROOT, SHELL_LEVEL, SLOW, USER, free_port, listens, needs_root, wait_until
 
 SSH = "ssh"
 
@@ -74,7 +74,7 @@ def test_output_kept_apart(module_lab, server):
 @pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr"])
 @pytest.mark.parametrize("rekey", ["none", "1M"])
 def test_bulk_both_ways(module_lab, server, cipher, rekey):
-    data = os.urandom(1 << 20) * (4 if SLOW > 1 else 24)
+    data = os.urandom(1 << 20) * (4 if ASAN else 24)
     options = ["-c", cipher] + (["-o", f"RekeyLimit={rekey}"] if rekey != "none" else [])
     done = run(module_lab, server, "cat", *options, input=data, timeout=60)
     assert hashlib.sha256(done.stdout).digest() == hashlib.sha256(data).digest()

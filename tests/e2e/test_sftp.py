@@ -1,7 +1,6 @@
 """sftp: commands by batch and by terminal, with Debian's sftp-server and ours, over ssh and directly."""
 import os
 import stat
-import subprocess
 import sys
 
 import pytest
