@@ -27,9 +27,14 @@ enum err auth_client_new(struct auth_client **out,
     a->host_key = auth_message_copy(config->host_key);
     a->hostbound_allowed = config->hostbound;
     a->password_tries = config->password_tries;
+    a->resumption_epoch = config->resumption.epoch;
+    a->resumption_last = config->resumption_last;
+    if (config->resumption.proof.n > 0)
+        a->resumption = auth_message_copy(config->resumption.proof);
     if (a->user == NULL || a->service == NULL || a->preferred == NULL ||
         a->algorithms == NULL || a->devices == NULL || a->session_id == NULL ||
-        a->host_key == NULL) {
+        a->host_key == NULL ||
+        (config->resumption.proof.n > 0 && a->resumption == NULL)) {
         auth_client_free(a);
         return ERR_MEMORY;
     }
@@ -53,6 +58,7 @@ void auth_client_free(struct auth_client *a) {
     drop_key(a);
     auth_queue_clear(&a->out);
     auth_message_free(a->held);
+    auth_message_free(a->resumption);
     auth_message_free(a->session_id);
     auth_message_free(a->host_key);
     free(a->user);
@@ -129,6 +135,8 @@ static const char *outstanding_method(const struct auth_client *a) {
         return "password";
     case AUTH_PHASE_CLIENT_HOSTBASED:
         return HOSTBASED_METHOD;
+    case AUTH_PHASE_CLIENT_RESUMPTION:
+        return RESUMPTION_METHOD;
     default:
         return "keyboard-interactive";
     }
@@ -261,6 +269,8 @@ enum err auth_client_advance(struct auth_client *a) {
         if (m != NULL && name_list_has(view_text(a->methods), m->name) && m->left(a))
             return m->try(a);
     }
+    if (a->resumption != NULL)
+        return auth_client_send_resumption(a);
     a->failed = true;
     auth_client_ask(
         a, (struct auth_client_event){.kind = AUTH_CLIENT_FAILED, .methods = a->methods});
@@ -310,7 +320,10 @@ enum err auth_client_start(struct auth_client *a, const struct auth_identity *fi
         return fault_set(&a->fault, ERR_UNEXPECTED, 0, "authentication started twice");
     a->started = true;
     TRY(auth_client_send_service_request(a));
-    return first != NULL ? offer(a, first) : auth_client_send_none(a);
+    if (first != NULL)
+        return offer(a, first);
+    return a->resumption != NULL && !a->resumption_last ? auth_client_send_resumption(a)
+                                                        : auth_client_send_none(a);
 }
 
 enum err auth_client_answer_identity(struct auth_client *a, uint32_t ticket,

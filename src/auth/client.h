@@ -14,6 +14,7 @@
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
+#include "auth/resumption.h"
 #include "base/fault.h"
 
 // Everything is copied.
@@ -27,6 +28,11 @@ struct auth_client_config {
     bool hostbound;          // allowed, where the server announces it
     const char *devices;  // hint for keyboard-interactive: names and commas; NULL: none
     unsigned password_tries;  // NumberOfPasswordPrompts, also for keyboard-interactive
+    // Of a login that comes back for a connection, in place of a person: with the first
+    // flight where there is no key to begin with, else (or with `last`) when nothing else
+    // is left. No proof: not so.
+    struct resumption_request resumption;
+    bool resumption_last;
 };
 
 // A key to offer. Views are copied.

@@ -89,6 +89,17 @@ enum err auth_client_send_hostbased(struct auth_client *a,
     return OK;
 }
 
+enum err auth_client_send_resumption(struct auth_client *a) {
+    struct resumption_request q = {a->resumption_epoch, auth_message_view(a->resumption)};
+    BEGIN_MESSAGE(m, w, head_room(a) + q.proof.n);
+    resumption_encode(&w, view_text(a->user), view_text(a->service), &q);
+    TRY(auth_queue_written(&a->out, m, &w));
+    auth_message_free(a->resumption);
+    a->resumption = NULL;
+    a->outstanding = AUTH_PHASE_CLIENT_RESUMPTION;
+    return OK;
+}
+
 enum err auth_client_send_responses(struct auth_client *a,
                                     const struct kbdint_responses *r) {
     size_t room = 16;

@@ -14,6 +14,9 @@ struct auth_client {
     struct auth_message *session_id, *host_key;
     bool hostbound_allowed, hostbound_announced;
     unsigned password_tries;
+    struct auth_message *resumption;  // its proof; NULL: none, or it was shown
+    uint64_t resumption_epoch;
+    bool resumption_last;
     char *server_sig_algs;  // NULL: not announced
 
     bool started, accepted, done, failed;
@@ -64,6 +67,7 @@ must_check enum err auth_client_send_key(struct auth_client *a, struct view sign
 must_check enum err auth_client_send_kbdint(struct auth_client *a);
 must_check enum err auth_client_send_password(struct auth_client *a,
                                               struct password_request *q);
+must_check enum err auth_client_send_resumption(struct auth_client *a);
 must_check enum err auth_client_send_hostbased(struct auth_client *a,
                                                const struct hostbased_request *q);
 must_check enum err auth_client_send_responses(struct auth_client *a,

@@ -17,13 +17,15 @@ static const char *const phase_names[AUTH_PHASES] = {
     [AUTH_PHASE_CLIENT_PASSWORD] = "answer to a password awaited",
     [AUTH_PHASE_CLIENT_KBDINT] = "answer to keyboard-interactive awaited",
     [AUTH_PHASE_CLIENT_HOSTBASED] = "answer to hostbased awaited",
+    [AUTH_PHASE_CLIENT_RESUMPTION] = "answer to resume-v1@bowline awaited",
     [AUTH_PHASE_CLIENT_DONE] = "authenticated",
     [AUTH_PHASE_CLIENT_FAILED] = "authentication failed",
 };
 
 #define OUTSTANDING                                                                      \
     (AUTH_IN(CLIENT_NONE) | AUTH_IN(CLIENT_QUERY) | AUTH_IN(CLIENT_SIGNED) |             \
-     AUTH_IN(CLIENT_PASSWORD) | AUTH_IN(CLIENT_KBDINT) | AUTH_IN(CLIENT_HOSTBASED))
+     AUTH_IN(CLIENT_PASSWORD) | AUTH_IN(CLIENT_KBDINT) | AUTH_IN(CLIENT_HOSTBASED) |     \
+     AUTH_IN(CLIENT_RESUMPTION))
 // A query asks for no success, so none is taken.
 #define CAN_SUCCEED (OUTSTANDING & ~AUTH_IN(CLIENT_QUERY))
 

@@ -22,6 +22,7 @@ enum auth_phase {
     AUTH_PHASE_CLIENT_PASSWORD,  // .. password
     AUTH_PHASE_CLIENT_KBDINT,    // .. keyboard-interactive or responses to it
     AUTH_PHASE_CLIENT_HOSTBASED,
+    AUTH_PHASE_CLIENT_RESUMPTION,
     AUTH_PHASE_CLIENT_DONE,
     AUTH_PHASE_CLIENT_FAILED,
     AUTH_PHASES

@@ -17,6 +17,7 @@ static enum err start_publickey(struct auth_server *a);
 static enum err start_password(struct auth_server *a);
 static enum err start_kbdint(struct auth_server *a);
 static enum err start_hostbased(struct auth_server *a);
+static enum err start_resumption(struct auth_server *a);
 
 static const struct auth_server_method methods[] = {
     {"none", NULL, start_none},
@@ -25,6 +26,7 @@ static const struct auth_server_method methods[] = {
     {"password", "password", start_password},
     {"keyboard-interactive", "keyboard-interactive", start_kbdint},
     {HOSTBASED_METHOD, HOSTBASED_METHOD, start_hostbased},
+    {RESUMPTION_METHOD, NULL, start_resumption},
 };
 
 static const struct auth_server_method *method_find(struct view name) {
@@ -249,6 +251,11 @@ static enum err start_password(struct auth_server *a) {
 static enum err start_kbdint(struct auth_server *a) {
     TRY(kbdint_decode_request(&a->request, &a->event.submethods, &a->fault));
     return ask(a, AUTH_SERVER_ASK_KBDINT);
+}
+
+static enum err start_resumption(struct auth_server *a) {
+    TRY(resumption_decode(&a->request, &a->event.resumption, &a->fault));
+    return ask(a, AUTH_SERVER_ASK_RESUMPTION);
 }
 
 // ---- handlers ----

@@ -16,6 +16,7 @@
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
+#include "auth/resumption.h"
 #include "base/fault.h"
 
 // Everything is copied.
@@ -36,12 +37,14 @@ enum auth_server_event_kind {
     AUTH_SERVER_ASK_KEY,   // auth_server_answer(): ACCEPTABLE for a query, GRANTED or
                           // PARTIAL for a signed request whose signature the answerer has
                           // verified
-    AUTH_SERVER_ASK_PASSWORD,   // auth_server_answer() or auth_server_answer_change()
-    AUTH_SERVER_ASK_KBDINT,     // start: auth_server_answer_prompts() or
-                                // auth_server_answer()
-    AUTH_SERVER_ASK_RESPONSES,  // to the prompts: the same
-    AUTH_SERVER_ASK_HOSTBASED,  // auth_server_answer(); the answerer has verified the
-                                // signature and trusts the host
+    AUTH_SERVER_ASK_PASSWORD,    // auth_server_answer() or auth_server_answer_change()
+    AUTH_SERVER_ASK_KBDINT,      // start: auth_server_answer_prompts() or
+                                 // auth_server_answer()
+    AUTH_SERVER_ASK_RESPONSES,   // to the prompts: the same
+    AUTH_SERVER_ASK_HOSTBASED,   // auth_server_answer(); the answerer has verified the
+                                 // signature and trusts the host
+    AUTH_SERVER_ASK_RESUMPTION,  // auth_server_answer(); the answerer has checked the
+                                 // proof
     AUTH_SERVER_SUCCESS,  // call transport_authenticated(), then send auth_server_out()
     AUTH_SERVER_FAILED,   // send auth_server_out(), then disconnect with reason and text
     AUTH_SERVER_UNIMPLEMENTED,  // answer UNIMPLEMENTED for the message `sequence`
@@ -61,10 +64,11 @@ struct auth_server_event {
     struct password_request password;   // ASK_PASSWORD: secrets; wiped after the answer
     struct view submethods;             // ASK_KBDINT
     struct kbdint_responses responses;  // ASK_RESPONSES: secrets; wiped after the answer
-    unsigned tries, max_tries;          // failures so far
-    enum disconnect_reason reason;      // FAILED
-    const char *text;                   // FAILED: for DISCONNECT
-    uint32_t sequence;                  // UNIMPLEMENTED
+    struct resumption_request resumption;  // ASK_RESUMPTION
+    unsigned tries, max_tries;             // failures so far
+    enum disconnect_reason reason;         // FAILED
+    const char *text;                      // FAILED: for DISCONNECT
+    uint32_t sequence;                     // UNIMPLEMENTED
 };
 
 enum auth_verdict {

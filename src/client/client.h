@@ -68,7 +68,10 @@ struct client {
     bool hold_step;     // the next step is told after the login
     char held_step[1024];
 
-    struct kept *kept;      // what let us in, for further links; NULL: not so; owned
+    struct kept *kept;  // keys that let us in, for further links; owned
+    // What else did: this host's key, or a person, for whom the connection's proof stands
+    // at a further link. lost: a key that cannot be used again without asking.
+    bool by_host, by_person, key_lost;
     struct redial *redial;  // this is a further link of a connection; NULL: its first
 
     char identity[PATH_MAX + KEY_FINGERPRINT_SIZE];  // what let us in, for the steps
@@ -97,6 +100,8 @@ void client_show_ident(struct client *c, struct view ident);
 
 // ---- login.c ----
 must_check enum err client_login(struct client *c);
+// Could what let us in let in a further link?
+bool client_may_return(const struct client *c);
 
 // ---- run_early.c ----
 // Along with a request that may let us in: the session, where all is plain.

@@ -7,6 +7,7 @@
 #include "wire/reader.h"
 
 struct kept {
+    struct kept *next;
     uint8_t *blob;  // as it was offered: a key or its certificate
     size_t blob_n;
     char name[PATH_MAX];
@@ -14,7 +15,7 @@ struct kept {
     struct agent_key *locked;  // NULL: not so
 };
 
-struct kept *kept_new(struct identities *ids) {
+static struct kept *kept_new(struct identities *ids) {
     struct kept *k = calloc(1, sizeof *k);
     if (k == NULL || (ids->secret == NULL && !ids->in_agent) || ids->blob.n == 0 ||
         (k->blob = malloc(ids->blob.n)) == NULL) {
@@ -34,21 +35,38 @@ struct kept *kept_new(struct identities *ids) {
     return k;
 }
 
-void kept_lock(struct kept *k) {
-    if (k == NULL || k->secret == NULL ||
+bool kept_add(struct kept **list, struct identities *ids) {
+    while (*list != NULL)
+        list = &(*list)->next;
+    *list = kept_new(ids);
+    return *list != NULL;
+}
+
+struct kept *kept_next(const struct kept *k) {
+    return k->next;
+}
+
+static void lock(struct kept *k) {
+    if (k->secret == NULL ||
         agent_key_new(&k->locked, k->secret, NULL, (struct view){0}) != OK)
         return;
     key_free(k->secret);
     k->secret = NULL;
 }
 
-void kept_free(struct kept *k) {
-    if (k == NULL)
-        return;
-    agent_key_free(k->locked);
-    key_free(k->secret);
-    free(k->blob);
-    free(k);
+void kept_lock(struct kept *list) {
+    for (struct kept *k = list; k != NULL; k = k->next)
+        lock(k);
+}
+
+void kept_free(struct kept *list) {
+    for (struct kept *k = list, *next; k != NULL; k = next) {
+        next = k->next;
+        agent_key_free(k->locked);
+        key_free(k->secret);
+        free(k->blob);
+        free(k);
+    }
 }
 
 static const struct signature_alg *algorithm_of(const struct kept *k,
@@ -68,7 +86,7 @@ static bool open_halves(struct kept *k, struct identities *ids) {
         ids->certificate = shown;
     else
         ids->public = shown;
-    kept_lock(k);
+    lock(k);
     ids->in_agent = k->locked == NULL;
     return ids->in_agent ? agent_link_find(&ids->agent, key_plain_blob(shown)) != NULL
                          : agent_key_open(k->locked, &ids->secret) == OK;

@@ -4,11 +4,13 @@
 #include <strings.h>
 
 #include "base/limits.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "client/client.h"
 #include "client/host_identities.h"
 #include "client/identities.h"
 #include "client/kept.h"
+#include "client/redial.h"
 #include "client/refusal.h"
 #include "connection/resume.h"
 #include "io/clock.h"
@@ -20,7 +22,8 @@ struct login {
     struct auth_client *auth;
     struct identities ids;
     struct host_identities hosts;
-    char methods[128];  // that are tried, in this order
+    char methods[128];           // that are tried, in this order
+    const struct kept *offered;  // on a further link: the one before
     bool done, failed;
 };
 
@@ -55,6 +58,7 @@ static void choose_methods(struct client *c, char *out, size_t size) {
 
 static enum err make_auth(struct login *l) {
     struct client *c = l->c;
+    uint8_t proof[RESUME_SECRET];
     choose_methods(c, l->methods, sizeof l->methods);
     struct auth_client_config config = {
         .user = c->config.user,
@@ -67,8 +71,15 @@ static enum err make_auth(struct login *l) {
                      c->config.pubkey_authentication == PUBKEY_AUTH_HOST_BOUND,
         .devices = c->config.kbd_interactive_devices,
         .password_tries = c->config.number_of_password_prompts,
+        .resumption_last = c->by_host,
     };
-    return auth_client_new(&l->auth, &config);
+    if (c->redial != NULL && c->by_person) {
+        TRY(redial_proof(c, &config.resumption.epoch, proof));
+        config.resumption.proof = view_of(proof, sizeof proof);
+    }
+    enum err e = auth_client_new(&l->auth, &config);
+    secret_wipe(proof, sizeof proof);
+    return e;
 }
 
 // ---- questions to a person ----
@@ -157,11 +168,22 @@ static enum err on_sign(struct login *l, const struct auth_client_event *event) 
     return auth_client_answer_sign(l->auth, event->ticket, buf_view(&signature));
 }
 
+// On a further link: the same keys as on the first, in their order.
+static bool next_kept(struct login *l, struct auth_identity *out) {
+    struct kept *k = l->offered == NULL ? l->c->kept : kept_next(l->offered);
+    if (k == NULL)
+        return false;
+    if (l->offered != NULL)
+        identities_close(&l->ids);
+    l->offered = k;
+    return kept_offer(k, &l->ids, l->c, l->auth, out);
+}
+
 static enum err on_need_identity(struct login *l, const struct auth_client_event *event) {
     struct auth_identity identity;
-    // After a partial success the others follow: none is offered twice. A further link is
-    // for the same key as the first.
-    bool more = l->c->redial == NULL && identities_next(&l->ids, l->auth, &identity);
+    // After a partial success the others follow: none is offered twice.
+    bool more = l->c->redial != NULL ? next_kept(l, &identity)
+                                     : identities_next(&l->ids, l->auth, &identity);
     return auth_client_answer_identity(l->auth, event->ticket, more ? &identity : NULL);
 }
 
@@ -184,6 +206,26 @@ static enum err on_host_sign(struct login *l, const struct auth_client_event *ev
 
 // ---- ends ----
 
+// One factor was right: remembered for further links.
+static void note_factor(struct login *l, const char *method) {
+    struct client *c = l->c;
+    bool key = strcmp(method, "publickey") == 0;
+    if (key)
+        identities_keep(&l->ids);
+    if (!c->takes_resume || !c->config.resume)
+        return;
+    if (key)
+        c->key_lost |= !kept_add(&c->kept, &l->ids);
+    else if (strcmp(method, HOSTBASED_METHOD) == 0)
+        c->by_host = true;
+    else
+        c->by_person = true;
+}
+
+bool client_may_return(const struct client *c) {
+    return !c->key_lost && (c->kept != NULL || c->by_host || c->by_person);
+}
+
 static void say_success(struct login *l, const struct auth_client_event *event) {
     struct client *c = l->c;
     char print[KEY_FINGERPRINT_SIZE] = "";
@@ -194,10 +236,7 @@ static void say_success(struct login *l, const struct auth_client_event *event) 
         key_fingerprint(print, sizeof print, event->blob, &digest_sha256);
     client_step(c, "you", "%s, by %s%s%s%s%s", c->config.user, event->method,
                 key ? " " : "", print, key ? " " : "", key ? l->ids.name : "");
-    if (key)
-        identities_keep(&l->ids);
-    if (key && c->takes_resume && c->config.resume)
-        c->kept = kept_new(&l->ids);
+    note_factor(l, event->method);
 }
 
 static enum err say_failed(struct login *l, const struct auth_client_event *event) {
@@ -238,8 +277,8 @@ static enum err on_event(struct login *l, const struct auth_client_event *event)
         return OK;
     case AUTH_CLIENT_PARTIAL:
         client_early_drop(l->c);
-        if (strcmp(event->method, "publickey") == 0 && l->c->redial == NULL)
-            identities_keep(&l->ids);
+        if (l->c->redial == NULL)
+            note_factor(l, event->method);
         log_debug(&l->c->log, "%s is right, more is asked for: %s", event->method,
                   event->methods);
         return OK;
@@ -289,15 +328,19 @@ static enum err on_transport(struct login *l, const struct transport_event *even
 
 static bool first_identity(struct login *l, struct auth_identity *first) {
     struct client *c = l->c;
-    if (c->kept != NULL)
-        return kept_offer(c->kept, &l->ids, c, l->auth, first);
     struct view methods = view_text(l->methods);
     if (c->redial != NULL)
-        return false;
+        return next_kept(l, first);
     if (name_list_has(methods, "publickey"))
         identities_open(&l->ids, c);
     return view_is(view_until(methods, ','), "publickey") &&
            identities_next(&l->ids, l->auth, first);
+}
+
+// Is the proof what may let us in first?
+static bool starts_with_proof(const struct login *l, bool key) {
+    const struct client *c = l->c;
+    return c->redial != NULL && c->by_person && !c->by_host && !key;
 }
 
 static enum err start(struct login *l) {
@@ -305,7 +348,8 @@ static enum err start(struct login *l) {
     bool any = first_identity(l, &first);
     TRY(auth_client_start(l->auth, any ? &first : NULL));
     TRY(pump(l));
-    return any && first.sign_now ? client_early(l->c) : OK;
+    bool signs = any && first.sign_now;
+    return signs || starts_with_proof(l, any) ? client_early(l->c) : OK;
 }
 
 // ConnectTimeout for the waiting of a login: what the person or the keys take does not

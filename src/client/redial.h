@@ -59,6 +59,9 @@ void redial_hurry(struct redial *d, uint64_t now);
 // ATTACH along with a request that will let us in.
 must_check enum err redial_early(struct client *c);
 void redial_early_drop(struct client *c);
+// The proof of the connection's secret (RESUME_SECRET bytes, of *epoch), for the login on
+// this attempt's link in place of a person.
+must_check enum err redial_proof(const struct client *c, uint64_t *epoch, uint8_t *proof);
 // Is it the host key of the link before?
 bool redial_host_key_is_same(const struct client *c, struct view blob);
 // The address that answered before; "": look the name up this time.

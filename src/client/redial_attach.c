@@ -152,6 +152,14 @@ void redial_early_drop(struct client *c) {
     c->redial->attach_sent = false;
 }
 
+// "name:style" logs in as name.
+enum err redial_proof(const struct client *c, uint64_t *epoch, uint8_t *proof) {
+    const struct resume *r = &c->redial->run->carrier.resume;
+    struct view user = view_until(view_text(c->config.user), ':');
+    *epoch = r->epoch;
+    return resume_login_proof(r, transport_session_id(c->link.transport), user, proof);
+}
+
 static enum err hopeless(struct redial *d, enum err e, const char *what) {
     d->hopeless = true;
     return fault_set(&d->c->fault, e, 0, "%s", what);
@@ -233,7 +241,7 @@ static void adopt(struct redial *d) {
 }
 
 static enum err go(struct redial *d) {
-    if (d->c->kept == NULL)
+    if (!client_may_return(d->c))
         return hopeless(d, ERR_KEY, "the key that opened it cannot be used again");
     TRY(client_connect(d->c));
     TRY(client_handshake(d->c));

@@ -339,8 +339,9 @@ enum err client_session(struct client *c) {
     if (r == NULL)
         return ERR_MEMORY;
     c->early = NULL;
-    // Without a key that can be used again without asking, nothing could be resumed.
-    enum err e = early || c->kept == NULL ? OK : carrier_open(&r->carrier, &opening);
+    // Nothing could be resumed for which somebody had to be asked again.
+    enum err e =
+        early || !client_may_return(c) ? OK : carrier_open(&r->carrier, &opening);
     if (e == OK)
         e = run_start(r);
     // What came along with the success is there already.

@@ -448,6 +448,31 @@ enum resume_refusal resume_attach_check(const struct resume *r, struct view mess
     return counts_fit(r, m.counts, true) ? RESUME_REFUSED_NONE : RESUME_REFUSED_GAP;
 }
 
+// Bound to what an ATTACH's is bound to, with the user in place of the counts.
+enum err resume_login_proof(const struct resume *r, struct view session_id,
+                            struct view user, uint8_t *proof) {
+    uint8_t whole[DIGEST_MAX];
+    if (r->server || (r->state != RESUME_ON && r->state != RESUME_ATTACHING))
+        return ERR_UNEXPECTED;
+    TRY(proof_of(r, r->secret, "login", r->epoch, session_id, user, whole));
+    memcpy(proof, whole, RESUME_SECRET);
+    secret_wipe(whole, sizeof whole);
+    return OK;
+}
+
+enum resume_refusal resume_login_check(const struct resume *r, uint64_t epoch,
+                                       struct view session_id, struct view user,
+                                       struct view proof) {
+    if (!r->server || r->state != RESUME_ON)
+        return RESUME_REFUSED_UNKNOWN;
+    const uint8_t *secret = secret_of(r, epoch);
+    if (secret == NULL)
+        return RESUME_REFUSED_EPOCH;
+    return proof_is(r, secret, "login", epoch, session_id, user, proof)
+               ? RESUME_REFUSED_NONE
+               : RESUME_REFUSED_PROOF;
+}
+
 static enum err answer_attach(struct resume *r, const struct msg_resume_attach *m,
                               struct view session_id, const uint8_t *secret,
                               struct buf *out) {

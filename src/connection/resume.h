@@ -146,6 +146,14 @@ enum resume_refusal resume_attach_check(const struct resume *r, struct view mess
 must_check enum err resume_attach_in(struct resume *r, struct view message,
                                      struct view session_id, struct buf *out,
                                      struct fault *fault);
+// ---- the login of a new link, in place of what a person was asked for ----
+// Client: proof (RESUME_SECRET bytes) for the login of `user` on the link of session_id.
+must_check enum err resume_login_proof(const struct resume *r, struct view session_id,
+                                       struct view user, uint8_t *proof);
+// Server: is it right? Changes nothing, as resume_attach_check().
+enum resume_refusal resume_login_check(const struct resume *r, uint64_t epoch,
+                                       struct view session_id, struct view user,
+                                       struct view proof);
 // The next message to be sent again, to be called while it can be sent at once; false:
 // there is none, and resume_may_send() is true from here on. Valid until the next call
 // of anything here.

@@ -49,6 +49,7 @@ struct gate {
 
     // resume-v1@bowline: the client comes for a connection; that was answered; and why it
     // cannot be had, enum resume_refusal.
+    bool asked_resumption;
     bool comes_back, came_back, told_secret;  // the last: the holder has what it needs
     uint32_t refusal;
     uint64_t attach_deadline;  // of a client that is to be refused

@@ -72,6 +72,18 @@ static void refuse(struct gate *g, uint32_t ticket, enum auth_verdict verdict) {
         gate_fault(g, e, auth_server_fault(g->auth));
 }
 
+// Once for a link, and only of who has said what connection they come for.
+static void ask_resumption(struct gate *g, const struct auth_server_event *event) {
+    const struct resumption_request *q = &event->resumption;
+    struct ipc_resumption m = {event->ticket, q->epoch, q->proof};
+    if (!g->comes_back || g->asked_resumption) {
+        refuse(g, event->ticket, AUTH_REFUSED);
+        return;
+    }
+    g->asked_resumption = true;
+    ask_keeper(g, IPC_RESUMPTION, &m);
+}
+
 static void drain_out(struct gate *g) {
     for (struct view m; (m = auth_server_out(g->auth)).n > 0;
          auth_server_out_done(g->auth)) {
@@ -125,6 +137,9 @@ static void handle(struct gate *g, const struct auth_server_event *event) {
         break;
     case AUTH_SERVER_ASK_HOSTBASED:
         ask_hostbased(g, event);
+        break;
+    case AUTH_SERVER_ASK_RESUMPTION:
+        ask_resumption(g, event);
         break;
     case AUTH_SERVER_ASK_PASSWORD:
         ask_password(g, event);

@@ -261,6 +261,8 @@ static void on_keeper(void *arg, uint32_t ready) {
     else if (m.row->number == IPC_TELL)
         holder_end(h, DISCONNECT_BY_APPLICATION,
                    text_clean(text, sizeof text, m.body.tell.text));
+    else if (m.row->number == IPC_VOUCH)
+        holder_vouch(h, &m.body.vouch);
     else if (m.row->number == IPC_PROVED)
         global_proved(h, m.body.proved.signatures);
 }

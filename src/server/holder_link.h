@@ -43,6 +43,8 @@ void holder_link_broken(struct holder *h);
 // suspended, or ends where it cannot be.
 void holder_link_lost(struct holder *h, bool silent);
 // A client comes for the connection, by that seam, which is taken over.
+// The keeper asks about a proof for a login.
+void holder_vouch(struct holder *h, const struct ipc_vouch *m);
 void holder_attach(struct holder *h, const struct ipc_attach *m, int fd);
 // The end of the grace, and of attempts; when to look again.
 void holder_check_grace(struct holder *h);

@@ -236,6 +236,14 @@ void holder_attach(struct holder *h, const struct ipc_attach *m, int fd) {
         refuse(a, RESUME_REFUSED_BUSY);
 }
 
+// Not yet a word on whether it gets the connection: ATTACH says that.
+void holder_vouch(struct holder *h, const struct ipc_vouch *m) {
+    struct ipc_vouched told = {m->link, RESUME_REFUSED_NONE};
+    told.reason = resume_login_check(&h->resume, m->epoch, m->session_id,
+                                     view_text(h->user), m->proof);
+    holder_tell_keeper(h, IPC_VOUCHED, &told);
+}
+
 // ---- time ----
 
 void holder_check_grace(struct holder *h) {

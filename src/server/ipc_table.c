@@ -188,6 +188,20 @@ static const struct message_field f_attach[] = {F(U64, link), F(STRING, session_
 static const struct message_field f_attached[] = {F(U64, link), F(U32, reason), F(U32, seconds),
     FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_resumption
+static const struct message_field f_resumption[] = {F(U32, ticket), F(U64, epoch), F(STRING, proof),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_vouch
+static const struct message_field f_vouch[] = {F(U64, link), F(STRING, session_id), F(U64, epoch),
+    F(STRING, proof), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_vouched
+static const struct message_field f_vouched[] = {F(U64, link), F(U32, reason), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_factors
+static const struct message_field f_factors[] = {F(U32, ticket), F(U32, methods), FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
@@ -263,6 +277,10 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(SUSPENDED,    suspended,    IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
     ROW(ATTACH,       attach,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
     ROW(ATTACHED,     attached,     IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
+    ROW(RESUMPTION,   resumption,   IPC_GATE, IPC_KEEPER, LINK_USER, IPC_ONCE | IPC_DECIDES),
+    ROW(VOUCH,        vouch,        IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
+    ROW(VOUCHED,      vouched,      IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
+    ROW(FACTORS,      factors,      IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE, LINK_USER, IPC_ONCE),
 };
 // clang-format on
 

@@ -16,7 +16,7 @@
 //   - what a keeper gets may grow at its end (ipc_row.grew), what it sends may not: a new
 //     row is sent instead, to those that know it.
 // A test holds the versions before against the table.
-#define IPC_VERSION 3u
+#define IPC_VERSION 4u
 
 enum ipc_role {
     IPC_KEEPER = 1,
@@ -99,6 +99,10 @@ enum ipc_number {
     IPC_SUSPENDED,
     IPC_ATTACH,
     IPC_ATTACHED,
+    IPC_RESUMPTION,
+    IPC_VOUCH,
+    IPC_VOUCHED,
+    IPC_FACTORS,
     IPC_NUMBERS
 };
 
@@ -342,7 +346,7 @@ enum verdict_permit {
     PERMIT_AGENT_FORWARDING = 4,
     PERMIT_X11_FORWARDING = 8,
     PERMIT_USER_RC = 16,
-    PERMIT_RESUME = 32,  // of a login by key; since version 3
+    PERMIT_RESUME = 32,  // since version 3
 };
 
 // What Match says for this user that the gate has otherwise of everybody; comes before
@@ -402,6 +406,34 @@ struct ipc_attached {
     uint32_t reason;   // enum resume_refusal; NONE: it is the connection's link now
     uint32_t seconds;  // without a link before
 };
+// ---- its login, without a person; since version 4 ----
+
+// The client's proof of the connection's secret, in place of what its first login had
+// from a person.
+struct ipc_resumption {
+    uint32_t ticket;
+    uint64_t epoch;
+    struct view proof;
+};
+// To the holder of that connection: is it right? It is for the login of the holder's user
+// on the link of session_id.
+struct ipc_vouch {
+    uint64_t link;  // the keeper's number for it
+    struct view session_id;
+    uint64_t epoch;
+    struct view proof;
+};
+struct ipc_vouched {
+    uint64_t link;
+    uint32_t reason;  // enum resume_refusal; NONE: it is right
+};
+// From the judge, before VERDICT: which methods that ask a person were part of the login
+// (ticket: the verdict's). To the judge: which of them a proof stands for; 0: it is
+// wrong.
+struct ipc_factors {
+    uint32_t ticket;
+    uint32_t methods;  // bits 1 << enum judge_method
+};
 
 union ipc_body {
     struct ipc_listening listening;
@@ -451,6 +483,10 @@ union ipc_body {
     struct ipc_suspended suspended;
     struct ipc_attach attach;
     struct ipc_attached attached;
+    struct ipc_resumption resumption;
+    struct ipc_vouch vouch;
+    struct ipc_vouched vouched;
+    struct ipc_factors factors;
 };
 
 struct ipc_row {

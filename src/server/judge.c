@@ -196,7 +196,9 @@ void judge_refuse(struct judge *j, uint32_t ticket, const char *method, const ch
     answer(j, ticket, AUTH_REFUSED, method, key);
 }
 
-static const char *log_name(enum judge_method method) {
+const char *judge_log_name(const struct judge *j, enum judge_method method) {
+    if (j->vouched && judge_method_asks(method))
+        return RESUMPTION_METHOD;
     return method == METHOD_KBDINT ? "keyboard-interactive/pam"
                                    : judge_method_name(method);
 }
@@ -209,7 +211,11 @@ static bool account_stage(struct judge *j, uint32_t ticket, enum judge_method me
     if (a == JUDGE_PAM_REFUSED) {
         log_error(&j->log, "Access denied for user %s by PAM account configuration",
                   j->user);
-        judge_refuse(j, ticket, log_name(method), j->grant.key);
+        judge_refuse(j, ticket, judge_log_name(j, method), j->grant.key);
+        return false;
+    }
+    if (a == JUDGE_PAM_CHANGE && j->vouched) {  // there is nobody to choose one
+        judge_refuse(j, ticket, RESUMPTION_METHOD, "");
         return false;
     }
     j->must_change = a == JUDGE_PAM_CHANGE;
@@ -228,17 +234,19 @@ void judge_fulfilled(struct judge *j, uint32_t ticket, enum judge_method method)
     if (judge_root_allowed(&j->config, j->account.uid, method, forced, &why) != OK) {
         log_info(&j->log, "%s FROM %s port %u", fault_text(&why), j->start->peer,
                  j->start->peer_port);
-        judge_refuse(j, ticket, log_name(method), j->grant.key);
+        judge_refuse(j, ticket, judge_log_name(j, method), j->grant.key);
         return;
     }
     bool whole = judge_methods_done(&next, method);
     if (whole && !account_stage(j, ticket, method))
         return;
     j->methods = next;
+    if (judge_method_asks(method))
+        j->factors |= 1u << method;
     if (whole)
         judge_verdict(j, ticket, method);
     else
-        answer(j, ticket, AUTH_PARTIAL, log_name(method),
+        answer(j, ticket, AUTH_PARTIAL, judge_log_name(j, method),
                judge_method_has_key(method) ? j->grant.key : "");
 }
 
@@ -278,6 +286,9 @@ static void take(struct judge *j, const struct ipc_message *m) {
     case IPC_KEY_AUTH:
         judge_on_key_auth(j, &m->body.key_auth);
         break;
+    case IPC_FACTORS:
+        judge_on_factors(j, &m->body.factors);
+        break;
     case IPC_HOSTBASED:
         judge_on_hostbased(j, &m->body.hostbased);
         break;
@@ -291,7 +302,7 @@ static void take(struct judge *j, const struct ipc_message *m) {
         judge_on_kbdint(j, &m->body.kbdint);
         break;
     case IPC_RESPONSES:  // to prompts that are gone
-        judge_refuse(j, m->body.responses.ticket, log_name(METHOD_KBDINT), "");
+        judge_refuse(j, m->body.responses.ticket, judge_log_name(j, METHOD_KBDINT), "");
         break;
     default:
         break;

@@ -225,7 +225,9 @@ void judge_on_hostbased(struct judge *j, const struct ipc_hostbased *m) {
     log_verbose(&j->log, "hostbased: %s, client user \"%s\", client host \"%s\"", text,
                 text_clean(clean_user, sizeof clean_user, m->client_user),
                 text_clean(clean_host, sizeof clean_host, m->host));
-    if (good && judge_key_used(j, "hostbased", key) != OK)
+    // A host has several keys, any of which speaks for it.
+    if (good && (judge_identity_add(j, "host", view_text(host), view_text(user)) != OK ||
+                 judge_key_used(j, "hostbased", key) != OK))
         good = false;
     key_free(key);
     if (!good) {

@@ -20,6 +20,10 @@ bool judge_method_has_key(enum judge_method method) {
     return method == METHOD_PUBLICKEY || method == METHOD_HOSTBASED;
 }
 
+bool judge_method_asks(enum judge_method method) {
+    return !judge_method_has_key(method);
+}
+
 // Is `method` what a list begins with?
 static bool begins_with(const char *list, enum judge_method method) {
     size_t n = strcspn(list, ","), name = strlen(rows[method].name);

@@ -32,4 +32,7 @@ bool judge_methods_may(const struct judge_methods *m, enum judge_method method);
 bool judge_methods_done(struct judge_methods *m, enum judge_method method);
 // Is there a key that its log lines name?
 bool judge_method_has_key(enum judge_method method);
+// Is it a person who is asked? What they say may be replaced, at a further link of their
+// connection, by a proof of its secret (doc/resume.md).
+bool judge_method_asks(enum judge_method method);
 const char *judge_method_name(enum judge_method method);  // for the wire and logs

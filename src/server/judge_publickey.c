@@ -99,12 +99,18 @@ void judge_on_key_query(struct judge *j, const struct ipc_key_query *m) {
 // ---- using ----
 
 // Whose login this is, beyond the name: the key, or the name that an authority gave.
-static enum err write_identity(struct judge_grant *g, const struct key *key) {
+static enum err write_identity(struct judge *j, const struct key *key) {
     const struct certificate *c = key->certificate;
-    struct writer w = writer_to_buf(&g->identity);
-    write_text(&w, c != NULL ? "certificate" : "key");
-    write_string(&w, c != NULL ? key_blob(c->ca) : key_plain_blob(key));
-    write_string(&w, c != NULL ? c->key_id : view_text(""));
+    return c != NULL ? judge_identity_add(j, "certificate", key_blob(c->ca), c->key_id)
+                     : judge_identity_add(j, "key", key_plain_blob(key), view_text(""));
+}
+
+enum err judge_identity_add(struct judge *j, const char *kind, struct view by,
+                            struct view name) {
+    struct writer w = writer_to_buf(&j->grant.identity);
+    write_text(&w, kind);
+    write_string(&w, by);
+    write_string(&w, name);
     return writer_end(&w);
 }
 
@@ -181,7 +187,7 @@ static enum err merge(struct judge *j, const struct judge_match *m,
     TRY(writer_end(&w));
     TRY(write_addresses(&g->open, m->line.open, m->line.open_count));
     TRY(write_addresses(&g->listen, m->line.listen, m->line.listen_count));
-    TRY(write_identity(g, key));
+    TRY(write_identity(j, key));
     return judge_key_used(j, "publickey", key);
 }
 

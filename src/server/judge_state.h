@@ -1,6 +1,7 @@
 // What the files of the judge share; for nobody else.
 #pragma once
 
+#include "auth/resumption.h"
 #include "server/judge.h"
 
 #define JUDGE_GROUP_NAME 64
@@ -19,7 +20,7 @@ struct judge_grant {
     char key[1024];  // of the last key, for the log
     char comment[256];
     struct buf info;                // for ExposeAuthInfo
-    struct buf identity;            // of the keys: strings; empty: none was one
+    struct buf identity;            // of keys and hosts: strings; empty: none was one
     uint8_t *used[JUDGE_KEYS_MAX];  // blobs of keys, owned
     size_t used_len[JUDGE_KEYS_MAX], used_n;
     char message[4096];  // for the terminal
@@ -42,6 +43,8 @@ struct judge {
     bool told_certificate;
     bool must_change;  // the password, before anything else
     bool comes_back;   // for a connection that it has: no session is begun
+    bool vouched;      // by a proof of that connection's secret, in place of a person
+    uint32_t factors;  // that a person has given so far: bits of ipc_factors
     uint64_t asked_at;
     struct judge_methods methods;
     struct judge_grant grant;
@@ -63,6 +66,7 @@ void judge_receive(struct judge *j, struct ipc_message *m);
 // Ends of a question. `key` may be empty.
 void judge_refuse(struct judge *j, uint32_t ticket, const char *method, const char *key);
 void judge_wait(struct judge *j);  // to the next mark of time
+const char *judge_log_name(const struct judge *j, enum judge_method method);
 // The method is fulfilled; what it said is in j->grant. Tells what follows: more methods,
 // a new password, or access.
 void judge_fulfilled(struct judge *j, uint32_t ticket, enum judge_method method);
@@ -77,6 +81,13 @@ void judge_key_text(struct judge *j, const struct key *key, struct view blob, ch
 // The key was signed with: a line for ExposeAuthInfo; it does not count a second time.
 must_check enum err judge_key_used(struct judge *j, const char *method,
                                    const struct key *key);
+
+// Whose login this is, beyond the name: one more entry of j->grant.identity.
+must_check enum err judge_identity_add(struct judge *j, const char *kind, struct view by,
+                                       struct view name);
+
+// judge_resumption.c
+void judge_on_factors(struct judge *j, const struct ipc_factors *m);
 
 // judge_hostbased.c
 void judge_on_hostbased(struct judge *j, const struct ipc_hostbased *m);

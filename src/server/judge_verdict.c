@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
@@ -61,13 +62,24 @@ static void write_or_none(struct writer *w, const char *text) {
     write_text(w, text != NULL ? text : "");
 }
 
-// Who may take up the connection that begins with this login: who comes by the same keys
-// and would get the same now. What a key's line allows may have changed meanwhile, and a
-// connection that goes on must not be a way around that.
+// A password that was changed meanwhile is another one. Nothing for who came by keys
+// alone, as it was before: their connections outlive an upgrade of the server.
+static enum err write_password(const struct judge *j, struct writer *w) {
+    scoped_account now = {0};
+    if (j->factors == 0)
+        return OK;
+    TRY(account_by_name(j->user, &now, NULL));
+    write_or_none(w, now.password);
+    return OK;
+}
+
+// Who may take up the connection that begins with this login: who comes by the same keys,
+// where there were any, and would get the same now. What a key's line allows may have
+// changed meanwhile, and a connection that goes on must not be a way around that.
 static enum err identify(struct judge *j, struct parts *p) {
     const struct judge_grant *g = &j->grant;
     scoped_buf text = {.max = 4 * LIMIT_TEXT_LINE};
-    if (buf_len(&g->identity) == 0 || j->must_change)
+    if ((buf_len(&g->identity) == 0 && j->factors == 0) || j->must_change)
         return OK;
     struct writer w = writer_to_buf(&text);
     write_string(&w, buf_view(&g->identity));
@@ -78,10 +90,13 @@ static enum err identify(struct judge *j, struct parts *p) {
     write_string(&w, buf_view(&g->environment));
     write_string(&w, buf_view(&g->open));
     write_string(&w, buf_view(&g->listen));
+    TRY(write_password(j, &w));
     TRY(writer_end(&w));
     struct view all = buf_view(&text);
     p->identity_n = IDENTITY_SIZE;
-    return digest_parts(&digest_sha256, &all, 1, p->identity);
+    enum err e = digest_parts(&digest_sha256, &all, 1, p->identity);
+    secret_wipe(text.p, text.room);
+    return e;
 }
 
 static enum err gather(struct judge *j, struct parts *p, enum judge_method method) {
@@ -118,8 +133,7 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
         .uid = a->uid,
         .gid = a->gid,
         .groups = buf_view(&p->groups),
-        .method = view_text(method == METHOD_KBDINT ? "keyboard-interactive/pam"
-                                                    : judge_method_name(method)),
+        .method = view_text(judge_log_name(j, method)),
         .key = view_text(judge_method_has_key(method) ? g->key : ""),
         .comment = view_text(g->comment),
         .permits = (g->permits & ~(uint32_t)PERMIT_RESUME) |
@@ -204,6 +218,8 @@ void judge_verdict(struct judge *j, uint32_t ticket, enum judge_method method) {
         judge_pam_close(j);
         judge_give_up(j, "no holder can be made");
     }
+    struct ipc_factors factors = {ticket, j->factors};
+    judge_tell(j, IPC_FACTORS, &factors);
     judge_tell(j, IPC_VERDICT, &v);
     if (v.holder)
         stay(j, pidfd);

@@ -133,6 +133,7 @@ struct link {
     // has one), and for how long it is kept.
     uint8_t identity[KEEPER_IDENTITY], handle[KEEPER_HANDLE], wanted[KEEPER_HANDLE];
     size_t identity_n;
+    uint32_t factors;  // of its login, from a person: bits as in ipc_factors
     bool resumable, comes_back, suspended_terminal;
     uint64_t suspended_at, suspended_since;
     uint32_t suspended_grace;
@@ -364,6 +365,9 @@ const char *link_wants(struct link *l, const struct ipc_resume *m);
 // Its login has succeeded: it gets the holder that it came for, or is told that it
 // cannot.
 const char *link_come_back(struct link *l);
+// Its login, with a proof in place of a person. The judge hears what that stands for.
+const char *link_resumption(struct link *l, const struct ipc_resumption *m);
+void link_vouched(struct link *l, const struct ipc_vouched *m);
 void link_resumable(struct link *l, const struct ipc_resumable *m);
 void link_suspended(struct link *l, const struct ipc_suspended *m);
 void link_attached(struct link *l, const struct ipc_attached *m);

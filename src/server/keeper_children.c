@@ -250,6 +250,9 @@ static const char *take_judge(struct link *l, const struct ipc_message *m) {
         return NULL;
     case IPC_VERDICT:
         return on_verdict(l, &m->body.verdict);
+    case IPC_FACTORS:
+        l->factors = m->body.factors.methods;
+        return NULL;
     case IPC_FACTS:
         link_facts(l, &m->body.facts);
         return NULL;
@@ -321,6 +324,8 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         link_resumable(l, &m->body.resumable);
     else if (m->row->number == IPC_SUSPENDED)
         link_suspended(l, &m->body.suspended);
+    else if (m->row->number == IPC_VOUCHED)
+        link_vouched(l, &m->body.vouched);
     else if (m->row->number == IPC_ATTACHED)
         link_attached(l, &m->body.attached);
 }

@@ -140,6 +140,8 @@ static const char *take(struct link *l, const struct ipc_message *m) {
         return ask(l, IPC_KBDINT, m->body.kbdint.ticket, &m->body);
     case IPC_RESPONSES:
         return ask(l, IPC_RESPONSES, m->body.responses.ticket, &m->body);
+    case IPC_RESUMPTION:
+        return link_resumption(l, &m->body.resumption);
     case IPC_RESUME:
         return link_wants(l, &m->body.resume);
     case IPC_GATE_END:

@@ -70,6 +70,7 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .suspended_grace = l->suspended_grace,
         .suspended_terminal = l->suspended_terminal,
         .attaching = l->attaching,
+        .factors = l->factors,
     };
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
@@ -133,6 +134,7 @@ static void take_numbers(struct link *l, const struct link_record *r) {
     l->suspended_grace = r->suspended_grace;
     l->suspended_terminal = r->suspended_terminal;
     l->attaching = r->attaching;
+    l->factors = r->factors;
     l->host_key = r->host_key;
     l->proofs = r->proofs;
     l->question = (enum ipc_number)r->question;

@@ -12,6 +12,7 @@
 #include "server/seam.h"
 
 #define SINCE 3u            // IPC_VERSION of holders that can
+#define VOUCH_SINCE 4u      // .. that know the proof for a login
 #define SUSPENDED_MOST 16u  // connections of one user without a link
 
 _Static_assert(KEEPER_HANDLE == RESUME_HANDLE, "a handle");
@@ -100,6 +101,61 @@ static void tell_refused(struct link *l, const struct link *o, enum resume_refus
     log_info(&log, "Connection of user %s not resumed from %s port %u: %s", l->user,
              l->peer, l->peer_port, resume_refusal_text(why));
     link_tell(l, EVENT_CONNECTION_RESUME_REFUSED, &e);
+}
+
+// ---- its login, without a person ----
+
+// The connection that the proof is about. Who may have it is looked at after the login.
+static struct link *voucher(const struct link *l) {
+    struct link *o = l->comes_back ? l->keeper->links : NULL;
+    while (o != NULL &&
+           (o == l || !o->resumable || o->holder.fd < 0 || o->factors == 0 ||
+            version_of(&o->holder.side) < VOUCH_SINCE || strcmp(o->user, l->user) != 0 ||
+            memcmp(o->handle, l->wanted, KEEPER_HANDLE) != 0))
+        o = o->next;
+    return o;
+}
+
+static const char *tell_judge(struct link *l, uint32_t factors) {
+    struct ipc_factors m = {l->ticket, factors};
+    return l->judge.fd >= 0 && ipc_send(l->judge.fd, IPC_FACTORS, &m, -1) == OK
+               ? NULL
+               : "the judge does not listen";
+}
+
+const char *link_resumption(struct link *l, const struct ipc_resumption *m) {
+    struct link *o = voucher(l);
+    struct ipc_vouch vouch = {l->serial, view_of(l->session_id, l->session_id_n),
+                              m->epoch, m->proof};
+    if (l->question != 0)
+        return "asks before it is answered";
+    l->question = IPC_RESUMPTION;
+    l->ticket = m->ticket;
+    if (o != NULL && ipc_send(o->holder.fd, IPC_VOUCH, &vouch, -1) == OK) {
+        l->attaching = o->serial;
+        return NULL;
+    }
+    tell_refused(l, o, o != NULL ? RESUME_REFUSED_BUSY : RESUME_REFUSED_UNKNOWN);
+    return tell_judge(l, 0);
+}
+
+static struct link *comer(const struct link *l, uint64_t serial) {
+    struct link *from = l->keeper->links;
+    while (from != NULL && from->serial != serial)
+        from = from->next;
+    return from != NULL && from->attaching == l->serial ? from : NULL;
+}
+
+void link_vouched(struct link *l, const struct ipc_vouched *m) {
+    struct link *from = comer(l, m->link);
+    if (from == NULL || from->question != IPC_RESUMPTION || m->reason >= RESUME_REFUSALS)
+        return;
+    from->attaching = 0;
+    if (m->reason != RESUME_REFUSED_NONE)
+        tell_refused(from, l, (enum resume_refusal)m->reason);
+    const char *why = tell_judge(from, m->reason == RESUME_REFUSED_NONE ? l->factors : 0);
+    if (why != NULL)
+        link_end(from, why);
 }
 
 const char *link_come_back(struct link *l) {
@@ -247,10 +303,8 @@ static void move(struct link *l, struct link *from, uint32_t seconds) {
 }
 
 void link_attached(struct link *l, const struct ipc_attached *m) {
-    struct link *from = l->keeper->links;
-    while (from != NULL && from->serial != m->link)
-        from = from->next;
-    if (from == NULL || from->attaching != l->serial || m->reason >= RESUME_REFUSALS)
+    struct link *from = comer(l, m->link);
+    if (from == NULL || from->question != 0 || m->reason >= RESUME_REFUSALS)
         return;
     if (m->reason != RESUME_REFUSED_NONE) {
         from->attaching = 0;

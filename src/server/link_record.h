@@ -46,6 +46,7 @@ struct link_record {
     uint32_t suspended_grace;
     bool suspended_terminal;
     uint64_t attaching;
+    uint32_t factors;
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -33,6 +33,10 @@ def read_counts(data):
             for i in range(0, len(data), 12)}
 
 
+class Denied(Exception):
+    """The login."""
+
+
 class Refused(Exception):
     def __init__(self, reason):
         super().__init__(f"refused: {reason}")
@@ -63,8 +67,35 @@ def link(port, user, key, handle=None, source=None, ident=b"SSH-2.0-Bowline_test
     peer.exchange()
     if handle is not None:
         peer.send(bytes([rawssh.EXT_INFO]) + u32(1) + string(NAME) + string(handle))
-    assert peer.login(user, rawssh.load_key(key))
+    if callable(key):
+        key(peer, user)
+    else:
+        assert peer.login(user, rawssh.load_key(key))
     return peer
+
+
+def enter(*requests):
+    """A login: each request, made by request(peer, user), is a right one; the last of them lets in."""
+    def login(peer, user):
+        peer.service()
+        for i, request in enumerate(requests):
+            peer.send(request(peer, user))
+            reply = peer.expect(rawssh.USERAUTH_SUCCESS, rawssh.USERAUTH_FAILURE,
+                                skip=(rawssh.IGNORE, rawssh.DEBUG, rawssh.EXT_INFO, rawssh.USERAUTH_BANNER))
+            partial = reply[0] == rawssh.USERAUTH_FAILURE and reply[-1] == 1
+            if not (partial if i < len(requests) - 1 else reply[0] == rawssh.USERAUTH_SUCCESS):
+                peer.close()
+                raise Denied(reply)
+    return login
+
+
+def by_key(path):
+    return lambda peer, user: peer.publickey_request(user, rawssh.load_key(path))
+
+
+def by_password(word):
+    return lambda peer, user: (bytes([rawssh.USERAUTH_REQUEST]) + string(user) + string("ssh-connection") + string("password") +
+                               boolean(False) + string(word))
 
 
 class Client:
@@ -151,6 +182,16 @@ class Client:
         proof = self.keyed(secret or self.secret, b" client", string(handle) + u64(epoch) +
                            string(session_id or peer.session_id) + string(counts))
         return bytes([ATTACH]) + string(handle) + u64(epoch) + string(counts) + string(proof)
+
+    def by_proof(self, epoch=None, secret=None, session_id=None, user=None, proof=None):
+        """The request of a login that shows the connection's secret in place of a person."""
+        def request(peer, name):
+            e = self.epoch if epoch is None else epoch
+            right = self.keyed(secret or self.secret, b" login", string(self.handle) + u64(e) +
+                               string(session_id or peer.session_id) + string(user or name))
+            return (bytes([rawssh.USERAUTH_REQUEST]) + string(name) + string("ssh-connection") + string(NAME) + u64(e) +
+                    string(proof or right))
+        return request
 
     def come_back(self, key=None, user=None, source=None, cut_before_answer=False, **kw):
         """A new link for the connection; REFUSED raises."""

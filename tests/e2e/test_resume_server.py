@@ -426,24 +426,6 @@ def test_too_many(lab):
     end(server, clients[0])
 
 
-def test_password_is_not_enough(lab, account):
-    """Granted is only who came by a key; a refusal ends nothing."""
-    require("openssl")
-    word = subprocess.run(["openssl", "passwd", "-6", "secret"], capture_output=True, text=True, check=True).stdout.strip()
-    subprocess.run(["usermod", "-p", word, account.name], check=True)
-    server = lab.sshd("PasswordAuthentication yes\n")
-    peer = rawssh.keyed(server.port)
-    peer.service()
-    peer.send(bytes([rawssh.USERAUTH_REQUEST]) + rawssh.string(account.name) + rawssh.string("ssh-connection") +
-              rawssh.string("password") + rawssh.boolean(False) + rawssh.string("secret"))
-    peer.expect(rawssh.USERAUTH_SUCCESS)
-    peer.send(bytes([resuming.OPEN]) + rawssh.string(os.urandom(32)) + rawssh.u32(0))
-    reply = peer.expect(resuming.REFUSED, skip=(rawssh.GLOBAL_REQUEST,))
-    assert rawssh.Fields(reply[1:]).u32() == resuming.DISABLED
-    peer.open_session()
-    peer.close()
-
-
 def test_one_session_of_pam(lab, account, tmp_path):
     """Whoever comes back is asked for everything by PAM's account stage, but has his session."""
     service, log = f"bowline-test-resume-{os.getpid()}", tmp_path / "log"

@@ -98,6 +98,8 @@ static void lies(struct model *m, struct script *s) {
             (void)!resume_attached_in(c, e, view_of(id, 32), &why, &fault);
             (void)!resume_opened_in(c, e, &fault);
             (void)!resume_attach_check(r, e, view_of(id, 32));
+            assert(resume_login_check(r, r->epoch, view_of(id, 32), e, e) !=
+                   RESUME_REFUSED_NONE);
             (void)!resume_attach_in(r, e, view_of(id, 32), &answer, &fault);
             if (r->state == RESUME_OFF && e.p[0] == SSH_MSG_RESUME_OPEN)
                 (void)!resume_open_in(r, e, id, 1, &answer, &fault);

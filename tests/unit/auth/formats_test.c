@@ -11,6 +11,7 @@
 #include "auth/kbdint.h"
 #include "auth/password.h"
 #include "auth/publickey.h"
+#include "auth/resumption.h"
 
 static struct buf made;
 
@@ -232,6 +233,37 @@ static void test_counts_are_bounded(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+// doc/resume.md: there and back.
+static void test_resumption(void **state) {
+    (void)state;
+    uint8_t bytes[32] = {1, 2, 3};
+    struct resumption_request got, q = {7, view_of(bytes, sizeof bytes)};
+    struct msg_userauth_request m;
+    struct fault fault = {0};
+    scoped_buf b = {.max = 1024};
+    struct writer w = writer_to_buf(&b);
+    resumption_encode(&w, view_text("somebody"), view_text("ssh-connection"), &q);
+    assert_int_equal(writer_end(&w), OK);
+    assert_int_equal(message_decode(SSH_MSG_USERAUTH_REQUEST, buf_view(&b), &m, &fault),
+                     OK);
+    assert_true(view_is(m.method, RESUMPTION_METHOD) && view_is(m.user, "somebody"));
+    assert_int_equal(resumption_decode(&m, &got, &fault), OK);
+    assert_true(got.epoch == 7 && view_equal(got.proof, q.proof));
+    // Cut anywhere, or with something behind it, it is none.
+    struct view fields = m.fields;
+    for (size_t n = 0; n < fields.n; n++) {
+        m.fields = view_of(fields.p, n);
+        assert_int_not_equal(resumption_decode(&m, &got, &fault), OK);
+    }
+    q.proof.n--;
+    buf_clear(&b);
+    w = writer_to_buf(&b);
+    resumption_encode(&w, view_text("somebody"), view_text("ssh-connection"), &q);
+    assert_int_equal(message_decode(SSH_MSG_USERAUTH_REQUEST, buf_view(&b), &m, &fault),
+                     OK);
+    assert_int_equal(resumption_decode(&m, &got, &fault), ERR_FORMAT);
+}
+
 // RFC 4252 s.9: there and back, what is signed, and each way to be malformed.
 static void test_hostbased(void **state) {
     (void)state;
@@ -277,6 +309,7 @@ static void test_hostbased(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_hostbased),
+        TEST(test_resumption),
         TEST(test_publickey_round_trip),
         TEST(test_signed_data_is_the_rfcs),
         TEST(test_publickey_exact_end),

@@ -130,6 +130,7 @@ static void versions_go_on(void **state) {
     (void)state;
     version_goes_on(GOLDEN_1, 1);
     version_goes_on(GOLDEN_2, 2);
+    version_goes_on(GOLDEN_3, 3);
 }
 
 // A holder of version 1 says how it is: recorded bytes, without what came later.
