@@ -49,6 +49,7 @@ struct client {
     struct link link;
     bool proxied;                  // proxy runs, and the link goes through it
     struct process proxy;          // see proxy.h
+    bool proxy_has_goodbye;        // .. and is to hand it on before it is ended
     char ident[1024];              // of ours; too long a one is refused later
     char host[1025];               // what is connected to
     char known_name[1025 + 16];    // for known_hosts: "host" or "[host]:port"

@@ -16,7 +16,6 @@ enum kind {
     LINE,     // `text` and the argument
     FIXED,    // `text` alone
     IGNORED,  // accepted, without effect
-    LATER,    // OpenSSH has it, we do not yet
     SPECIAL,  // by letter
 };
 
@@ -24,7 +23,7 @@ struct flag {
     char letter;
     const char *argument;  // NULL: none
     enum kind kind;
-    const char *text;  // LINE: the keyword; FIXED: lines; LATER: what it is
+    const char *text;  // LINE: the keyword; FIXED: lines
 };
 
 static const struct flag table[] = {
@@ -69,7 +68,7 @@ static const struct flag table[] = {
     {'V', NULL, SPECIAL, NULL},
     {'v', NULL, SPECIAL, NULL},
     {'W', "host:port", SPECIAL, NULL},
-    {'w', "tunnels", LATER, "tunnel devices"},
+    {'w', "local_tun[:remote_tun]", SPECIAL, NULL},
     {'X', NULL, FIXED, "ForwardX11 yes"},
     {'x', NULL, FIXED, "ForwardX11 no"},
     {'Y', NULL, FIXED, "ForwardX11 yes\nForwardX11Trusted yes"},
@@ -91,8 +90,6 @@ void flags_usage(char *out, size_t size) {
     size_t p = 0, v = 0;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const struct flag *f = &table[i];
-        if (f->kind == LATER)
-            continue;
         if (f->argument == NULL)
             plain[p++] = f->letter;
         else
@@ -222,6 +219,12 @@ static bool set_forward(struct flags *f, enum forward_kind kind, const char *val
     return add_line(f, strdup(line), why);
 }
 
+// -w: an earlier Tunnel may say ethernet.
+static bool set_tunnel(struct flags *f, const char *value, char *why) {
+    return add_line(f, strdup("Tunnel point-to-point"), why) &&
+           add_line(f, quoted_line("TunnelDevice", value), why);
+}
+
 static bool set_special(struct flags *f, char letter, const char *value, char *why) {
     switch (letter) {
     case 'D':
@@ -277,6 +280,8 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'Z':
         f->mode = FLAGS_KEYS;
         return true;
+    case 'w':
+        return set_tunnel(f, value, why);
     case 'W':
         return set_stdio_forward(f, value, why);
     default:  // 'y'
@@ -301,8 +306,6 @@ static bool set_flag(struct flags *f, const struct flag *flag, const char *value
         return add_lines(f, flag->text, why);
     case IGNORED:
         return true;
-    case LATER:
-        return WHY("-%c: %s is not there yet", flag->letter, flag->text);
     case SPECIAL:
         return set_special(f, flag->letter, value, why);
     }

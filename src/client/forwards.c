@@ -1,5 +1,6 @@
 // The life of what is forwarded.
 #include "client/forwards.h"
+#include "client/tunnel.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ enum err forwards_open(struct forwards *f, struct client *c,
     TRY(add_rules(f, FORWARD_REMOTE, &o->remote_forward));
     for (size_t i = 0; i < f->rules_n; i++)
         TRY(start_rule(f, &f->rules[i]));
-    return OK;
+    return o->tunnel != 0 ? tunnel_start(f) : OK;
 }
 
 static void drop(struct forwards *f, bool unlinks) {

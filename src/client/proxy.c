@@ -18,6 +18,7 @@
 
 #define COMMAND_MAX 8192
 #define REAP_MS 200
+#define GOODBYE_MS 1000
 #define JUMP_ARGUMENTS 24
 #define JUMPS_ABOVE 4096
 
@@ -253,9 +254,16 @@ void proxy_reap(struct client *c) {
 }
 
 void proxy_end(struct client *c) {
+    int status;
     if (!c->proxied)
         return;
-    (void)!process_signal(&c->proxy, SIGHUP);
+    // Its input is at its end. A server that never sees our goodbye would keep the
+    // connection for a client that does not come.
+    if (c->proxy_has_goodbye &&
+        process_wait_until(&c->proxy, clock_after(clock_ms(), GOODBYE_MS), &status) == OK)
+        c->proxied = false;
+    else
+        (void)!process_signal(&c->proxy, SIGHUP);
     fd_close(&c->proxy.pidfd);
     c->proxied = false;
 }

@@ -71,7 +71,9 @@ enum err relay_settle(struct relay *r) {
 static enum err on_data(struct relay *r, struct view data) {
     size_t done = data.n;
     relay_used(r);
-    if (r->state == RELAY_OPEN) {
+    if (r->tunnel != 0) {
+        tun_write(r->stream.fd, r->tunnel, data);
+    } else if (r->state == RELAY_OPEN) {
         TRY(stream_write(&r->stream, data, &done));
     } else if (r->state == RELAY_PEER_ASKED || r->state == RELAY_PEER_X11 ||
                r->state == RELAY_CONNECTING) {
@@ -94,8 +96,9 @@ static enum err write_left(struct relay *r) {
 // ---- to the channel ----
 
 static bool wants_input(const struct relay *r) {
+    size_t least = r->tunnel != 0 ? TUN_FRAME_MAX : 1;  // a packet is not to be split
     return r->state == RELAY_OPEN && r->has_channel && !r->in_ended &&
-           connection_data_max(r->f->connection, r->channel) > 0 &&
+           connection_data_max(r->f->connection, r->channel) >= least &&
            carrier_wants_data(r->f->carrier);
 }
 
@@ -108,6 +111,8 @@ static enum err end_input(struct relay *r) {
 static enum err take_early(struct relay *r, struct span room, size_t *n) {
     size_t have = buf_len(&r->early);
     *n = 0;
+    if (r->tunnel != 0)
+        return tun_read(r->stream.fd, r->tunnel, room, n);
     if (r->bind.waits)
         TRY(agent_bind_skip(&r->bind, r->stream.fd));
     if (r->bind.waits)
@@ -125,18 +130,20 @@ static enum err take_early(struct relay *r, struct span room, size_t *n) {
 static enum err pump_message(struct relay *r, bool *more) {
     struct carrier *w = r->f->carrier;
     size_t cap = connection_data_max(r->f->connection, r->channel), n = 0;
+    if (r->tunnel != 0)
+        cap = TUN_FRAME_MAX;
     struct span room = carrier_message(w, CONNECTION_DATA_HEADER + cap);
     *more = false;
     if (room.p == NULL)
         return OK;
     enum err e = take_early(r, (struct span){room.p + CONNECTION_DATA_HEADER, cap}, &n);
-    if (e == ERR_CLOSED)
-        return end_input(r);
+    if (e == ERR_CLOSED)  // of a tunnel: its device is gone
+        return r->tunnel != 0 ? relay_close_channel(r) : end_input(r);
     TRY(e);
     if (n == 0)
         return OK;
     connection_data_header(r->f->connection, r->channel, 0, n, room.p);
-    *more = n == cap;
+    *more = n == cap || r->tunnel != 0;
     return carrier_send(w, CONNECTION_DATA_HEADER + n);
 }
 

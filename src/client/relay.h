@@ -9,6 +9,7 @@
 #include "client/stream.h"
 #include "connection/connection.h"
 #include "io/tcp_connect.h"
+#include "io/tun.h"
 #include "transport/transport.h"
 
 enum relay_state {
@@ -35,6 +36,7 @@ struct relay {
     struct tcp_connect *connect;
     struct socks socks;
     bool by_socks, by_x11;
+    enum tun_mode tunnel;             // the device that the stream is; 0: it is none
     const char *type;                 // of the channel, as ChannelTimeout has it
     const struct forward_rule *rule;  // NULL: agent, X11
     struct agent_bind bind;           // of an agent's
@@ -68,5 +70,7 @@ must_check enum err relay_connect_agent(struct relay *r, const char *path);
 must_check enum err relay_connect_step(struct relay *r);
 must_check enum err relay_opened(struct relay *r);
 must_check enum err relay_open_refused(struct relay *r, const struct connection_event *e);
+// Opens the channel for a tunnel device, to the server's device of that number.
+must_check enum err relay_open_tunnel(struct relay *r, uint32_t unit);
 must_check enum err relay_socks(struct relay *r);
 must_check enum err relay_x11(struct relay *r);

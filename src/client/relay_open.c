@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/forwards.h"
+#include "client/tunnel.h"
 #include "connection/requests.h"
 #include "io/clock.h"
 #include "io/endpoint.h"
@@ -30,6 +31,12 @@ static enum err open_type(struct relay *r, const char *type, const void *fields)
     r->has_channel = true;
     r->state = RELAY_OPENING;
     connection_set_user(r->f->connection, r->channel, r);
+    return OK;
+}
+
+enum err relay_open_tunnel(struct relay *r, uint32_t unit) {
+    TRY(open_type(r, "tun@openssh.com", &(struct open_tun){r->tunnel, unit}));
+    r->type = "tun-connection";
     return OK;
 }
 
@@ -58,11 +65,15 @@ static enum err answer_socket(struct relay *r, enum socks_outcome outcome) {
 
 enum err relay_opened(struct relay *r) {
     r->state = RELAY_OPEN;
+    if (r->tunnel != 0)
+        return tunnel_opened(r);
     return answer_socket(r, SOCKS_GRANTED);
 }
 
 enum err relay_open_refused(struct relay *r, const struct connection_event *e) {
     char text[256];
+    if (r->tunnel != 0)
+        return tunnel_refused(r, e);
     static const char *const reasons[] = {"unknown reason", "administratively prohibited",
                                           "connect failed", "unknown channel type",
                                           "resource shortage"};

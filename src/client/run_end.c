@@ -9,6 +9,7 @@
 static void say_goodbye(struct run *r) {
     if (r->carrier.lost)
         return;
+    r->c->proxy_has_goodbye = carrier_can_resume(&r->carrier);
     (void)!run_send_control(r);
     (void)!transport_disconnect(r->c->link.transport, DISCONNECT_BY_APPLICATION,
                                 "disconnected by user");

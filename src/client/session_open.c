@@ -164,7 +164,9 @@ static void open_streams(struct session *s) {
 // OpenSSH takes the lowest free number, which is 0 unless a remote forwarding's listener
 // has it, and opens the channel before it reads on.
 static bool numbers_from_0(const struct client *c) {
-    return c->bowline_peer || (c->openssh_peer && c->config.remote_forward.n == 0);
+    // A tunnel's channel may come first, or be refused.
+    return c->config.tunnel == 0 &&
+           (c->bowline_peer || (c->openssh_peer && c->config.remote_forward.n == 0));
 }
 
 enum err session_open(struct session *s, const struct want *want) {

@@ -418,6 +418,7 @@ static enum err finish(struct client_config *c, const struct client_subject *s) 
         c->local_forward = (struct conf_list){0};
         c->remote_forward = (struct conf_list){0};
         c->dynamic_forward = (struct conf_list){0};
+        c->tunnel = 0;
     }
     return c->hostname != NULL ? OK : ERR_MEMORY;
 }

@@ -104,20 +104,26 @@ uint64_t connection_data_window(const struct connection *c, uint32_t channel) {
     if (ch == NULL || (ch->state != CHANNEL_OPEN && ch->state != CHANNEL_EOF) ||
         ch->eof_sent)
         return 0;
-    return ch->out_window;
+    return ch->out_window > ch->overhead ? ch->out_window - ch->overhead : 0;
 }
 
 void connection_data_header(struct connection *c, uint32_t channel, uint32_t extended,
                             size_t n, uint8_t *header) {
     assert(n <= connection_data_max(c, channel));
     struct channel *ch = &c->slots[channel];
-    ch->out_window -= (uint32_t)n;
+    ch->out_window -= (uint32_t)n + ch->overhead;
     c->counted_data++;
     header[0] = extended != 0 ? SSH_MSG_CHANNEL_EXTENDED_DATA : SSH_MSG_CHANNEL_DATA;
     store_u32(header + 1, ch->peer);
     if (extended != 0)
         store_u32(header + 5, extended);
     store_u32(header + (extended != 0 ? 9 : 5), (uint32_t)n);
+}
+
+void connection_set_overhead(struct connection *c, uint32_t channel, uint8_t more) {
+    struct channel *ch = channel_at(c, channel);
+    if (ch != NULL)
+        ch->overhead = more;
 }
 
 // ---- facts ----

@@ -167,6 +167,10 @@ uint64_t connection_data_window(const struct connection *c, uint32_t channel);
 void connection_data_header(struct connection *c, uint32_t channel, uint32_t extended,
                             size_t n, uint8_t *header);
 
+// The peer counts `more` bytes besides the data for each of our messages on this channel:
+// OpenSSH does so for tun@openssh.com. They come off the window with the data.
+void connection_set_overhead(struct connection *c, uint32_t channel, uint8_t more);
+
 // ---- facts ----
 bool connection_is_open(const struct connection *c, uint32_t channel);
 size_t connection_count(const struct connection *c);  // channels in use

@@ -31,6 +31,7 @@ struct channel {
     bool guessed;       // OPENING: `peer` is a guess
     bool close_wanted;  // OPENING: CLOSE is behind what is held
     bool eof_sent;
+    uint8_t overhead;     // of each message of data, in out_window
     uint32_t peer;        // the peer's number
     uint32_t out_window;  // data that we may send
     uint32_t out_packet;  // .. in one message

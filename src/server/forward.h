@@ -14,6 +14,7 @@ enum forward_want {
     FORWARD_WANT_UNIX_LISTEN,  // streamlocal-forward@openssh.com
     FORWARD_WANT_AGENT,
     FORWARD_WANT_X11,
+    FORWARD_WANT_TUNNEL,
     FORWARD_WANTS
 };
 // By sshd_config and what the key permits (enum verdict_permit).
@@ -61,6 +62,17 @@ struct forward {
     uint64_t ends;     // left over by the channel, to write what it had: until then
 };
 
+// NULL: no memory.
+struct forward *forward_new(struct holder *h, uint32_t channel);
+// What the peer wanted and does not get; `reason` is the event's.
+struct forward_refusal {
+    const char *kind, *host, *reason, *text;
+    uint32_t port;
+    enum open_failure failure;
+    const char *answer;  // for the peer
+};
+void forward_refuse(struct holder *h, uint32_t channel, const struct forward_refusal *r);
+void forward_tell(struct forward *f, enum event_number number);
 // direct-tcpip, direct-streamlocal@openssh.com
 void forward_open(struct holder *h, const struct connection_event *event);
 // A socket that was accepted: opens a channel of that type for it, or closes it. NULL: it
@@ -70,6 +82,9 @@ struct forward *forward_offer(struct holder *h, int fd, const char *type,
 void forwards_update(struct holder *h);
 void forwards_sweep(struct holder *h);
 void forwards_end(struct holder *h);  // the connection ends
+
+// ---- holder_tunnel.c: tun@openssh.com ----
+void tunnel_open(struct holder *h, const struct connection_event *event);
 
 // ---- holder_listen.c: sockets that listen for the peer ----
 enum listen_kind {

@@ -46,11 +46,11 @@ static const char *refused(const struct holder *h, const struct connection_event
         *reason = OPEN_UNKNOWN_CHANNEL_TYPE;
         return "unknown channel type";
     }
-    if (view_is(e->name, "session"))
-        return h->no_more_sessions || session_count(h) >= h->config.max_sessions
-                   ? "open failed: no more sessions"
-                   : NULL;
-    return view_is(e->name, "tun@openssh.com") ? "open failed: not allowed here" : NULL;
+    if (!view_is(e->name, "session"))
+        return NULL;
+    return h->no_more_sessions || session_count(h) >= h->config.max_sessions
+               ? "open failed: no more sessions"
+               : NULL;
 }
 
 static void tell_refused(struct holder *h, const struct connection_event *event) {
@@ -71,6 +71,8 @@ static void opened(struct holder *h, const struct connection_event *event) {
             connection_failed(h, e);
     } else if (view_is(event->name, "session")) {
         session_open(h, event->channel);
+    } else if (view_is(event->name, "tun@openssh.com")) {
+        tunnel_open(h, event);
     } else {
         forward_open(h, event);
     }
@@ -167,6 +169,7 @@ static void take_message(struct holder *h, const struct seam_event *event) {
 static void take_hello(struct holder *h, struct view ident) {
     size_t n = sizeof SETTINGS_IDENT_BOWLINE - 1;
     bool bowline = ident.n >= n && memcmp(ident.p, SETTINGS_IDENT_BOWLINE, n) == 0;
+    h->bowline_peer = bowline;
     uint32_t packet = bowline ? LIMIT_CHANNEL_PACKET_BOWLINE : LIMIT_CHANNEL_PACKET;
     struct connection_config config = {
         .server = true,

@@ -39,6 +39,7 @@ struct stream {
     int fd;             // -1: none, or at its end
     uint32_t extended;  // 0, or SSH_EXTENDED_DATA_STDERR
     bool bulk;          // goes by the ring
+    uint8_t tunnel;     // enum tun_mode: fd is such a device; 0: it is not
     uint8_t small_reads;
 };
 
@@ -135,6 +136,7 @@ struct holder {
     struct loop_watch keeper_watch, seam_watch;
     struct seam seam;
     struct connection *connection;
+    bool bowline_peer;
     bool no_more_sessions, blocked, ring_wait, ending;
     size_t ring_least;  // room that is waited for, with ring_wait
     bool again;         // something was left undone in favour of the others: do not sleep
@@ -151,6 +153,7 @@ struct holder {
     bool message_told;                      // the verdict's
     int64_t last_at;                        // of the login before; 0: none is told
     char last_host[LOGIN_RECORD_HOST];
+    char tunnels[128];   // names of devices, for programs; "": none
     char *agent_folder;  // NULL: no agent is forwarded
     char agent_path[108];
     uint64_t unused_at, used_at;  // no channel since; data last went
@@ -278,6 +281,7 @@ struct program_facts {
     const char *user_names;       // PermitUserEnvironment's patterns; NULL: all
     const char *display;          // X11; NULL: none
     const char *agent_socket;     // NULL: none
+    const char *tunnels;          // names of devices; NULL: none
     const struct conf_list *set_env;
     struct view pam_environment;  // strings NAME=value
     const char *auth_info;        // path of ExposeAuthInfo's file; NULL: none

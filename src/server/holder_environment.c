@@ -78,6 +78,8 @@ static enum err set_connection(struct env *e, const struct program_facts *f) {
         TRY(env_set(e, "SSH_AUTH_SOCK", f->agent_socket));
     if (f->auth_info != NULL)
         TRY(env_set(e, "SSH_USER_AUTH", f->auth_info));
+    if (f->tunnels != NULL)
+        TRY(env_set(e, "SSH_TUNNEL", f->tunnels));
     if (f->original_command != NULL)
         TRY(env_set(e, "SSH_ORIGINAL_COMMAND", f->original_command));
     return OK;

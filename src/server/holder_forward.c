@@ -49,7 +49,7 @@ static void hang_up(struct carrier *c) {
         input_ended(c);
 }
 
-static void tell(struct forward *f, enum event_number number) {
+void forward_tell(struct forward *f, enum event_number number) {
     struct ipc_event e = {
         .channel = f->c.channel,
         .kind = view_text(f->kind),
@@ -64,7 +64,7 @@ static void tell(struct forward *f, enum event_number number) {
 
 static void run(struct forward *f, int fd) {
     struct holder *h = f->c.holder;
-    tell(f, EVENT_FORWARD_OPENED);
+    forward_tell(f, EVENT_FORWARD_OPENED);
     int copy = fd_dup_above(fd, 3);
     f->c.open = true;
     f->c.used_at = h->now;
@@ -95,7 +95,7 @@ static const struct carrier_ops forward_ops = {
     .hang_up = hang_up,
 };
 
-static struct forward *forward_new(struct holder *h, uint32_t channel) {
+struct forward *forward_new(struct holder *h, uint32_t channel) {
     struct forward *f = calloc(1, sizeof *f);
     if (f == NULL)
         return NULL;
@@ -109,20 +109,15 @@ static struct forward *forward_new(struct holder *h, uint32_t channel) {
 
 // ---- the peer opens ----
 
-static void refuse(struct holder *h, uint32_t channel, enum open_failure reason,
-                   const char *text) {
-    if (connection_refuse(h->connection, channel, reason, text) != OK)
-        failed(h);
-}
-
-static void tell_refused(struct holder *h, const char *kind, const char *host,
-                         uint32_t port, const char *reason, const char *text) {
-    struct ipc_event e = {.kind = view_text(kind),
-                          .host = view_text(host),
-                          .port = port,
-                          .reason = view_text(reason),
-                          .text = view_text(text)};
+void forward_refuse(struct holder *h, uint32_t channel, const struct forward_refusal *r) {
+    struct ipc_event e = {.kind = view_text(r->kind),
+                          .host = view_text(r->host),
+                          .port = r->port,
+                          .reason = view_text(r->reason),
+                          .text = view_text(r->text)};
     holder_tell(h, EVENT_FORWARD_REFUSED, &e);
+    if (connection_refuse(h->connection, channel, r->failure, r->answer) != OK)
+        failed(h);
 }
 
 static void on_connected(void *arg, int fd, const char *why) {
@@ -132,8 +127,9 @@ static void on_connected(void *arg, int fd, const char *why) {
     if (fd < 0) {
         log_info(&h->log, "forward for %s: %s", h->user, why);
         connection_set_user(h->connection, f->c.channel, NULL);
-        tell_refused(h, f->kind, f->job.host, f->job.port, "unreachable", why);
-        refuse(h, f->c.channel, OPEN_CONNECT_FAILED, why);
+        forward_refuse(h, f->c.channel,
+                       &(struct forward_refusal){f->kind, f->job.host, "unreachable", why,
+                                                 f->job.port, OPEN_CONNECT_FAILED, why});
         return;
     }
     if (connection_accept(h->connection, f->c.channel, view_of(NULL, 0)) != OK) {
@@ -181,7 +177,10 @@ static bool permitted(const struct holder *h, const struct target *t) {
 static void start(struct holder *h, uint32_t channel, const struct target *t) {
     struct forward *f = forward_new(h, channel);
     if (f == NULL) {
-        refuse(h, channel, OPEN_RESOURCE_SHORTAGE, "out of memory");
+        forward_refuse(h, channel,
+                       &(struct forward_refusal){kind_of(t), t->host, "failed", "",
+                                                 t->port, OPEN_RESOURCE_SHORTAGE,
+                                                 "out of memory"});
         return;
     }
     f->asked = true;
@@ -204,8 +203,10 @@ void forward_open(struct holder *h, const struct connection_event *event) {
                                                                     : FORWARD_WANT_UNIX};
     const char *kind = kind_of(&t);
     if (!decode(event, &t)) {
-        tell_refused(h, kind, "", 0, "malformed", "");
-        refuse(h, event->channel, OPEN_CONNECT_FAILED, "malformed target");
+        forward_refuse(h, event->channel,
+                       &(struct forward_refusal){kind, "", "malformed", "", 0,
+                                                 OPEN_CONNECT_FAILED,
+                                                 "malformed target"});
         return;
     }
     if (!permitted(h, &t)) {
@@ -214,8 +215,10 @@ void forward_open(struct holder *h, const struct connection_event *event) {
                  "but the request was denied.",
                  h->start->peer, h->start->peer_port,
                  text_clean(shown, sizeof shown, view_text(t.host)), t.port);
-        tell_refused(h, kind, t.host, t.port, "not-permitted", "");
-        refuse(h, event->channel, OPEN_ADMINISTRATIVELY_PROHIBITED, "open failed");
+        forward_refuse(h, event->channel,
+                       &(struct forward_refusal){kind, t.host, "not-permitted", "",
+                                                 t.port, OPEN_ADMINISTRATIVELY_PROHIBITED,
+                                                 "open failed"});
         return;
     }
     start(h, event->channel, &t);
@@ -267,7 +270,7 @@ static bool is_alive(const struct forward *f) {
 
 static void forward_free(struct forward *f) {
     if (f->told)
-        tell(f, EVENT_FORWARD_CLOSED);
+        forward_tell(f, EVENT_FORWARD_CLOSED);
     connect_drop(&f->job);
     if (f->job.helping)
         loop_unchild(&f->c.holder->loop, &f->job.helper);

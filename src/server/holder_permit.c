@@ -16,6 +16,7 @@ static const struct {
     [FORWARD_WANT_TCP_LISTEN] = {PERMIT_PORT_FORWARDING, true, false, FORWARD_REMOTE},
     [FORWARD_WANT_UNIX_LISTEN] = {PERMIT_PORT_FORWARDING, false, true, FORWARD_REMOTE},
     [FORWARD_WANT_AGENT] = {PERMIT_AGENT_FORWARDING, false, false, 0},
+    [FORWARD_WANT_TUNNEL] = {PERMIT_TUNNEL, false, false, 0},
     [FORWARD_WANT_X11] = {PERMIT_X11_FORWARDING, false, false, 0},
 };
 
@@ -27,8 +28,9 @@ bool forward_allowed(const struct server_config *config, uint32_t permits,
         return (config->allow_tcp_forwarding & wants[want].direction) != 0;
     if (wants[want].unix_socket)
         return (config->allow_stream_local_forwarding & wants[want].direction) != 0;
-    return want == FORWARD_WANT_AGENT ? config->allow_agent_forwarding
-                                      : config->x11_forwarding;
+    return want == FORWARD_WANT_AGENT    ? config->allow_agent_forwarding
+           : want == FORWARD_WANT_TUNNEL ? config->permit_tunnel != TUNNEL_NO
+                                         : config->x11_forwarding;
 }
 
 static void lower(char *text) {

@@ -7,6 +7,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
+#include "io/tun.h"
 #include "server/holder_link.h"
 
 #define SMALL_READ (16u * 1024u)   // into our own memory, by the socket
@@ -88,10 +89,24 @@ static enum step after_read(ssize_t n) {
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? STEP_WAIT : STEP_END;
 }
 
+// One packet of a tunnel device is one message.
+static enum step read_frame(struct stream *t, uint8_t *message, size_t head,
+                            size_t *got) {
+    struct span room = {message + head, TUN_FRAME_MAX};
+    if (tun_read(t->fd, t->tunnel, room, got) != OK)
+        return STEP_END;
+    if (*got == 0)
+        return STEP_WAIT;
+    send_small(t, message, head, *got);
+    return STEP_MORE;
+}
+
 static enum step read_small(struct stream *t, size_t max, size_t *got) {
     uint8_t message[CONNECTION_EXTENDED_HEADER + SMALL_READ];
     size_t head = t->extended != 0 ? CONNECTION_EXTENDED_HEADER : CONNECTION_DATA_HEADER;
     size_t want = max < SMALL_READ ? max : SMALL_READ;
+    if (t->tunnel != 0)
+        return read_frame(t, message, head, got);
     ssize_t n = read(t->fd, message + head, want);
     enum step step = after_read(n);
     if (step != STEP_MORE)
@@ -144,12 +159,13 @@ static uint64_t bulk_room(struct stream *t) {
 static bool may_read(struct stream *t) {
     const struct carrier *c = t->carrier;
     struct holder *h = c->holder;
+    size_t least = t->tunnel != 0 ? TUN_FRAME_MAX : 1;  // a packet is not to be split
     if (t->fd < 0 || !c->open || !holder_takes_data(h))
         return false;
     if (t->bulk && h->ring_wait)
         return false;
     return !connection_out_pending(h->connection, c->channel) &&
-           connection_data_max(h->connection, c->channel) > 0 && bulk_room(t) > 0;
+           connection_data_max(h->connection, c->channel) >= least && bulk_room(t) > 0;
 }
 
 static enum step read_once(struct stream *t, size_t *got) {

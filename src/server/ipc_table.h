@@ -347,7 +347,11 @@ enum verdict_permit {
     PERMIT_X11_FORWARDING = 8,
     PERMIT_USER_RC = 16,
     PERMIT_RESUME = 32,  // since version 3
+    PERMIT_TUNNEL = 64,  // since version 4
 };
+// In the upper half of permits: 1 + the number of the only tunnel device, 0: any.
+#define PERMIT_TUNNEL_SHIFT 16
+#define PERMIT_TUNNEL_UNITS 0xfffeu
 
 // What Match says for this user that the gate has otherwise of everybody; comes before
 // USER_ANSWER, and only where it differs. Since version 2.

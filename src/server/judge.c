@@ -13,6 +13,7 @@
 #include "io/fd.h"
 #include "io/file.h"
 #include "io/login_record.h"
+#include "io/tun.h"
 #include "server/judge_state.h"
 
 #define BANNER_MAX 65536u  // of a Match block: it goes through a process message
@@ -314,6 +315,7 @@ _Noreturn void judge_run(const struct judge_start *start) {
     j.start = start;
     j.side = (struct ipc_side){IPC_KEEPER, IPC_JUDGE, .state = LINK_KEYED};
     j.grant.permits = UINT32_MAX;
+    j.grant.tunnel = TUN_UNIT_ANY;
     buf_init(&j.grant.environment, LIMIT_TEXT_LINE / 4);
     buf_init(&j.grant.info, LIMIT_TEXT_LINE / 2);
     buf_init(&j.grant.identity, LIMIT_TEXT_LINE);

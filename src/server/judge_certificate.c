@@ -73,7 +73,8 @@ enum err judge_certificate_under_line(const struct judge_search *s,
 }
 
 static uint32_t line_permits(const struct authkey_permits *p) {
-    return (p->pty ? PERMIT_PTY : 0) | (p->port_forwarding ? PERMIT_PORT_FORWARDING : 0) |
+    return (p->pty ? PERMIT_PTY : 0) |
+           (p->port_forwarding ? PERMIT_PORT_FORWARDING | PERMIT_TUNNEL : 0) |
            (p->agent_forwarding ? PERMIT_AGENT_FORWARDING : 0) |
            (p->x11_forwarding ? PERMIT_X11_FORWARDING : 0) |
            (p->user_rc ? PERMIT_USER_RC : 0);
@@ -81,7 +82,7 @@ static uint32_t line_permits(const struct authkey_permits *p) {
 
 static uint32_t certificate_permits(const struct certificate_options *o) {
     return (o->permit_pty ? PERMIT_PTY : 0) |
-           (o->permit_port_forwarding ? PERMIT_PORT_FORWARDING : 0) |
+           (o->permit_port_forwarding ? PERMIT_PORT_FORWARDING | PERMIT_TUNNEL : 0) |
            (o->permit_agent_forwarding ? PERMIT_AGENT_FORWARDING : 0) |
            (o->permit_x11_forwarding ? PERMIT_X11_FORWARDING : 0) |
            (o->permit_user_rc ? PERMIT_USER_RC : 0);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "crypto/digest.h"
 #include "io/clock.h"
+#include "io/tun.h"
 #include "key/base64.h"
 #include "server/judge_state.h"
 
@@ -167,6 +168,16 @@ static enum err write_addresses(struct buf *out, const struct authkey_address *v
     return writer_end(&w);
 }
 
+// tunnel=: two keys of one login that are for different devices are for none.
+static void merge_tunnel(struct judge_grant *g, int unit) {
+    if (unit == AUTHKEY_TUNNEL_NONE || (uint32_t)unit == TUN_UNIT_ANY)
+        return;
+    if (g->tunnel == TUN_UNIT_ANY)
+        g->tunnel = (uint32_t)unit;
+    else if (g->tunnel != (uint32_t)unit)
+        g->permits &= ~(uint32_t)PERMIT_TUNNEL;
+}
+
 // What this key allows, together with what was allowed before.
 static enum err merge(struct judge *j, const struct judge_match *m,
                       const struct key *key) {
@@ -178,6 +189,7 @@ static enum err merge(struct judge *j, const struct judge_match *m,
         (g->command = strdup(m->command)) == NULL)
         return ERR_MEMORY;
     g->permits &= m->permits;
+    merge_tunnel(g, m->line.tunnel);
     merge_expiry(g, m, key);
     if (comment != NULL)
         text_copy(g->comment, sizeof g->comment, view_text(comment));

@@ -12,6 +12,7 @@ struct judge_pam;
 // What the factors so far allow together.
 struct judge_grant {
     uint32_t permits;
+    uint32_t tunnel;          // the device that is for them; TUN_UNIT_ANY: any
     char *command;            // owned; NULL: none
     struct buf environment;   // strings
     struct buf open, listen;  // strings host:port; empty: no limit

@@ -14,6 +14,7 @@
 #include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/process.h"
+#include "io/tun.h"
 #include "server/holder.h"
 #include "server/judge_state.h"
 #include "server/seam.h"
@@ -73,6 +74,16 @@ static enum err write_password(const struct judge *j, struct writer *w) {
     return OK;
 }
 
+// With the tunnel device that a key is for.
+static uint32_t permits_of(const struct judge_grant *g) {
+    uint32_t permits = g->permits & ((1u << PERMIT_TUNNEL_SHIFT) - 1);
+    if (g->tunnel == TUN_UNIT_ANY)
+        return permits;
+    if (g->tunnel >= PERMIT_TUNNEL_UNITS)  // no device has such a number
+        return permits & ~(uint32_t)PERMIT_TUNNEL;
+    return permits | (g->tunnel + 1) << PERMIT_TUNNEL_SHIFT;
+}
+
 // Who may take up the connection that begins with this login: who comes by the same keys,
 // where there were any, and would get the same now. What a key's line allows may have
 // changed meanwhile, and a connection that goes on must not be a way around that.
@@ -83,7 +94,7 @@ static enum err identify(struct judge *j, struct parts *p) {
         return OK;
     struct writer w = writer_to_buf(&text);
     write_string(&w, buf_view(&g->identity));
-    write_u32(&w, g->permits & ~(uint32_t)PERMIT_RESUME);
+    write_u32(&w, permits_of(g) & ~(uint32_t)PERMIT_RESUME);
     write_or_none(&w, p->command);
     write_or_none(&w, j->config.force_command);
     write_or_none(&w, j->config.chroot_directory);
@@ -136,7 +147,7 @@ static void fill(struct judge *j, const struct parts *p, enum judge_method metho
         .method = view_text(judge_log_name(j, method)),
         .key = view_text(judge_method_has_key(method) ? g->key : ""),
         .comment = view_text(g->comment),
-        .permits = (g->permits & ~(uint32_t)PERMIT_RESUME) |
+        .permits = (permits_of(g) & ~(uint32_t)PERMIT_RESUME) |
                    (p->identity_n > 0 ? (uint32_t)PERMIT_RESUME : 0),
         .has_command = p->command != NULL,
         .command = view_text(p->command != NULL ? p->command : ""),

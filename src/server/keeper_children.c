@@ -15,6 +15,8 @@
 #include "server/keeper_control.h"
 #include "server/seam.h"
 
+#define TUNNEL_SINCE 4u  // IPC_VERSION of judges that know of it
+
 static void close_child(struct keeper_child *c) {
     loop_unwatch(&c->link->keeper->loop, &c->watch);
     unix_hang_up(&c->fd);  // of which the anchor may have a copy
@@ -188,6 +190,8 @@ static const char *get_holder(struct link *l, const struct ipc_verdict *m) {
     struct ipc_verdict login = *m;
     if (l->identity_n == 0)  // as a judge of an older version has no word for it
         login.permits &= ~(uint32_t)PERMIT_RESUME;
+    if (l->judge.side.version != 0 && l->judge.side.version < TUNNEL_SINCE)
+        login.permits &= ~(uint32_t)PERMIT_TUNNEL;
     bool there = m->holder ? link_adopt_holder(l) : link_spawn_holder(l, &login);
     return there ? NULL : "no holder can be started";
 }

@@ -229,6 +229,26 @@ static void late_messages_for_a_closed_channel_are_dropped(void **state) {
     pair_free(&p);
 }
 
+// tun@openssh.com: OpenSSH counts 4 bytes more for each packet.
+static void what_the_peer_counts_besides_comes_off_the_window(void **state) {
+    (void)state;
+    struct connection_config small = {
+        .window_start = 100, .window_max = 100, .max_packet = 40};
+    struct pair p = pair_new(plain, small);
+    uint32_t c = open_session(&p, &(uint32_t){0});
+    connection_set_overhead(p.client, c, 4);
+    assert_int_equal(connection_data_window(p.client, c), 96);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(send_data(p.client, c, p.server, 0, 40, 0, 0), OK);
+        expect(p.server, CONNECTION_DATA);
+    }
+    assert_int_equal(connection_data_max(p.client, c), 8);
+    assert_int_equal(send_data(p.client, c, p.server, 0, 8, 0, 0), OK);
+    expect(p.server, CONNECTION_DATA);
+    assert_int_equal(connection_data_max(p.client, c), 0);
+    pair_free(&p);
+}
+
 static void windows_are_kept(void **state) {
     (void)state;
     struct connection_config small = {
@@ -533,6 +553,7 @@ int main(void) {
         cmocka_unit_test(opens_are_refused),
         cmocka_unit_test(closing_an_unconfirmed_channel),
         cmocka_unit_test(late_messages_for_a_closed_channel_are_dropped),
+        cmocka_unit_test(what_the_peer_counts_besides_comes_off_the_window),
         cmocka_unit_test(windows_are_kept),
         cmocka_unit_test(a_packet_over_ours_is_an_error),
         cmocka_unit_test(what_the_peer_announced_is_respected),

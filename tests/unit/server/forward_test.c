@@ -19,6 +19,7 @@ static struct server_config everything(void) {
         .allow_stream_local_forwarding = FORWARD_ALL,
         .allow_agent_forwarding = true,
         .x11_forwarding = true,
+        .permit_tunnel = TUNNEL_ANY,
     };
 }
 
@@ -42,6 +43,7 @@ static void by_the_key(void **state) {
     assert_int_equal(allowed(&c, PERMIT_PORT_FORWARDING), PORTS);
     assert_int_equal(allowed(&c, PERMIT_AGENT_FORWARDING), BIT(AGENT));
     assert_int_equal(allowed(&c, PERMIT_X11_FORWARDING), BIT(X11));
+    assert_int_equal(allowed(&c, PERMIT_TUNNEL), BIT(TUNNEL));
 }
 
 static void by_the_configuration(void **state) {
@@ -50,6 +52,7 @@ static void by_the_configuration(void **state) {
     c.allow_tcp_forwarding = FORWARD_LOCAL;
     c.allow_stream_local_forwarding = FORWARD_REMOTE;
     c.x11_forwarding = c.allow_agent_forwarding = false;
+    c.permit_tunnel = TUNNEL_NO;
     assert_int_equal(allowed(&c, PERMIT_ALL), BIT(TCP) | BIT(UNIX_LISTEN));
     c.allow_tcp_forwarding = FORWARD_REMOTE;
     c.allow_stream_local_forwarding = FORWARD_NO;
