@@ -99,7 +99,6 @@ static const struct query {
     {"kex", ALG_KEX},
     {"kexalgorithms", ALG_KEX},
     {"compression", ALG_COMPRESSION},
-    {"sig", ALG_SIGNATURE},
     {"key-sig", ALG_SIGNATURE},
     {"hostkeyalgorithms", ALG_SIGNATURE},
     {"pubkeyacceptedalgorithms", ALG_SIGNATURE},
@@ -117,8 +116,9 @@ static void list_key_types(bool plain, bool certificates) {
     }
 }
 
-// Names of signatures as they stand in blobs, which is how authorities sign.
-static void list_ca_algorithms(void) {
+// Names of signatures as they stand in blobs: those of plain keys, by which authorities
+// sign as well.
+static void list_plain_signatures(void) {
     const struct alg *a;
     for (size_t i = 0; (a = alg_at(ALG_SIGNATURE, i)) != NULL; i++) {
         if (strcmp(a->name, a->signature->signature_name) == 0)
@@ -133,9 +133,9 @@ static bool list_special(const char *query) {
         list_key_types(!certificates, !plain);
         return true;
     }
-    if (strcasecmp(query, "key-ca-sign") == 0 ||
+    if (strcasecmp(query, "sig") == 0 || strcasecmp(query, "key-ca-sign") == 0 ||
         strcasecmp(query, "casignaturealgorithms") == 0) {
-        list_ca_algorithms();
+        list_plain_signatures();
         return true;
     }
     if (strcasecmp(query, "cipher-auth") == 0) {
@@ -151,7 +151,7 @@ static bool list_special(const char *query) {
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++)
         puts(queries[i].name);
     puts("casignaturealgorithms\ncipher-auth\nkey\nkey-ca-sign\nkey-cert\nkey-plain\n"
-         "protocol-version");
+         "protocol-version\nsig");
     return true;
 }
 

@@ -134,6 +134,18 @@ def test_flags(flags):
     assert lines_of(ours, True) == lines_of(debian, False)
 
 
+@pytest.mark.parametrize("what", ["cipher", "cipher-auth", "mac", "kex", "key", "key-cert", "key-plain", "key-sig", "sig",
+                                  "HostKeyAlgorithms", "PubkeyAcceptedKeyTypes", "Ciphers", "MACs", "KexAlgorithms"])
+def test_lists_of_algorithms(what):
+    """-Q: what Debian's lists, without DSA, and what came later."""
+    def listed(program):
+        done = subprocess.run([program, "-Q", what], capture_output=True, text=True, timeout=20 * SLOW, check=True)
+        return set(done.stdout.split())
+    ours, debian = listed(tool("ssh")), {name for name in listed(require("ssh")) if not name.startswith("ssh-dss")}
+    assert debian <= ours
+    assert all(name.startswith(("mlkem768", "webauthn-")) for name in ours - debian)
+
+
 @pytest.mark.parametrize("host", ["web.example", "me@web.example", "ssh://me@web.example:2222", "ssh://web.example", "me@there@web.example",
                                   "::1", "0:0::1", "WEB.Example"])
 def test_destinations(host):
