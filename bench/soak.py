@@ -153,13 +153,14 @@ class Sshd:
         return one
 
     def settled(self, seconds=60):
-        """Waits until only the server's own processes are left."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if set(self.processes()) <= {"keeper", "listener", "nursery", "anchor", "recorder"}:
-                return True
+        """Waits until only the server's own processes are left, one of each; a child has its parent's name at first."""
+        end, quiet = time.monotonic() + seconds, 0
+        while time.monotonic() < end and quiet < 2:
+            found = self.processes()
+            alone = set(found) <= {"keeper", "listener", "nursery", "anchor", "recorder"}
+            quiet = quiet + 1 if alone and all(len(pids) == 1 for pids in found.values()) else 0
             time.sleep(0.2)
-        return False
+        return quiet == 2
 
     def client(self, port, i, *words, **kw):
         """Login number `i`."""

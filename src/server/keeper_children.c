@@ -287,8 +287,10 @@ static void on_judge(void *arg, uint32_t ready) {
             if (m.row->number != IPC_HOLDER_MADE && m.row->number != IPC_HOLDER_SEAM)
                 fd_close(&m.fd);
         } else {
+            // What it says of a login whose gate has gone meanwhile is nobody's any more.
+            bool late = l->state == LINK_CLOSING;
             close_child(&l->judge);
-            why = e == ERR_CLOSED ? NULL : fault_text(&fault);
+            why = e == ERR_CLOSED || late ? NULL : fault_text(&fault);
         }
         if (why != NULL && l->fd >= 0) {
             link_end(l, why);

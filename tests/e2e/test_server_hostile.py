@@ -454,6 +454,21 @@ def test_thousand_cut_connections(module_lab, keys, user_key):
     works(server.port, keys)
 
 
+def test_goodbye_right_behind_the_first_request(lab):
+    """What a judge says then is nobody's any more, and no fault."""
+    server = lab.sshd("MaxStartups 500\n")
+    for _ in range(60 if ASAN else 300):
+        peer = rawssh.connect(server.port)
+        peer.start()
+        peer.exchange()
+        peer.service()
+        peer.send(bytes([rawssh.USERAUTH_REQUEST]) + rawssh.string(USER) + rawssh.string("ssh-connection") + rawssh.string("none"))
+        peer.send(bytes([rawssh.DISCONNECT]) + rawssh.u32(11) + rawssh.string("bye") + rawssh.string(""))
+        peer.close()
+    assert wait_until(lambda: len(tree(server.process.pid)) <= 4)
+    assert "not allowed in this state" not in server.log()
+
+
 @pytest.mark.parametrize("phase", ["silent", "ident", "kexinit", "keyed"])
 def test_grace_time(module_lab, keys, phase):
     """Closed after LoginGraceTime in every phase; chatter does not extend it."""
