@@ -30,6 +30,8 @@ struct client_end {
     uint64_t started, started_boot;  // clock_ms(), clock_boot_ms(); 0: no link of ours
     unsigned probes;                 // unanswered signs of life
     bool disconnected;               // the server said why
+    char methods_left[160];          // what the server would have taken, after ERR_AUTH
+    int host_result;                 // enum known_hosts_result, after ERR_HOST_KEY
     bool not_resumed;                // the link was lost, and there was no other
     unsigned resumed;                // times that another link took over
     bool by_user;
@@ -90,6 +92,8 @@ bool client_path(struct client *c, const char *text, char *out, size_t size);
 // ---- connect.c ----
 int client_family(const struct client_config *config);  // AF_… of AddressFamily
 must_check enum err client_connect(struct client *c);
+// For a link that somebody has made: link.fd is connected to the host.
+must_check enum err client_adopt(struct client *c);
 
 // ---- handshake.c ----
 must_check enum err client_handshake(struct client *c);

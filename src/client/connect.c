@@ -92,11 +92,15 @@ static enum err connect_directly(struct client *c) {
     return race(c, &target);
 }
 
-static enum err attempt(struct client *c, bool proxy) {
+static void start_patience(struct client *c) {
     c->deadline = c->config.connect_timeout == 0
                       ? CLOCK_NEVER
                       : clock_after(clock_ms(), c->config.connect_timeout * 1000ull);
     fault_clear(&c->fault);
+}
+
+static enum err attempt(struct client *c, bool proxy) {
+    start_patience(c);
     return proxy ? proxy_connect(c) : connect_directly(c);
 }
 
@@ -108,6 +112,14 @@ static void name_peer(struct client *c, bool proxy) {
     snprintf(c->address, sizeof c->address, "%.79s", proxy ? c->host : peer.text);
     c->is_local = !proxy && address_match_cidr_list("127.0.0.0/8,::1", c->address) ==
                                 ADDRESS_MATCH_YES;
+}
+
+enum err client_adopt(struct client *c) {
+    TRY(name_host(c));
+    start_patience(c);
+    c->link.heard = clock_ms();
+    name_peer(c, false);
+    return OK;
 }
 
 enum err client_connect(struct client *c) {

@@ -68,6 +68,7 @@ static bool is_revoked(const struct hostkeys_check *k) {
         if (!client_path(k->c, lists->v[i], path, sizeof path) ||
             check_list(k, path, &revoked) != OK || revoked) {
             log_error(&k->c->log, "Host key verification failed.");
+            k->c->end.host_result = KNOWN_HOSTS_IS_REVOKED;
             return true;
         }
     }

@@ -61,6 +61,7 @@ void hostkeys_say_refused(const struct hostkeys_check *k) {
     const struct log *log = &k->c->log;
     char name[256];
     text_clean(name, sizeof name, view_text(k->c->known_name));
+    k->c->end.host_result = k->verdict.result;
     switch (k->verdict.result) {
     case KNOWN_HOSTS_CHANGED:
         hostkeys_say_changed(k);

@@ -246,6 +246,7 @@ static enum err say_failed(struct login *l, const struct auth_client_event *even
     char name[400], methods[512];
     who(c, name, sizeof name);
     l->failed = true;
+    snprintf(c->end.methods_left, sizeof c->end.methods_left, "%.159s", event->methods);
     return fault_set(&c->fault, ERR_AUTH, 0, "%s: Permission denied (%s).", name,
                      text_clean(methods, sizeof methods, view_text(event->methods)));
 }

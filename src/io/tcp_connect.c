@@ -261,6 +261,10 @@ const char *tcp_connect_note(struct tcp_connect *c) {
     return c->notes_told < c->notes_n ? c->notes[c->notes_told++] : NULL;
 }
 
+int tcp_connect_error(const struct tcp_connect *c) {
+    return c->error;
+}
+
 enum err tcp_connect(const struct tcp_target *t, int *fd,
                      void (*tell)(void *arg, const char *line), void *arg,
                      struct fault *f) {

@@ -52,6 +52,9 @@ uint64_t tcp_connect_deadline(const struct tcp_connect *c);
 // when told.
 const char *tcp_connect_note(struct tcp_connect *c);
 
+// errno of the last attempt that failed; 0: none has.
+int tcp_connect_error(const struct tcp_connect *c);
+
 // The whole, waiting. Lines of the story go to `note` (may be NULL).
 must_check enum err tcp_connect(const struct tcp_target *t, int *fd,
                                 void (*note)(void *arg, const char *line), void *arg,

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/doctor.h"
 #include "crypto/crypto.h"
 #include "tools/commands.h"
 #include "tools/try.h"
@@ -17,6 +18,8 @@ static const struct command {
      "start a private server and open a session in it"},
     {"config", config_run, "explain [sshd|ssh] [[user@]host] [-f FILE] [--json]",
      "each value with the line that set it; what hides what, never holds or is risky"},
+    {"doctor", doctor_run, "[--idle[=SECONDS]] [--json] [ssh options] [user@]host",
+     "try the way to a host; what fails, and what to do"},
     {"sessions", sessions_run, "[--json] [--port N] [end ID|USER|KEY [--message TEXT]]",
      "who is on; end a session"},
     {"why", why_run, "[-n N] [--all] [--json] [host]",

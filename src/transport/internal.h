@@ -97,6 +97,7 @@ struct transport {
     enum phase phase;
     enum err failed;
     struct fault fault;
+    struct buf mismatch;  // "WHAT: ours LIST; theirs LIST", raw
     uint64_t now;
 
     struct buf in_buf, out_buf;

@@ -72,6 +72,11 @@ enum err negotiate_offer(struct transport *t, struct exchange *x) {
 static enum err nothing_common(struct transport *t, const char *what, struct view ours,
                                struct view theirs) {
     char clean_ours[80], clean_theirs[80];
+    struct view parts[] = {view_text(what), view_text(": ours "), ours,
+                           view_text("; theirs "), theirs};
+    bool fits = true;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && fits; i++)
+        fits = buf_append(&t->mismatch, parts[i]) == OK;
     return fault_set(&t->fault, ERR_NEGOTIATION, SSH_MSG_KEXINIT,
                      "KEXINIT: no %s in common: ours %s; theirs %s", what,
                      text_clean(clean_ours, sizeof clean_ours, ours),

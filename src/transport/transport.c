@@ -46,6 +46,7 @@ enum err transport_new(struct transport **out, const struct transport_config *co
     buf_init(&t->in.plain, LIMIT_PACKET + 1);
     buf_init(&t->out.plain, LIMIT_PACKET + 1);
     buf_init(&t->host_key, LIMIT_PACKET_PREAUTH);
+    buf_init(&t->mismatch, LIMIT_PACKET_PREAUTH);
     buf_init(&t->first_host_key, LIMIT_PACKET_PREAUTH);
     buf_init(&t->first_signature, LIMIT_PACKET_PREAUTH);
     buf_init(&t->deferred, LIMIT_DEFERRED);
@@ -73,6 +74,7 @@ void transport_free(struct transport *t) {
     buf_free(&t->in_buf);
     buf_free(&t->out_buf);
     buf_free(&t->host_key);
+    buf_free(&t->mismatch);
     buf_free(&t->first_host_key);
     buf_free(&t->first_signature);
     buf_free(&t->deferred);
@@ -345,6 +347,10 @@ bool transport_peer_has_ping(const struct transport *t) {
 
 const struct fault *transport_fault(const struct transport *t) {
     return &t->fault;
+}
+
+struct view transport_mismatch(const struct transport *t) {
+    return buf_view(&t->mismatch);
 }
 
 const char *transport_phase(const struct transport *t) {

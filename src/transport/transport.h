@@ -205,6 +205,8 @@ void transport_proof(const struct transport *t, struct view *host_key,
 bool transport_keyed(const struct transport *t);
 bool transport_peer_has_ping(const struct transport *t);
 const struct fault *transport_fault(const struct transport *t);
+// After ERR_NEGOTIATION: "WHAT: ours LIST; theirs LIST", uncut and raw; else empty.
+struct view transport_mismatch(const struct transport *t);
 const char *
 transport_phase(const struct transport *t);  // for log lines: "identification", …
 struct transport_counts {

@@ -77,8 +77,8 @@ def forgetful():
         each.stop()
 
 
-def key_of(port, network="direct 127.0.0.1"):
-    return hashlib.sha256(f"bowline-idle 1\n{network}\n[127.0.0.1]:{port}".encode()).hexdigest()[:32]
+def key_of(port, host="127.0.0.1", network="direct 127.0.0.1"):
+    return hashlib.sha256(f"bowline-idle 1\n{network}\n[{host}]:{port}".encode()).hexdigest()[:32]
 
 
 def path():
