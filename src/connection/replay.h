@@ -9,6 +9,11 @@
 //
 // Memory comes in blocks as it is needed and goes when they are confirmed; what was
 // confirmed is wiped before it is given back or used again for less than it held.
+//
+// A message's body may be lent instead: it stays where it is, in memory of the owner's,
+// who does not write there before it is confirmed, or spilled, which copies it after all.
+// What is lent and length are remembered here, so that whoever else can write to that
+// memory changes a body's bytes, and never where they belong.
 #pragma once
 
 #include "base/bytes.h"
@@ -26,15 +31,23 @@ struct replay_lane {
     uint64_t confirmed;  // of these: not in the store any more, or about to leave it
 };
 
+// A place in the store.
+struct replay_place {
+    struct replay_block *block;  // NULL: before the first
+    size_t offset;
+};
+
 struct replay {
     struct replay_block *first, *last, *spare;
+    struct replay_block *spilled, *spilled_last;  // bodies that were lent, in order
     struct replay_lane *lanes;
     uint32_t lane_count;
     size_t bytes;              // of messages that are not confirmed
+    size_t own;                // of these not lent, with their records
     size_t held, spare_bytes;  // of memory; of these not in use
-    // Where replay_next() is: a place in the store.
-    struct replay_block *at;
-    size_t at_offset;
+    size_t lent;               // messages whose body is elsewhere
+    struct replay_place at;    // replay_next()
+    struct replay_place loan;  // the oldest that is lent, or before it
 };
 
 void replay_init(struct replay *r);
@@ -51,13 +64,25 @@ uint32_t replay_lane_of(struct view message);
 // it is longer than LIMIT_PACKET.
 must_check enum err replay_put(struct replay *r, uint32_t lane, struct view head,
                                struct view body);
+// The same, but the body stays where it is. Marks are numbers of the owner's that rise
+// from one loan to the next. head: 1 to REPLAY_HEAD
+// bytes.
+#define REPLAY_HEAD 16u
+must_check enum err replay_lend(struct replay *r, uint32_t lane, struct view head,
+                                struct view body, uint64_t mark);
+// The mark of the oldest body that is still lent; UINT64_MAX: none is.
+uint64_t replay_lent_from(struct replay *r);
+// Copies the bodies whose marks are below `mark`: they are lent no more. ERR_MEMORY: some
+// still are.
+must_check enum err replay_spill(struct replay *r, uint64_t mark);
 // The peer has all messages of that lane below `count`. ERR_PROTOCOL, and nothing is
 // changed: more than were sent, or fewer than it had confirmed before.
 must_check enum err replay_confirm(struct replay *r, uint32_t lane, uint64_t count);
 uint64_t replay_sent(const struct replay *r, uint32_t lane);
 
 // From the oldest message on: replay_next() gives each that is not confirmed, those put
-// meanwhile included, until there is none. Valid until the store is changed.
+// meanwhile included, until there is none. Valid until the store is changed. Nothing is
+// lent meanwhile: the owner spills what was, before the memory goes.
 void replay_rewind(struct replay *r);
 bool replay_next(struct replay *r, struct view *message);
 // Quiet: gives back what is not needed.

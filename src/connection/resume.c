@@ -9,7 +9,7 @@
 #include "wire/messages.h"
 
 // An ACK is due after so much (doc/resume.md).
-#define ACK_BYTES (64u * 1024u)
+#define ACK_BYTES (512u * 1024u)
 #define ACK_MESSAGES 64u
 #define ACK_MS 200u
 #define COUNT_SIZE 12u  // lane and count
@@ -285,6 +285,14 @@ enum err resume_out(struct resume *r, struct view head, struct view body) {
         return OK;
     uint32_t lane = replay_lane_of(head);
     return lane < REPLAY_LANES ? replay_put(&r->store, lane, head, body) : OK;
+}
+
+enum err resume_lend(struct resume *r, struct view head, struct view body,
+                     uint64_t mark) {
+    if (r->state == RESUME_OFF)
+        return OK;
+    uint32_t lane = replay_lane_of(head);
+    return lane < REPLAY_LANES ? replay_lend(&r->store, lane, head, body, mark) : OK;
 }
 
 bool resume_may_send(const struct resume *r) {

@@ -112,6 +112,11 @@ must_check enum err resume_refuse(enum resume_refusal why, struct buf *out);
 // and kept. Nothing happens when OFF. ERR_MEMORY and ERR_LIMIT are final for the
 // connection.
 must_check enum err resume_out(struct resume *r, struct view head, struct view body);
+// The same for a message that stays where it is for now, in the owner's memory: see
+// replay_lend(). The owner looks at `store` for what is still lent, and spills it before
+// that memory goes, and before a new link is attached to.
+must_check enum err resume_lend(struct resume *r, struct view head, struct view body,
+                                uint64_t mark);
 // May it be sent on the link now? False while attaching, and until resume_replay() was
 // empty: it is sent from there.
 bool resume_may_send(const struct resume *r);

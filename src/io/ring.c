@@ -55,6 +55,11 @@ enum err ring_create(size_t size, int *fd) {
     return OK;
 }
 
+size_t ring_size_of(int fd) {
+    off_t n = lseek(fd, 0, SEEK_END);
+    return n > (off_t)PAGE && size_is_good((size_t)n - PAGE) ? (size_t)n - PAGE : 0;
+}
+
 enum err ring_map(struct ring *r, int fd, size_t size, enum ring_role role) {
     *r = (struct ring){0};
     if (!size_is_good(size))
@@ -70,8 +75,11 @@ enum err ring_map(struct ring *r, int fd, size_t size, enum ring_role role) {
     if (p == MAP_FAILED)
         return errno == ENOMEM ? ERR_MEMORY : ERR_PROTOCOL;
     (void)madvise(p, PAGE + size, MADV_DONTDUMP);
-    *r = (struct ring){
-        .shared = (struct ring_shared *)p, .data = p + PAGE, .size = size, .role = role};
+    *r = (struct ring){.shared = (struct ring_shared *)p,
+                       .data = p + PAGE,
+                       .size = size,
+                       .role = role,
+                       .kept = UINT64_MAX};
     return OK;
 }
 
@@ -120,17 +128,30 @@ static enum err see_head(struct ring *r) {
     return OK;
 }
 
+// The oldest record that may not be written over.
+static uint64_t oldest(const struct ring *r) {
+    return r->kept < r->tail ? r->kept : r->tail;
+}
+
+// Bytes at the front of the data that are free, where records from `from` on stay.
+static size_t free_front(const struct ring *r, uint64_t from) {
+    size_t free = r->size - (size_t)(r->head - from);
+    size_t to_end = r->size - (size_t)(r->head & (r->size - 1));
+    return free > to_end ? free - to_end : 0;
+}
+
 // Finds the place for a payload by the indices that are known: behind the last record, or
-// at the start of the data if only there is enough.
-static bool place(const struct ring *r, size_t least, size_t want, uint64_t *at,
-                  size_t *n) {
-    size_t free = r->size - (size_t)(r->head - r->tail);
+// at the start of the data if only there is enough, or if that is wished for.
+static bool place(const struct ring *r, uint64_t from, size_t least, size_t want,
+                  uint64_t *at, size_t *n) {
+    size_t free = r->size - (size_t)(r->head - from);
     size_t to_end = r->size - (size_t)(r->head & (r->size - 1));
     size_t here = payload_in(free < to_end ? free : to_end);
-    size_t there = free > to_end ? payload_in(free - to_end) : 0;
+    size_t there = payload_in(free_front(r, from));
     // A smaller piece here is better than a hole at the end, unless the hole is much the
     // smaller.
-    bool wrap = here < least || (here < want && there >= want && to_end < r->size / 8);
+    bool wrap = here < least || (r->anew && there >= want) ||
+                (here < want && there >= want && to_end < r->size / 8);
     size_t room = wrap ? there : here;
     if (room < least)
         return false;
@@ -151,9 +172,9 @@ enum err ring_room(struct ring *r, size_t least, size_t want, struct span *room)
     size_t n = 0;
     uint64_t at = 0;
     // The other's cache line is touched only when what we know of it does not do.
-    if (!place(r, want, want, &at, &n)) {
+    if (!place(r, oldest(r), want, want, &at, &n)) {
         TRY(see_tail(r));
-        if (!place(r, least, want, &at, &n))
+        if (!place(r, oldest(r), least, want, &at, &n))
             return OK;
     }
     r->reserved = at;
@@ -171,7 +192,22 @@ void ring_publish(struct ring *r, size_t n, uint32_t tag) {
     atomic_store_explicit(&record->tag, tag, memory_order_relaxed);
     r->head = r->reserved + record_size(n);
     r->reserved_n = 0;
+    r->anew = false;
     atomic_store_explicit(&r->shared->head, r->head, memory_order_release);
+}
+
+// So far behind the start of its memory, a producer that keeps records goes back there.
+#define WARM ((size_t)512 * 1024)
+
+void ring_keep(struct ring *r, uint64_t from) {
+    assert(r->role == RING_PRODUCER);
+    bool rises = from > r->kept;
+    r->kept = from;
+    if (!rises)
+        return;
+    r->reserved_n = 0;
+    if (see_tail(r) == OK)  // else the next ring_room() finds it
+        r->anew = (r->head & (r->size - 1)) >= WARM && free_front(r, oldest(r)) >= WARM;
 }
 
 // Past a wrap marker, if there is one. ERR_PROTOCOL if what was promised ends there.
@@ -246,9 +282,10 @@ bool ring_sleep(struct ring *r, size_t least) {
     bool work;
     uint64_t at;
     size_t n;
-    // An impossible index counts as work: the next call reports it.
+    // An impossible index counts as work: the next call reports it. So does room that is
+    // only kept: nobody wakes its owner, who may give it up.
     if (producer)
-        work = see_tail(r) != OK || place(r, least, least, &at, &n);
+        work = see_tail(r) != OK || place(r, r->tail, least, least, &at, &n);
     else
         work = see_head(r) != OK || r->head != r->tail;
     if (work)
@@ -257,7 +294,7 @@ bool ring_sleep(struct ring *r, size_t least) {
 }
 
 bool ring_idle(struct ring *r) {
-    if (r->role != RING_PRODUCER || see_tail(r) != OK || r->tail != r->head)
+    if (r->role != RING_PRODUCER || see_tail(r) != OK || oldest(r) != r->head)
         return false;
     r->reserved_n = 0;
     return madvise(r->data, r->size, MADV_REMOVE) == 0;

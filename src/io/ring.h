@@ -14,6 +14,10 @@
 // side read or write outside. The payload itself can change while it is looked at: copy
 // what a decision depends on.
 //
+// A producer may keep records that are consumed already: it alone decides when it writes
+// over them, the consumer sees no difference. It then starts anew at the front as soon as
+// there is room, so that it goes round in no more memory than what is kept takes.
+//
 // Ordering with a control socket: send ring_head() of the producer along with a control
 // message; the consumer takes records until its ring_tail() has reached it before it acts
 // on the message.
@@ -44,6 +48,8 @@ struct ring {
     uint64_t head, tail;  // own one: authoritative; the other: as last seen and checked
     uint64_t reserved;    // producer: where the record that ring_room() gave starts
     size_t reserved_n;    // its payload room, 0: none given
+    uint64_t kept;        // producer: records from here on stay; UINT64_MAX: none
+    bool anew;            // producer: the next record is to stand at the front
     size_t peeked;  // consumer: bytes from tail to the end of the record peeked, 0: none
 };
 
@@ -51,6 +57,8 @@ struct ring {
 // shrinking and growing, close-on-exec. ERR_LIMIT for a bad size, ERR_MEMORY, ERR_IO.
 must_check enum err ring_create(size_t size, int *fd);
 
+// The size that it was made with; 0: it is none.
+size_t ring_size_of(int fd);
 // Maps it; fd may be closed afterwards. Both roles start at position 0: a ring is mapped
 // once for each role. ERR_PROTOCOL: not a sealed ring of that size (an fd from a stranger
 // is checked here).
@@ -78,6 +86,12 @@ must_check enum err ring_room(struct ring *r, size_t least, size_t want,
 // number.
 void ring_publish(struct ring *r, size_t n, uint32_t tag);
 
+// Producer: the records from that position on stay as they are, although consumed;
+// UINT64_MAX: none. A position is what ring_head() was before the record was published.
+// It rises, or falls from none to one of a record just published; rising, it takes back
+// what ring_room() gave.
+void ring_keep(struct ring *r, uint64_t from);
+
 // Consumer: the oldest record. payload->n = 0: none. (Records are never empty.) The same
 // one again until ring_consume(). ERR_PROTOCOL: impossible index or length; the ring is
 // dead.
@@ -91,8 +105,8 @@ void ring_consume(struct ring *r);
 bool ring_wake(struct ring *r);
 
 // Before waiting, and after ring_wake(): who sleeps on what the other was never told of
-// sleeps for ever. True: the other side will wake us. False: there is work (a record;
-// room for `least` bytes), go on. least is looked at for the producer only.
+// sleeps for ever. True: the other side will wake us. False: there is work, go on: a
+// record; or room for `least` bytes (the producer's), once what is kept no longer is.
 bool ring_sleep(struct ring *r, size_t least);
 
 // Positions: of this side's own making; the other's as last seen.
@@ -103,6 +117,6 @@ static inline uint64_t ring_tail(const struct ring *r) {
     return r->tail;
 }
 
-// Producer: gives the memory back if the ring is empty (MADV_REMOVE); false if it is not,
-// or not ours to say.
+// Producer: gives the memory back if the ring is empty and nothing is kept (MADV_REMOVE);
+// false if not, or not ours to say.
 bool ring_idle(struct ring *r);

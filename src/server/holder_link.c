@@ -10,6 +10,7 @@
 #include "io/clock.h"
 #include "wire/messages.h"
 
+#define SPILL (1024u * 1024u)  // bytes of a full ring at once
 #define TELL_TRIES 20
 #define TELL_MS 50
 
@@ -31,11 +32,14 @@ bool holder_takes_data(const struct holder *h) {
 
 // ---- out ----
 
-static bool keep(struct holder *h, struct view message) {
-    enum err e = resume_out(&h->resume, message, view_of(NULL, 0));
+static bool kept(struct holder *h, enum err e) {
     if (e != OK)
         holder_end(h, err_disconnect_reason(e), "what was sent cannot be kept");
     return e == OK;
+}
+
+static bool keep(struct holder *h, struct view message) {
+    return kept(h, resume_out(&h->resume, message, view_of(NULL, 0)));
 }
 
 // The gate is gone; what it has said before is still to be read.
@@ -81,21 +85,51 @@ void holder_put(struct holder *h, struct view message) {
         holder_say(h, message);
 }
 
+// What is lent to the store stays in the ring, so far as it is not confirmed.
+static void keep_in_ring(struct holder *h) {
+    seam_keep(&h->seam, replay_lent_from(&h->resume.store));
+}
+
+// The peer is late with its confirmations and the ring is full of what waits for them:
+// the oldest of it is copied. False: the ring is full of what the gate has yet to take.
+static bool spill_some(struct holder *h) {
+    struct replay *store = &h->resume.store;
+    uint64_t from = replay_lent_from(store), gone = seam_gone(&h->seam);
+    if (from >= gone)
+        return false;
+    uint64_t until = gone - from < SPILL ? gone : from + SPILL;
+    if (!kept(h, replay_spill(store, until)))
+        return false;
+    keep_in_ring(h);
+    return true;
+}
+
+bool holder_ring_goes(struct holder *h) {
+    return kept(h, replay_spill(&h->resume.store, UINT64_MAX));
+}
+
 enum err holder_room(struct holder *h, size_t least, size_t want, struct span *room,
                      bool *waits) {
     *room = (struct span){NULL, 0};
     *waits = false;
     if (!sends(h))
         return OK;
+    if (h->resume.state == RESUME_ON)
+        seam_keeps(&h->seam);
     TRY(seam_room(&h->seam, least, want, room));
+    while (room->n == 0 && seam_has_ring(&h->seam) && spill_some(h))
+        TRY(seam_room(&h->seam, least, want, room));
     *waits = room->n == 0 && seam_has_ring(&h->seam);
     return OK;
 }
 
 enum err holder_publish(struct holder *h, const uint8_t *message, size_t n) {
-    if (!keep(h, view_of(message, n)))
+    struct view head = view_of(message, CONNECTION_DATA_HEADER);
+    struct view body = view_of(message + head.n, n - head.n);
+    if (!kept(h, resume_lend(&h->resume, head, body, seam_position(&h->seam))))
         return OK;
     enum err e = seam_publish(&h->seam, n);
+    keep_in_ring(h);
     if (e == ERR_CLOSED)
         deafen(h);
     return e == ERR_PROTOCOL ? e : OK;
@@ -184,6 +218,12 @@ static void on_open(struct holder *h, struct view message) {
     holder_tell_keeper(h, IPC_RESUMABLE, &told);
 }
 
+static enum err on_ack(struct holder *h, struct view message, struct fault *fault) {
+    TRY(resume_ack_in(&h->resume, message, fault));
+    keep_in_ring(h);
+    return OK;
+}
+
 static void forget_exporter(struct holder *h) {
     secret_wipe(h->exporter, sizeof h->exporter);
     h->has_exporter = false;
@@ -196,7 +236,7 @@ void holder_take_resume(struct holder *h, struct view message) {
     if (message.p[0] == SSH_MSG_RESUME_OPEN)
         on_open(h, message);
     else if (message.p[0] == SSH_MSG_RESUME_ACK)
-        e = resume_ack_in(&h->resume, message, &fault);
+        e = on_ack(h, message, &fault);
     else
         e = fault_set(&fault, ERR_UNEXPECTED, message.p[0], "%s: not allowed now",
                       message_name(message.p[0]));

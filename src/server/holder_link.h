@@ -17,6 +17,9 @@ must_check enum err holder_room(struct holder *h, size_t least, size_t want,
                                 struct span *room, bool *waits);
 // What stands in that room is a message now. ERR_PROTOCOL: the ring is broken.
 must_check enum err holder_publish(struct holder *h, const uint8_t *message, size_t n);
+// The ring, and its seam, are about to go: what is kept there is copied. False: it cannot
+// be, and the connection has ended.
+bool holder_ring_goes(struct holder *h);
 // A message that is not counted, on the link that there is, if any.
 void holder_say(struct holder *h, struct view message);
 // One message that the seam had no room for. True: it has gone, there is none, or nobody

@@ -50,6 +50,7 @@ static bool has_terminal(const struct holder *h) {
 }
 
 static void drop_link(struct holder *h) {
+    (void)holder_ring_goes(h);
     loop_unwatch(&h->loop, &h->seam_watch);
     h->bytes_in += h->seam.counts.bytes_in;
     h->bytes_out += h->seam.counts.bytes_out;

@@ -17,7 +17,8 @@ enum kind {
     KIND_WISH,       // to the maker: a ring for what I send, please
     KIND_WAKE,       // look at the rings
     KIND_END,        // reason u32, text
-    KIND_SECRET,     // once, to the maker, behind HELLO: SEAM_SECRET_SIZE bytes
+    KIND_SECRET,     // once, to the maker, behind HELLO: SEAM_SECRET_SIZE bytes. In
+                     // place of `after`: the largest ring that it may make, 0: RING_SIZE
 };
 
 enum ring_is {
@@ -88,7 +89,7 @@ enum err seam_hello(struct seam *s, struct view text) {
 
 enum err seam_secret(struct seam *s, struct view secret) {
     bool sent = false;
-    TRY(send_kind(s, KIND_SECRET, 0, secret, -1, &sent));
+    TRY(send_kind(s, KIND_SECRET, SEAM_RING_MOST, secret, -1, &sent));
     return sent ? OK : ERR_LIMIT;
 }
 
@@ -129,14 +130,13 @@ void seam_end(struct seam *s, uint32_t reason, const char *text) {
 
 // Makes a ring for one direction, maps this end and sends it over. Without room in the
 // socket it is tried again later.
-static enum err make_ring(struct seam *s, struct ring *r, enum ring_is is) {
+static enum err make_ring(struct seam *s, struct ring *r, enum ring_is is, size_t size) {
     int fd = -1;
     bool sent = false;
     uint8_t body = (uint8_t)is;
-    enum err e = ring_create(RING_SIZE, &fd);
+    enum err e = ring_create(size, &fd);
     if (e == OK)
-        e = ring_map(r, fd, RING_SIZE,
-                     is == RING_IS_MINE ? RING_PRODUCER : RING_CONSUMER);
+        e = ring_map(r, fd, size, is == RING_IS_MINE ? RING_PRODUCER : RING_CONSUMER);
     if (e == OK)
         e = send_kind(s, KIND_RING, 0, view_of(&body, 1), fd, &sent);
     fd_close(&fd);
@@ -155,8 +155,13 @@ static enum err wish_for_ring(struct seam *s) {
 static enum err grant_wish(struct seam *s) {
     if (!s->wished || !s->maker || ring_mapped(&s->in) || s->ring_failed || s->closed)
         return OK;
-    enum err e = make_ring(s, &s->in, RING_IS_YOURS);
+    enum err e = make_ring(s, &s->in, RING_IS_YOURS, RING_SIZE);
     return e == ERR_CLOSED ? OK : e;
+}
+
+static enum err make_out(struct seam *s) {
+    return make_ring(s, &s->out, RING_IS_MINE,
+                     s->keeps && s->peer_maps ? SEAM_RING_MOST : RING_SIZE);
 }
 
 enum err seam_room(struct seam *s, size_t least, size_t want, struct span *room) {
@@ -164,7 +169,7 @@ enum err seam_room(struct seam *s, size_t least, size_t want, struct span *room)
     if (s->ring_failed)
         return OK;
     if (!ring_mapped(&s->out)) {
-        TRY(s->maker ? make_ring(s, &s->out, RING_IS_MINE) : wish_for_ring(s));
+        TRY(s->maker ? make_out(s) : wish_for_ring(s));
         if (!ring_mapped(&s->out))
             return OK;
     }
@@ -180,6 +185,15 @@ enum err seam_publish(struct seam *s, size_t n) {
     s->counts.ring_out++;
     s->counts.bytes_out += n;
     return ring_wake(&s->out) ? wake(s) : OK;
+}
+
+void seam_keeps(struct seam *s) {
+    s->keeps = true;
+}
+
+void seam_keep(struct seam *s, uint64_t from) {
+    if (ring_mapped(&s->out))
+        ring_keep(&s->out, from);
 }
 
 // ---- in ----
@@ -198,7 +212,10 @@ static enum err take_ring(struct seam *s, int fd, struct view body, struct fault
     if (s->maker || body.n != 1 || body.p[0] > RING_IS_YOURS || ring_mapped(r) ||
         (ours && !s->wished))
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: ring out of place");
-    enum err e = ring_map(r, fd, RING_SIZE, ours ? RING_PRODUCER : RING_CONSUMER);
+    size_t size = ring_size_of(fd);
+    if (size != RING_SIZE && (ours || size != SEAM_RING_MOST))
+        size = RING_SIZE;  // which it is not
+    enum err e = ring_map(r, fd, size, ours ? RING_PRODUCER : RING_CONSUMER);
     if (e != OK)
         return fault_set(fault, e, 0, "seam: unusable ring");
     return OK;
@@ -213,6 +230,7 @@ static enum err take_wish(struct seam *s, struct fault *fault) {
 
 static enum err deliver_secret(struct seam *s, struct view body, struct seam_event *event,
                                struct fault *fault) {
+    s->peer_maps = load_u64(s->room + 4) >= SEAM_RING_MOST;
     if (!s->maker || !s->hello_seen || s->secret_seen || body.n != SEAM_SECRET_SIZE)
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: secret out of place");
     s->secret_seen = true;
@@ -271,7 +289,7 @@ static enum err place(struct seam *s, uint64_t after, enum kind kind, struct vie
                       struct seam_event *event, struct fault *fault) {
     if (after <= consumed(s) || kind == KIND_SECRET)
         return deliver(s, kind, body, event, fault);
-    if (!ring_mapped(&s->in) || after - consumed(s) > RING_SIZE)
+    if (!ring_mapped(&s->in) || after - consumed(s) > s->in.size)
         return fault_set(fault, ERR_PROTOCOL, 0, "seam: impossible position");
     return keep_back(s, after, kind, body);
 }

@@ -14,6 +14,11 @@
 //     records, up to where it had looked: so a socket message sent before a record is
 //     seen first.
 //
+// The holder of a connection that can be resumed keeps what it has put into its ring
+// until the peer has confirmed it (seam_keep()). Then the ring is the larger one, if the
+// gate has said that it maps it: along with its secret, SEAM_RING_MOST in place of a
+// position.
+//
 // Neither end trusts the other; a bad message ends the seam with an error.
 #pragma once
 
@@ -23,6 +28,9 @@
 
 #define SEAM_VERSION 1u  // what came since is only said to who knows it
 #define SEAM_LANES 64
+// The ring of who keeps what is in it: twice what is usually under way, and where it does
+// not do on a long path, the memory is as well spent on copies.
+#define SEAM_RING_MOST (16u * 1024u * 1024u)
 // From this size on CHANNEL_DATA is bulk: the ring is made for it.
 #define SEAM_BULK 8192u
 #define SEAM_IDENT_MAX 256
@@ -62,6 +70,8 @@ struct seam {
     bool wished;  // not the maker: asked for a ring; the maker: was asked and has yet to
                   // send it
     bool hello_seen, secret_seen, closed, ring_failed;
+    bool keeps;            // what goes out by the ring is kept there
+    bool peer_maps;        // a ring of SEAM_RING_MOST
     struct buf pending;    // kept back: {after u64, length u32, kind u8, message}
     uint64_t pending_min;  // the smallest position that one of them waits for, or less
     uint8_t *room;  // for the socket: LIMIT_PACKET and header, mapped, touched as needed
@@ -96,6 +106,18 @@ must_check enum err seam_room(struct seam *s, size_t least, size_t want,
                               struct span *room);
 // The first n bytes of that room are a message now; n >= 9.
 must_check enum err seam_publish(struct seam *s, size_t n);
+// The maker, before its first seam_room(): it is going to keep what it sends there.
+void seam_keeps(struct seam *s);
+// From that position on, which seam_position() was before a message was published, they
+// stay where they are; UINT64_MAX: none.
+void seam_keep(struct seam *s, uint64_t from);
+static inline uint64_t seam_position(const struct seam *s) {
+    return ring_head(&s->out);
+}
+// Messages below it were taken by the other end, as far as is known.
+static inline uint64_t seam_gone(const struct seam *s) {
+    return ring_tail(&s->out);
+}
 // Is there a ring for what goes out, or could one be made?
 static inline bool seam_bulk(const struct seam *s) {
     return !s->ring_failed;

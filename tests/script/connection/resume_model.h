@@ -14,6 +14,8 @@
 #define MODEL_LANES 5
 #define MODEL_QUEUE 512
 #define MODEL_CONTROL UINT32_MAX  // of messages without a lane
+#define MODEL_LOANS 64            // bodies that an end has in memory of its own
+#define MODEL_LENT 40             // bytes from which on it lends them
 
 #define MODEL_CHECK(condition)                                                           \
     do {                                                                                 \
@@ -45,6 +47,8 @@ struct model_link {
 struct model_end {
     struct resume r;
     uint64_t sent[MODEL_LANES], got[MODEL_LANES];
+    uint8_t *loans[MODEL_LOANS];  // by mark
+    uint64_t marks, returned;
 };
 
 struct model {
@@ -95,7 +99,32 @@ static inline void model_init(struct model *m) {
     m->now.up = m->now.taken = true;
 }
 
+// Memory of what is lent no more goes at once, so that a sanitizer sees who still looks.
+static inline void loans_return(struct model_end *e, bool all) {
+    uint64_t from = all ? e->marks : replay_lent_from(&e->r.store);
+    for (; e->returned < from && e->returned < e->marks; e->returned++)
+        free(e->loans[e->returned % MODEL_LOANS]);
+}
+
+static inline void model_spill(struct model_end *e, uint64_t mark) {
+    MODEL_CHECK(replay_spill(&e->r.store, mark) == OK);
+    loans_return(e, false);
+}
+
+static inline enum err model_lend(struct model_end *e, struct view head,
+                                  struct view body) {
+    if (e->marks - e->returned == MODEL_LOANS)
+        model_spill(e, e->returned + MODEL_LOANS / 4);
+    uint8_t *p = malloc(body.n);
+    MODEL_CHECK(p != NULL);
+    memcpy(p, body.p, body.n);
+    e->loans[e->marks % MODEL_LOANS] = p;
+    return resume_lend(&e->r, head, view_of(p, body.n), e->marks++);
+}
+
 static inline void model_free(struct model *m) {
+    loans_return(&m->client, true);
+    loans_return(&m->server, true);
     link_down(&m->now);
     link_down(&m->old);
     resume_free(&m->client.r);
@@ -136,8 +165,12 @@ static inline void model_send(struct model *m, struct model_end *e, uint32_t lan
     MODEL_CHECK(writer_end(&w) == OK && buf_reserve(&body, size + 1, &room) == OK);
     memset(room.p, (int)number & 0xff, size);
     buf_added(&body, size);
-    MODEL_CHECK(resume_out(&e->r, buf_view(&head), buf_view(&body)) == OK);
-    if (!resume_may_send(&e->r) || !model_joined(m, e))
+    bool now = resume_may_send(&e->r) && model_joined(m, e);
+    if (now && size >= MODEL_LENT)
+        MODEL_CHECK(model_lend(e, buf_view(&head), buf_view(&body)) == OK);
+    else
+        MODEL_CHECK(resume_out(&e->r, buf_view(&head), buf_view(&body)) == OK);
+    if (!now)
         return;
     MODEL_CHECK(buf_append(&whole, buf_view(&head)) == OK &&
                 buf_append(&whole, buf_view(&body)) == OK);
@@ -188,6 +221,7 @@ static inline void model_new_link(struct model *m, bool cut) {
     m->lost++;
     store_u64(m->now.id, ++m->links);
     m->now.up = true;
+    model_spill(&m->client, UINT64_MAX);
     MODEL_CHECK(resume_attach(&m->client.r, view_of(m->now.id, 32), &attach) == OK);
     way_put(&m->now.to_server, &attach, MODEL_CONTROL);
 }
@@ -211,6 +245,7 @@ static inline void server_attach(struct model *m, struct model_link *l, struct v
     scoped_buf answer = {.max = 1u << 16};
     struct view id = view_of(l->id, 32);
     MODEL_CHECK(resume_attach_check(&s->r, v, id) == RESUME_REFUSED_NONE);
+    model_spill(s, UINT64_MAX);
     MODEL_CHECK(resume_attach_in(&s->r, v, id, &answer, &fault) == OK);
     m->resumed++;
     if (l != &m->now)
@@ -231,6 +266,7 @@ static inline void server_takes(struct model *m, struct model_link *l, struct vi
         server_attach(m, l, v);
     } else if (v.p[0] == SSH_MSG_RESUME_ACK) {
         MODEL_CHECK(resume_ack_in(&m->server.r, v, &fault) == OK);
+        loans_return(&m->server, false);
     } else {
         take_counted(m, &m->server, v);
     }
@@ -248,6 +284,7 @@ static inline void client_takes(struct model *m, struct view v) {
         MODEL_CHECK(resume_ack_in(&m->client.r, v, &fault) == OK);
     else
         take_counted(m, &m->client, v);
+    loans_return(&m->client, false);
 }
 
 // Takes the i-th message that may go off the way; false if there are not so many.
@@ -301,6 +338,8 @@ static inline void model_settle(struct model *m) {
         MODEL_CHECK(m->server.sent[i] == m->client.got[i]);
     }
     MODEL_CHECK(m->client.r.store.bytes == 0 && m->server.r.store.bytes == 0);
+    MODEL_CHECK(m->client.r.store.lent == 0 && m->server.r.store.lent == 0);
+    MODEL_CHECK(m->client.r.store.own == 0 && m->server.r.store.own == 0);
     MODEL_CHECK(m->client.r.store.held == m->client.r.store.spare_bytes);
     MODEL_CHECK(m->server.r.store.held == m->server.r.store.spare_bytes);
 }

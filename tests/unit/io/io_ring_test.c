@@ -309,11 +309,126 @@ static void hostile_peer(void **state) {
     assert_true(refused > 1000);
 }
 
+static void take(struct ring *r, uint8_t fill) {
+    struct span got;
+    assert_int_equal(ring_peek(r, &got, NULL), OK);
+    assert_true(got.n > 0);
+    assert_int_equal(got.p[0], fill);
+    assert_int_equal(got.p[got.n - 1], fill);
+    ring_consume(r);
+}
+
+// What is kept is not written over although it was consumed, and there is room again
+// record by record as it is given up.
+static void kept_records_stay(void **state) {
+    (void)state;
+    struct ring p, c;
+    struct span room, first = {NULL, 0};
+    uint64_t at[64];
+    uint8_t n = 0;
+    open_both(&p, &c, 16384);
+    for (;; n++) {
+        assert_int_equal(ring_room(&p, 500, 500, &room), OK);
+        if (room.n == 0)
+            break;
+        at[n] = ring_head(&p);
+        if (n == 0)
+            first = room;
+        put(&p, 500, n, 0);
+        ring_keep(&p, at[0]);
+        take(&c, n);
+    }
+    assert_true(n > 8 && ring_tail(&c) == ring_head(&p));
+    assert_false(ring_sleep(&p, 500));  // its owner may give something up
+    assert_false(ring_idle(&p));
+    for (uint8_t i = 0; i + 1 < n; i++) {
+        assert_int_equal(first.p[0], i == 0 ? 0 : 100);
+        ring_keep(&p, at[i + 1]);
+        put(&p, 500, 100, 0);
+        assert_int_equal(ring_room(&p, 500, 500, &room), OK);
+        assert_int_equal(room.n, 0);
+        take(&c, 100);
+    }
+    ring_keep(&p, UINT64_MAX);
+    assert_true(ring_idle(&p));
+    ring_unmap(&p);
+    ring_unmap(&c);
+}
+
+#define LARGE (16u * 1024u * 1024u)
+
+// A large ring goes round in little more memory than what is kept, wherever the consumer
+// is; and what is kept stays as it was.
+static void keeps_to_little_memory(void **state) {
+    (void)state;
+    enum {
+        KEPT = 40,
+        SIZE = 32000
+    };
+    struct ring p, c;
+    struct span room;
+    uint8_t *body[KEPT];
+    uint64_t at[KEPT];
+    size_t furthest = 0;
+    uint32_t seed = 11;
+    open_both(&p, &c, LARGE);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_int_equal(ring_room(&p, SIZE, SIZE, &room), OK);
+        assert_int_equal(room.n, SIZE);
+        size_t offset = (size_t)(room.p - p.data);
+        furthest = offset > furthest ? offset : furthest;
+        body[i % KEPT] = room.p;
+        at[i % KEPT] = ring_head(&p);
+        room.p[0] = room.p[SIZE - 1] = (uint8_t)i;
+        ring_publish(&p, SIZE, 0);
+        unsigned oldest = i < KEPT ? 0 : i - KEPT + 1;
+        assert_int_equal(body[oldest % KEPT][0], (uint8_t)oldest);
+        assert_int_equal(body[oldest % KEPT][SIZE - 1], (uint8_t)oldest);
+        if (i % 8 == 7)
+            ring_keep(&p, at[oldest % KEPT]);
+        while (ring_tail(&c) < ring_head(&p) && next_random(&seed) % 8 != 0) {
+            struct span got;
+            assert_int_equal(ring_peek(&c, &got, NULL), OK);
+            ring_consume(&c);
+        }
+    }
+    assert_true(ring_head(&p) > 8 * (uint64_t)LARGE);
+    assert_true(furthest < 4u * 1024u * 1024u);
+    ring_unmap(&p);
+    ring_unmap(&c);
+}
+
+// The pieces of one room follow each other, whatever is given up meanwhile.
+static void pieces_stay_together(void **state) {
+    (void)state;
+    struct ring p, c;
+    struct span room, piece;
+    open_both(&p, &c, LARGE);
+    for (unsigned i = 0; i < 3000; i++) {
+        uint64_t from = ring_head(&p);
+        assert_int_equal(ring_room(&p, 100000, 100000, &room), OK);
+        assert_int_equal(room.n, 100000);
+        for (size_t at = 0; at + 20000 < room.n; at += ring_stride(20000)) {
+            assert_int_equal(ring_room(&p, 20000, 20000, &piece), OK);
+            assert_ptr_equal(piece.p, room.p + at);
+            memset(piece.p, (int)i, 20000);
+            ring_publish(&p, 20000, 0);
+            ring_keep(&p, from);
+            take(&c, (uint8_t)i);
+        }
+        ring_keep(&p, i % 3 == 0 ? UINT64_MAX : ring_head(&p));
+    }
+    ring_unmap(&p);
+    ring_unmap(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(records_in_order),    cmocka_unit_test(full_and_largest),
-        cmocka_unit_test(sleeping_and_waking), cmocka_unit_test(only_sealed_rings),
-        cmocka_unit_test(two_processes),       cmocka_unit_test(hostile_peer),
+        cmocka_unit_test(records_in_order),     cmocka_unit_test(full_and_largest),
+        cmocka_unit_test(sleeping_and_waking),  cmocka_unit_test(only_sealed_rings),
+        cmocka_unit_test(two_processes),        cmocka_unit_test(hostile_peer),
+        cmocka_unit_test(kept_records_stay),    cmocka_unit_test(keeps_to_little_memory),
+        cmocka_unit_test(pieces_stay_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

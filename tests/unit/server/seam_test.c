@@ -150,6 +150,46 @@ static void random_interleavings_keep_order(void **state) {
     }
 }
 
+// The holder keeps what it sent, in the larger ring where the gate has said that it maps
+// it; a gate of before says nothing.
+static void what_is_kept_stays(void **state) {
+    (void)state;
+    for (int old = 0; old < 2; old++) {
+        static struct end holder, gate;
+        static const uint8_t secret[SEAM_SECRET_SIZE];
+        struct span room;
+        open_pair(&holder, &gate);
+        if (!old)
+            assert_int_equal(seam_secret(&gate.seam, view_of(secret, sizeof secret)), OK);
+        drain(&holder);
+        drain(&gate);
+        seam_keeps(&holder.seam);
+        size_t filled = 0;
+        for (;; filled++) {
+            uint64_t at = seam_position(&holder.seam);
+            assert_int_equal(seam_room(&holder.seam, 40000, 40000, &room), OK);
+            if (room.n == 0)
+                break;
+            fill(room.p, SSH_MSG_CHANNEL_DATA, 1, holder.sent[1]++, 40000);
+            assert_int_equal(seam_publish(&holder.seam, 40000), OK);
+            if (filled == 0)
+                seam_keep(&holder.seam, at);
+            drain(&gate);
+        }
+        assert_int_equal(gate.got[1], holder.sent[1]);
+        assert_int_equal(holder.seam.out.size, old ? RING_SIZE : SEAM_RING_MOST);
+        assert_true(filled >= holder.seam.out.size / 41000);
+        assert_true(seam_gone(&holder.seam) == seam_position(&holder.seam));
+        seam_keep(&holder.seam, UINT64_MAX);
+        send_ring(&holder, 1);
+        send_socket(&holder, 1);
+        drain(&gate);
+        assert_int_equal(gate.got[1], holder.sent[1]);
+        seam_free(&holder.seam);
+        seam_free(&gate.seam);
+    }
+}
+
 // A keystroke of another channel is delivered although a bulk channel's message waits.
 static void keystrokes_overtake_bulk(void **state) {
     (void)state;
@@ -241,6 +281,7 @@ static void what_is_malformed_ends_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_interleavings_keep_order),
+        cmocka_unit_test(what_is_kept_stays),
         cmocka_unit_test(keystrokes_overtake_bulk),
         cmocka_unit_test(the_end_comes_last),
         cmocka_unit_test(a_sleeper_is_woken),
