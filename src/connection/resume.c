@@ -77,16 +77,26 @@ static enum err keyed(const uint8_t *key, const struct buf *text, uint8_t *out) 
     return digest_hmac(&digest_sha256, view_of(key, RESUME_SECRET), buf_view(text), out);
 }
 
-static enum err first_secret(struct resume *r, struct view client, struct view server) {
+// Once, from what OPEN and OPENED said. A server does it when a client first comes back:
+// few ever do, and the pages that it touches are a process's own from then on.
+static enum err first_secret(struct resume *r) {
     scoped_buf text = {.max = 512};
+    const uint8_t *client = r->server ? r->theirs : r->random;
+    const uint8_t *server = r->server ? r->random : r->theirs;
+    if (r->has_secret)
+        return OK;
     struct writer w = writer_to_buf(&text);
     write_bytes(&w, view_text(RESUME_NAME " open"));
     write_string(&w, view_of(r->handle, RESUME_HANDLE));
-    write_string(&w, client);
-    write_string(&w, server);
+    write_string(&w, view_of(client, RESUME_SECRET));
+    write_string(&w, view_of(server, RESUME_SECRET));
     TRY(writer_end(&w));
-    TRY(keyed(r->exporter, &text, r->secret));
+    uint8_t made[DIGEST_MAX];
+    TRY(keyed(r->exporter, &text, made));
+    memcpy(r->secret, made, RESUME_SECRET);
+    secret_wipe(made, sizeof made);
     secret_wipe(r->exporter, sizeof r->exporter);
+    r->has_secret = true;
     return OK;
 }
 
@@ -246,7 +256,8 @@ enum err resume_opened_in(struct resume *r, struct view message, struct fault *f
         return bad_length(fault, SSH_MSG_RESUME_OPENED, "random");
     memcpy(r->handle, m.handle.p, RESUME_HANDLE);
     r->grace = m.grace;
-    TRY(first_secret(r, view_of(r->random, sizeof r->random), m.random));
+    memcpy(r->theirs, m.random.p, RESUME_SECRET);
+    TRY(first_secret(r));
     r->state = RESUME_ON;
     return OK;
 }
@@ -265,7 +276,7 @@ enum err resume_open_in(struct resume *r, struct view message, const uint8_t *ex
     random_bytes(r->random, sizeof r->random);
     memcpy(r->exporter, exporter, sizeof r->exporter);
     r->grace = granted;
-    TRY(first_secret(r, m.random, view_of(r->random, sizeof r->random)));
+    memcpy(r->theirs, m.random.p, RESUME_SECRET);
     struct msg_resume_opened answer = {view_of(r->handle, sizeof r->handle),
                                        view_of(r->random, sizeof r->random), granted};
     TRY(write_message(out, SSH_MSG_RESUME_OPENED, &answer));
@@ -437,17 +448,21 @@ struct view resume_attach_handle(struct view message) {
 
 // The secret of the epoch that an ATTACH names; NULL: it has passed.
 static const uint8_t *secret_of(const struct resume *r, uint64_t epoch) {
+    if (!r->has_secret)
+        return NULL;
     if (epoch == r->epoch)
         return r->secret;
     return r->unproved && epoch + 1 == r->epoch ? r->before : NULL;
 }
 
-enum resume_refusal resume_attach_check(const struct resume *r, struct view message,
+enum resume_refusal resume_attach_check(struct resume *r, struct view message,
                                         struct view session_id) {
     struct msg_resume_attach m;
     if (!r->server || r->state != RESUME_ON || !attach_of(message, &m) ||
         memcmp(m.handle.p, r->handle, RESUME_HANDLE) != 0)
         return RESUME_REFUSED_UNKNOWN;
+    if (first_secret(r) != OK)
+        return RESUME_REFUSED_BUSY;
     const uint8_t *secret = secret_of(r, m.epoch);
     if (secret == NULL)
         return RESUME_REFUSED_EPOCH;
@@ -468,11 +483,13 @@ enum err resume_login_proof(const struct resume *r, struct view session_id,
     return OK;
 }
 
-enum resume_refusal resume_login_check(const struct resume *r, uint64_t epoch,
+enum resume_refusal resume_login_check(struct resume *r, uint64_t epoch,
                                        struct view session_id, struct view user,
                                        struct view proof) {
     if (!r->server || r->state != RESUME_ON)
         return RESUME_REFUSED_UNKNOWN;
+    if (first_secret(r) != OK)
+        return RESUME_REFUSED_BUSY;
     const uint8_t *secret = secret_of(r, epoch);
     if (secret == NULL)
         return RESUME_REFUSED_EPOCH;

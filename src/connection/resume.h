@@ -76,7 +76,10 @@ struct resume {
     uint64_t bytes, since;
     bool confirm_now;  // an ACK is due whatever has come
     bool replaying;
-    uint8_t secret[RESUME_SECRET], exporter[RESUME_SECRET], random[RESUME_SECRET];
+    // The exporter and both randoms until the secret was made of them.
+    uint8_t exporter[RESUME_SECRET], random[RESUME_SECRET], theirs[RESUME_SECRET];
+    uint8_t secret[RESUME_SECRET];
+    bool has_secret;
     // Server: of the epoch before, until the client has shown that it knows the present
     // one: ATTACHED may have been lost with its link.
     uint8_t before[RESUME_SECRET];
@@ -145,7 +148,7 @@ must_check enum err resume_attached_in(struct resume *r, struct view message,
 struct view resume_attach_handle(struct view message);
 // Server, first: is it right? Changes nothing. NONE: it is; the owner now lets go of the
 // old link without taking anything more from it, and calls resume_attach_in().
-enum resume_refusal resume_attach_check(const struct resume *r, struct view message,
+enum resume_refusal resume_attach_check(struct resume *r, struct view message,
                                         struct view session_id);
 // Server: takes it over, appends ATTACHED. Fails where resume_attach_check() would.
 must_check enum err resume_attach_in(struct resume *r, struct view message,
@@ -156,7 +159,7 @@ must_check enum err resume_attach_in(struct resume *r, struct view message,
 must_check enum err resume_login_proof(const struct resume *r, struct view session_id,
                                        struct view user, uint8_t *proof);
 // Server: is it right? Changes nothing, as resume_attach_check().
-enum resume_refusal resume_login_check(const struct resume *r, uint64_t epoch,
+enum resume_refusal resume_login_check(struct resume *r, uint64_t epoch,
                                        struct view session_id, struct view user,
                                        struct view proof);
 // The next message to be sent again, to be called while it can be sent at once; false:
