@@ -16,6 +16,19 @@ static const struct {
     {'i', 'i', NULL}, {'J', 'J', NULL}, {'o', 'o', NULL}, {'P', 'p', NULL},
 };
 
+bool options_flag(const struct option_flag *flags, size_t n, void *base, int flag) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *member = (uint8_t *)base + flags[i].at;
+        if (flags[i].letter != flag)
+            continue;
+        if (flags[i].how == OPTION_COUNTS)
+            ++*(unsigned *)(void *)member;
+        else
+            *(bool *)(void *)member = flags[i].how == OPTION_SETS;
+    }
+    return flag != '?' && flag != ':';
+}
+
 bool options_pass(struct ssh_words *ssh, int flag, const char *argument) {
     for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++)
         if (passed[i].ours == flag)

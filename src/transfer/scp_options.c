@@ -1,4 +1,5 @@
 // The command line of scp(1).
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -48,47 +49,19 @@ static bool set_argument(struct scp *s, int flag, const char *text) {
     }
 }
 
+#define AT(member) offsetof(struct scp, member)
+static const struct option_flag flags[] = {
+    {'O', OPTION_SETS, AT(legacy)},        {'s', OPTION_CLEARS, AT(legacy)},
+    {'R', OPTION_SETS, AT(direct_remote)}, {'3', OPTION_CLEARS, AT(direct_remote)},
+    {'T', OPTION_SETS, AT(unchecked)},     {'p', OPTION_SETS, AT(how.preserve)},
+    {'q', OPTION_SETS, AT(quiet)},         {'r', OPTION_SETS, AT(how.recursive)},
+    {'v', OPTION_COUNTS, AT(verbose)},     {'d', OPTION_SETS, AT(target_is_folder)},
+};
+
 static bool set_flag(struct scp *s, int flag) {
-    switch (flag) {
-    case 'O':
-        s->legacy = true;
-        return true;
-    case 's':
-        s->legacy = false;
-        return true;
-    case 'R':
-        s->direct_remote = true;
-        return true;
-    case '3':
-        s->direct_remote = false;
-        return true;
-    case 'T':
-        s->unchecked = true;
-        return true;
-    case 'p':
-        s->how.preserve = true;
-        return true;
-    case 'q':
-        s->quiet = true;
-        return true;
-    case 'r':
-        s->how.recursive = true;
-        return true;
-    case 'v':
-        s->verbose++;
-        return true;
-    case 'd':
-        s->target_is_folder = true;
-        return true;
-    case 'f':
-        s->role = SCP_SOURCE;
-        return true;
-    case 't':
-        s->role = SCP_SINK;
-        return true;
-    default:
-        return flag != '?' && flag != ':';
-    }
+    if (flag == 'f' || flag == 't')
+        s->role = flag == 'f' ? SCP_SOURCE : SCP_SINK;
+    return options_flag(flags, sizeof flags / sizeof flags[0], s, flag);
 }
 
 bool scp_options(struct scp *s, int argc, char **argv) {

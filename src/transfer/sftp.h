@@ -73,6 +73,14 @@ bool sftp_run_line(struct sftp *s, const char *line);
 // The words of a command, already split.
 bool sftp_run_words(struct sftp *s, char *const *words, size_t n);
 
+// What a pattern on the server stands for. False: nothing, or the server refuses, and
+// that was said.
+struct sftp_find {
+    const char *before, *after;  // around the name of what is not there
+    const char *what;
+};
+bool sftp_find(const struct sftp_call *c, const char *pattern,
+               const struct sftp_find *say, struct remote_matches *found);
 // The path on the server that a name stands for; `pattern`: escapes stay. Into out.
 bool sftp_absolute(const struct sftp *s, const char *name, bool pattern,
                    char out[NAME_PATH]);

@@ -45,20 +45,29 @@ static bool done(const struct sftp_call *c, const char *what, const char *path,
 
 // ---- several files by a pattern ----
 
+bool sftp_find(const struct sftp_call *c, const char *pattern,
+               const struct sftp_find *words, struct remote_matches *found) {
+    char path[NAME_PATH];
+    if (!sftp_absolute(c->s, pattern, true, path))
+        return false;
+    uint32_t status = remote_glob(&c->s->remote, path, found);
+    if (status == SFTP_OK)
+        return true;
+    pattern_plain(path);
+    if (status != SFTP_NO_SUCH_FILE || words->before == NULL)
+        return done(c, words->what, path, status);
+    say("%s \"%s\" not found%s", words->before, CLEAN(path), words->after);
+    return false;
+}
+
 typedef uint32_t (*each_fn)(const struct sftp_call *c, const char *path, uint32_t value);
 
 static bool each(const struct sftp_call *c, const char *pattern, const char *what,
                  const char *doing, each_fn fn, uint32_t value) {
     scoped_matches found = {0};
-    char path[NAME_PATH];
     bool ok = true;
-    if (!sftp_absolute(c->s, pattern, true, path))
+    if (!sftp_find(c, pattern, &(struct sftp_find){.what = what}, &found))
         return false;
-    uint32_t status = remote_glob(&c->s->remote, path, &found);
-    if (status != SFTP_OK) {
-        pattern_plain(path);
-        return done(c, what, path, status);
-    }
     for (size_t i = 0; i < found.n && !interrupted(); i++) {
         const char *one = found.list[i].path;
         if (!c->s->quiet && found.n > 1)

@@ -195,21 +195,12 @@ static bool list_matches(const struct sftp_call *c, const struct remote_matches 
 
 bool sftp_list(const struct sftp_call *c) {
     scoped_matches found = {0};
-    char path[NAME_PATH];
     struct sftp_attributes a;
     if (c->n == 0)
         return list_folder(c, c->s->folder);
-    if (!sftp_absolute(c->s, c->args[0], true, path))
+    if (!sftp_find(c, c->args[0], &(struct sftp_find){"Can't ls:", "", "Can't ls:"},
+                   &found))
         return false;
-    uint32_t status = remote_glob(&c->s->remote, path, &found);
-    if (status != SFTP_OK) {
-        pattern_plain(path);
-        if (status == SFTP_NO_SUCH_FILE)
-            say("Can't ls: \"%s\" not found", CLEAN(path));
-        else if (!c->s->remote.lost)
-            say_status("Can't ls:", path, status);
-        return false;
-    }
     const struct remote_match *only = &found.list[0];
     bool folder =
         found.n == 1 && (copy_is_folder(&only->attributes) ||

@@ -1,4 +1,5 @@
 // The command line of sftp(1).
+#include <stddef.h>
 #include <unistd.h>
 
 #include "transfer/options.h"
@@ -52,33 +53,13 @@ static bool set_argument(struct sftp *s, int flag, const char *text) {
     }
 }
 
-static bool set_flag(struct sftp *s, int flag) {
-    switch (flag) {
-    case 'a':
-        s->how.resume = true;
-        return true;
-    case 'f':
-        s->how.sync = true;
-        return true;
-    case 'N':
-        s->not_quiet = true;
-        return true;
-    case 'p':
-        s->how.preserve = true;
-        return true;
-    case 'q':
-        s->quiet = true;
-        return true;
-    case 'r':
-        s->how.recursive = true;
-        return true;
-    case 'v':
-        s->verbose++;
-        return true;
-    default:
-        return flag != '?' && flag != ':';
-    }
-}
+#define AT(member) offsetof(struct sftp, member)
+static const struct option_flag flags[] = {
+    {'a', OPTION_SETS, AT(how.resume)}, {'f', OPTION_SETS, AT(how.sync)},
+    {'N', OPTION_SETS, AT(not_quiet)},  {'p', OPTION_SETS, AT(how.preserve)},
+    {'q', OPTION_SETS, AT(quiet)},      {'r', OPTION_SETS, AT(how.recursive)},
+    {'v', OPTION_COUNTS, AT(verbose)},
+};
 
 static bool set_target(struct sftp *s, char **words, int n) {
     char why[128];
@@ -100,7 +81,7 @@ bool sftp_options(struct sftp *s, int argc, char **argv) {
         return false;
     while ((flag = getopt(argc, argv, "+1246AafhNpqrvCc:D:i:l:o:s:S:b:B:F:J:P:R:X:")) !=
            -1) {
-        if (flag == 'h' || !set_flag(s, flag))
+        if (flag == 'h' || !options_flag(flags, sizeof flags / sizeof flags[0], s, flag))
             return usage();
         if (optarg != NULL && !set_argument(s, flag, optarg))
             return false;

@@ -64,19 +64,11 @@ static bool get_one(const struct sftp_call *c, struct remote_match *m, const cha
 
 bool sftp_get(const struct sftp_call *c) {
     scoped_matches found = {0};
-    char path[NAME_PATH], to[NAME_PATH] = ".";
+    char to[NAME_PATH] = ".";
     struct copy_how how = how_of(c);
-    if (!sftp_absolute(c->s, c->args[0], true, path))
+    if (!sftp_find(c, c->args[0], &(struct sftp_find){"File", ".", "stat remote"},
+                   &found))
         return false;
-    uint32_t status = remote_glob(&c->s->remote, path, &found);
-    if (status != SFTP_OK) {
-        pattern_plain(path);
-        if (status == SFTP_NO_SUCH_FILE)
-            say("File \"%s\" not found.", CLEAN(path));
-        else if (!c->s->remote.lost)
-            say_status("stat remote", path, status);
-        return false;
-    }
     if (c->n > 1 && !text_copy(to, sizeof to, view_text(c->args[1])))
         return too_long(c->args[1]);
     pattern_plain(to);

@@ -443,6 +443,19 @@ def test_keys_go_into_the_agent(start, lab, files, tmp_path, value, told):
         assert not (tmp_path / "askpass.asked").exists()
 
 
+def test_a_certificate_goes_along_into_the_agent(start, lab, files, tmp_path):
+    """The next login needs neither file."""
+    trusted = tmp_path / "authorized"
+    trusted.write_text('cert-authority,principals="me" ' + (files / "ca.pub").read_text())
+    server, agent = lab.openssh(authorized=str(trusted)), start()
+    done = run_ssh(agent, server, lab.keys, "-i", str(files / "ed25519"), "-o", "AddKeysToAgent=yes")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[-1] for line in agent.run("-l").stdout.splitlines()] == ["(ED25519)", "(ED25519-CERT)"]
+    done = run_ssh(agent, server, lab.keys, "-o", "IdentityFile=none")
+    assert done.returncode == 0, done.stderr
+    assert server.log().count("ssh2: ED25519-CERT ") == 2, server.log()
+
+
 def test_keys_that_did_not_help_are_not_kept(start, lab, files):
     server, agent = lab.openssh(authorized=os.devnull), start()
     assert run_ssh(agent, server, lab.keys, "-i", str(files / "rsa"), "-o", "AddKeysToAgent=yes", "-o", "BatchMode=yes").returncode == 255

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import SLOW, Account, end_process, needs_root, require, tool, wait_until
+from conftest import SLOW, Account, end_process, free_port, needs_root, require, tool, wait_until
 
 pytestmark = [needs_root,
               pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="no /dev/net/tun here")]
@@ -60,7 +60,7 @@ class Ends:
         self.lab, self.running = lab, []
 
     def server(self, kind="ours", lines="", first="", authorized=None):
-        port = 2222  # of a loopback that is its own
+        port = free_port()  # of another loopback, but names in /run know it
         if kind == "ours":
             lines = "PerSourcePenalties no\n" + lines
         config = self.lab.config(port, lines, authorized=authorized)
