@@ -18,7 +18,7 @@
 
 #define COMMAND_MAX 8192
 #define REAP_MS 200
-#define GOODBYE_MS 1000
+#define GOODBYE_MS 3000  // most end with their input, or with the server's end
 #define JUMP_ARGUMENTS 24
 #define JUMPS_ABOVE 4096
 

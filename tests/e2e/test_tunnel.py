@@ -62,7 +62,8 @@ class Ends:
     def server(self, kind="ours", lines="", first="", authorized=None):
         port = free_port()  # of another loopback, but names in /run know it
         if kind == "ours":
-            lines = "PerSourcePenalties no\n" + lines
+            # A device goes with its link, also where a busy machine has a proxy end before the goodbye is through.
+            lines = "PerSourcePenalties no\nResumeGrace 0\n" + lines
         config = self.lab.config(port, lines, authorized=authorized)
         program = tool("sshd") if kind == "ours" else "/usr/sbin/sshd"
         run = f"{ALONE}{first} exec {program} -D -e -f {config}"
