@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "base/log.h"
+#include "client/ends_class.h"
 #include "client/flags.h"
 #include "client/link.h"
 #include "conf/client_config.h"
@@ -32,7 +33,9 @@ struct client_end {
     bool disconnected;               // the server said why
     char methods_left[160];          // what the server would have taken, after ERR_AUTH
     int host_result;                 // enum known_hosts_result, after ERR_HOST_KEY
-    bool not_resumed;                // the link was lost, and there was no other
+    bool not_resumed;                // the link was lost, and there was no other ..
+    enum ends_class lost_as;         // .. for this reason
+    bool idle;                       // ChannelTimeout has ended the own session
     unsigned resumed;                // times that another link took over
     bool by_user;
 };

@@ -26,7 +26,7 @@ static enum ends_class of_closed(const struct client *c) {
     if (c->end.disconnected)
         return ENDS_DISCONNECT;
     if (c->end.not_resumed)
-        return ENDS_LOST;
+        return c->end.lost_as;
     if (c->proxied)
         return ENDS_CLOSED;
     return c->link.error == ECONNRESET || c->link.error == EPIPE ? ENDS_RESET
@@ -35,7 +35,7 @@ static enum ends_class of_closed(const struct client *c) {
 
 enum ends_class ends_classify(const struct client *c, enum err e) {
     if (e == OK)
-        return c->end.by_user ? ENDS_USER : ENDS_EXIT;
+        return c->end.idle ? ENDS_IDLE : c->end.by_user ? ENDS_USER : ENDS_EXIT;
     if (e == ERR_HOST_KEY)
         return ENDS_HOST_KEY;
     if (e == ERR_AUTH)

@@ -21,9 +21,15 @@ enum ends_class {
     ENDS_CLOSED,       // the link ended without a word
     ENDS_DISCONNECT,   // the server said why
     ENDS_LOST,         // the link was lost, and the connection could not be resumed
+    ENDS_GRACE,        // .. because the host was out of reach for longer than it waits
+    ENDS_GONE,         // .. because the host does not have it any more
+    ENDS_REMOVED,      // .. because the host does not let this user or key in any more
+    ENDS_IDLE,         // nothing went by for longer than ChannelTimeout
     ENDS_TIMEOUT,      // a deadline of ours, before the session
     ENDS_ERROR,        // anything else; the text says what
     ENDS_CLASSES
 };
 
 const char *ends_class_name(enum ends_class class);
+// What to make of it, by the word; NULL: nothing, or there is no such class.
+const char *ends_class_advice(const char *name);

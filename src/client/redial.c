@@ -121,17 +121,31 @@ static void plan_next(struct redial *d) {
     d->next = clock_after(clock_ms(), ms);
 }
 
-static enum err give_up(struct redial *d, const char *what) {
+static bool grace_passed(const struct redial *d, uint64_t more_ms) {
+    uint64_t grace = d->run->carrier.resume.grace * 1000ull;
+    return clock_boot_ms() - d->since_boot > grace + more_ms;
+}
+
+// Of a connection that it does not have the host cannot say why.
+static enum ends_class class_of(const struct redial *d) {
+    switch (d->why) {
+    case RESUME_REFUSED_UNKNOWN:
+    case RESUME_REFUSED_ENDED:
+        return grace_passed(d, 0) ? ENDS_GRACE : ENDS_GONE;
+    case RESUME_REFUSED_IDENTITY:
+        return ENDS_REMOVED;
+    default:
+        return ENDS_LOST;
+    }
+}
+
+static enum err give_up(struct redial *d, enum ends_class class, const char *what) {
     struct client *c = d->run->c;
     c->end.not_resumed = true;
+    c->end.lost_as = class;
     return fault_set(&c->fault, ERR_CLOSED, 0,
                      "Lost the link to %s, and could not resume the connection: %s%s%s",
                      c->host, what, what[0] != 0 ? ": " : "", fault_text(&d->last));
-}
-
-static bool grace_is_over(const struct redial *d) {
-    uint64_t grace = d->run->carrier.resume.grace * 1000ull;
-    return clock_boot_ms() - d->since_boot > grace + GRACE_MORE_MS;
 }
 
 // OK: go on trying.
@@ -141,11 +155,11 @@ static enum err after_failure(struct redial *d, enum err e) {
     if (d->once)
         return run_alive_over(d->run, d->since, clock_ms());
     if (d->hopeless)
-        return give_up(d, "");
+        return give_up(d, class_of(d), "");
     if (d->refused >= REFUSED_MOST)
-        return give_up(d, "the host refuses the login");
-    if (grace_is_over(d))
-        return give_up(d, "the host was not reached as long as it keeps it");
+        return give_up(d, ENDS_REMOVED, "the host refuses the login");
+    if (grace_passed(d, GRACE_MORE_MS))
+        return give_up(d, ENDS_GRACE, "the host was not reached as long as it keeps it");
     plan_next(d);
     if (d->anew)
         d->next = clock_ms();

@@ -27,12 +27,13 @@ struct redial {
     unsigned refused;            // logins, one after the other
     bool once;                   // no second attempt
     bool attach_sent;
-    uint64_t began;     // the attempt under way
-    bool anew;          // it began in another network
-    bool attached;      // it is over: there is a new link
-    bool hopeless;      // what ended the last attempt will not change
-    enum err error;     // of the run's own
-    struct fault last;  // what ended the last attempt
+    uint64_t began;           // the attempt under way
+    bool anew;                // it began in another network
+    bool attached;            // it is over: there is a new link
+    bool hopeless;            // what ended the last attempt will not change ..
+    enum resume_refusal why;  // .. by the host's word; NONE: not by that
+    enum err error;           // of the run's own
+    struct fault last;        // what ended the last attempt
     struct notice notice;
 };
 

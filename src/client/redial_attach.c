@@ -88,6 +88,7 @@ static enum err prepare(struct redial *d) {
     d->c = c;
     d->began = clock_ms();
     d->attach_sent = d->hopeless = d->anew = false;
+    d->why = RESUME_REFUSED_NONE;
     return OK;
 }
 
@@ -177,6 +178,7 @@ static enum err on_answer(struct redial *d, struct view message) {
         d->attached = true;
         return OK;
     }
+    d->why = why;
     snprintf(text, sizeof text, "the host refuses: %s", resume_refusal_text(why));
     (void)!hopeless(d, ERR_REFUSED, text);
     d->hopeless = why != RESUME_REFUSED_BUSY;

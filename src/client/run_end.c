@@ -43,6 +43,7 @@ static void leave(struct run *r) {
     bool stdio = own != NULL && own->stdio;
     if (r->signal != 0 && !stdio)
         log_error(&c->log, "Killed by signal %d.", r->signal);
+    c->end.idle = own != NULL && own->timed_out && r->signal == 0;
     c->end.by_user = r->signal != 0 || (own != NULL && !own->closed);
     bool finished = own != NULL && own->closed && r->signal == 0;
     c->exit_code = finished && own->status_known ? own->status : CLIENT_EXIT_FAILURE;

@@ -82,31 +82,6 @@ static bool previous_line(struct view text, size_t *end, struct view *line) {
 
 // ---- words ----
 
-static const struct {
-    enum ends_class class;
-    const char *advice;
-} advices[] = {
-    {ENDS_UNREACHABLE,
-     "name, port, route or firewall; `ssh -v` shows each address tried"},
-    {ENDS_HOST_KEY, "see what ssh said: the key is new, changed or revoked"},
-    {ENDS_REFUSED, "`ssh -v` lists the keys that were offered"},
-    {ENDS_SILENCE, "the way between was cut, or the host is down or stuck"},
-    {ENDS_RESET, "the host went away and came back, or a box between forgot the "
-                 "connection: ServerAliveInterval keeps it known"},
-    {ENDS_CLOSED, "the server's process ended, or a box between closed the connection"},
-    {ENDS_DISCONNECT, "the server ended it on purpose"},
-    {ENDS_LOST, "what ran in it goes on at the host until its grace is over, unless the "
-                "text says otherwise"},
-    {ENDS_TIMEOUT, "slow or stuck before the session: ConnectTimeout is the limit"},
-};
-
-static const char *advice_of(const char *class) {
-    for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++)
-        if (strcmp(ends_class_name(advices[i].class), class) == 0)
-            return advices[i].advice;
-    return NULL;
-}
-
 // A member's text, cleaned: the journal is only a file.
 static const char *get(struct view line, const char *name, char *out, size_t size) {
     char raw[1100];
@@ -180,8 +155,8 @@ static void put_line(struct view line) {
         printf(": status %llu", (unsigned long long)json_flat_u64(line, "status", 0));
     printf("\n");
     put_way(line);
-    if (advice_of(class) != NULL)
-        printf("    %s\n", advice_of(class));
+    if (ends_class_advice(class) != NULL)
+        printf("    %s\n", ends_class_advice(class));
 }
 
 // ---- all of it ----

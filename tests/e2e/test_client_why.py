@@ -1,6 +1,7 @@
 """The journal of the ends of sessions, and `bowline why`."""
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -11,6 +12,7 @@ import pytest
 import rawssh
 from conftest import SLOW, free_port, tool, wait_until
 from rawssh import string, u32
+from cutter import Cutter
 from test_client_hostile import Fake
 
 
@@ -157,3 +159,70 @@ def test_journal_that_is_no_journal(lab):
 def test_wrong_use():
     for args in (["-n"], ["-n", "0"], ["-n", "x"], ["--what"], ["a", "b"]):
         assert subprocess.run([tool("bowline"), "why", *args], capture_output=True).returncode == 2
+
+
+@pytest.mark.parametrize("which", ["sshd", "openssh"])
+def test_a_quiet_session(lab, which):
+    server = getattr(lab, which)()
+    done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "sleep 60")
+    assert done.returncode == 255 and (last()["class"], last()["phase"]) == ("idle", "session")
+    shown = why()
+    assert "    idle\n" in shown and "    ChannelTimeout" in shown
+
+
+@pytest.fixture
+def lost(lab, tmp_path):
+    """lost(lines): a session by a proxy that cuts; (server, proxy, client, its authorized_keys)"""
+    ways, clients = [], []
+
+    def start(lines=""):
+        allowed = tmp_path / "allowed"
+        shutil.copy(lab.keys.authorized_keys, allowed)
+        server = lab.sshd(lines, authorized=str(allowed))
+        ways.append(Cutter(server.port))
+        port = ways[-1].port
+        lab.keys.known_hosts(port)
+        args = [tool("ssh"), *lab.common(port), "127.0.0.1", "echo here; cat"]
+        clients.append(subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        assert clients[-1].stdout.readline() == b"here\n"
+        return server, ways[-1], clients[-1], allowed
+
+    yield start
+    for client in clients:
+        client.kill()
+        client.communicate()
+    for way in ways:
+        way.stop()
+
+
+def ended_as(client, name, words):
+    client.stdout.read()
+    assert client.wait(60 * SLOW) == 255
+    assert last()["class"] == name and words in last()["text"], last()
+    assert f"    {name}: " in why()
+
+
+def test_access_that_was_removed(lost):
+    _, way, client, allowed = lost()
+    allowed.write_text("")
+    way.cut()
+    ended_as(client, "access removed", "the host refuses the login")
+
+
+def test_a_grace_that_is_over(lost):
+    server, way, client, _ = lost("ResumeGrace 1\n")
+    way.refuses = True
+    way.cut()
+    server.wait_log("Close session", 30)
+    way.refuses = False
+    ended_as(client, "grace over", "unknown connection")
+
+
+def test_a_host_that_was_restarted(lab, lost):
+    server, way, client, allowed = lost()
+    way.refuses = True
+    way.cut()
+    server.stop()
+    lab.sshd(port=server.port, authorized=str(allowed))
+    way.refuses = False
+    ended_as(client, "gone", "unknown connection")

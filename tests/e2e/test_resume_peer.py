@@ -232,6 +232,7 @@ def test_bad_answer_to_attach(scene, name):
 
 REASONS = {2: "unknown connection", 3: "the connection has ended", 4: "the login was by another key", 5: "wrong proof",
            6: "resumed by another link meanwhile", 7: "messages are missing"}
+CLASSES = {2: "gone", 3: "gone", 4: "access removed"}
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -244,7 +245,7 @@ def test_refusals_are_told(scene, reason):
     assert code == 255 and REASONS[reason] in err and "\x1b" not in err
     assert s.server.attaches == 1
     why = subprocess.run([tool("bowline"), "why"], capture_output=True, text=True, timeout=10 * SLOW).stdout
-    assert REASONS[reason] in why and "lost" in why, why
+    assert REASONS[reason] in why and f"    {CLASSES.get(reason, 'lost')}: " in why, why
 
 
 def test_busy_is_tried_again(scene):
