@@ -93,6 +93,11 @@
 #define LIMIT_RSA_MAX 16384
 // One message between server processes.
 #define LIMIT_IPC_MESSAGE (96u * 1024u)
+// Messages that wait for a process of ours which does not read; past it they are lost.
+#define LIMIT_IPC_WAITING (1024u * 1024u)
+// max-sources of PerSourcePenalties, of each family: what the keeper hands to the next
+// listener, or keeper, stays below SETTINGS_MAX.
+#define LIMIT_PENALTY_SOURCES 1000000
 // A certificate's blob and the names in it (OpenSSH: 256); options are few.
 #define LIMIT_CERTIFICATE (32u * 1024u)
 #define LIMIT_CERTIFICATE_PRINCIPALS 256

@@ -85,6 +85,7 @@ struct conf_option {
     const void *detail;    // words, range, algorithm kind: the type knows
     const char *fallback;  // the default as text; NULL: nothing (zero)
     const char *harmless;  // another value that a LATER row takes without a word
+    const char *reason;    // why a LATER row stays one; NULL: it does not
     const char *alias_of;
     uint8_t processes;
     const char *since;  // the OpenSSH version, where it is new enough to matter

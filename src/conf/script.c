@@ -136,8 +136,7 @@ static bool same_value(struct conf_reader *r, const struct conf_directive *d,
 // A keyword that is not acted upon yet: silent where the outcome is the same.
 static void note_later(struct conf_reader *r, const struct conf_directive *d) {
     const struct conf_option *o = d->option;
-    static const char *const text =
-        "keyword %s is OpenSSH's and Bowline doesn't support it yet%s";
+    char text[300];
     if (o->status != CONF_LATER_IGNORE && o->status != CONF_LATER_WARN &&
         o->status != CONF_LATER_REFUSE)
         return;
@@ -145,12 +144,17 @@ static void note_later(struct conf_reader *r, const struct conf_directive *d) {
     if (same_value(r, d, o->fallback) ||
         (o->harmless != NULL && same_value(r, d, o->harmless)))
         return;
+    if (o->reason != NULL)
+        snprintf(text, sizeof text, "keyword %s: %s", o->name, o->reason);
+    else
+        snprintf(text, sizeof text,
+                 "keyword %s is OpenSSH's and Bowline doesn't support it yet", o->name);
     if (o->status == CONF_LATER_REFUSE)
-        conf_problem_add(r->problems, CONF_ERROR, d->file, d->line, text, o->name, "");
+        conf_problem_add(r->problems, CONF_ERROR, d->file, d->line, "%s", text);
     else
         conf_problem_add(r->problems,
                          o->status == CONF_LATER_WARN ? CONF_WARNING : CONF_NOTE, d->file,
-                         d->line, text, o->name, "; the line has no effect");
+                         d->line, "%s; the line has no effect", text);
 }
 
 static enum err keep_directive(struct conf_reader *r, struct conf_directive *d) {

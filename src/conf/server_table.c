@@ -17,6 +17,9 @@
 #define HARMLESS(text) .harmless = text
 #define FOR(who) .processes = who
 #define DETAIL(what) .detail = what
+#define REASON(text) .reason = text
+#define NO_KERBEROS REASON("Bowline does not speak Kerberos; other methods go on")
+#define ONE_PROGRAM REASON("all processes of the server are one program")
 #define SINCE(version) .since = version
 #define KEEPER CONF_KEEPER
 #define LISTENER CONF_LISTENER
@@ -104,21 +107,21 @@ static const struct conf_option options[] = {
     ROW("PubkeyAuthentication", flag, pubkey_authentication, DONE, MATCH, FIRST,
         DEFAULT("yes"), FOR(GATE | JUDGE)),
     ROW("KerberosAuthentication", flag, kerberos_authentication, LATER_IGNORE, MATCH,
-        FIRST, DEFAULT("no"), FOR(JUDGE)),
+        FIRST, DEFAULT("no"), NO_KERBEROS, FOR(JUDGE)),
     ROW("KerberosOrLocalPasswd", flag, kerberos_or_local_passwd, LATER_IGNORE, GLOBAL,
-        FIRST, DEFAULT("yes"), FOR(JUDGE)),
+        FIRST, DEFAULT("yes"), NO_KERBEROS, FOR(JUDGE)),
     ROW("KerberosTicketCleanup", flag, kerberos_ticket_cleanup, LATER_IGNORE, GLOBAL,
-        FIRST, DEFAULT("yes"), FOR(HOLDER)),
+        FIRST, DEFAULT("yes"), NO_KERBEROS, FOR(HOLDER)),
     ROW("KerberosGetAFSToken", flag, kerberos_get_afs_token, LATER_IGNORE, GLOBAL, FIRST,
-        DEFAULT("no"), FOR(HOLDER)),
+        DEFAULT("no"), NO_KERBEROS, FOR(HOLDER)),
     ROW("GSSAPIAuthentication", flag, gssapi_authentication, LATER_IGNORE, MATCH, FIRST,
-        DEFAULT("no"), FOR(JUDGE)),
+        DEFAULT("no"), NO_KERBEROS, FOR(JUDGE)),
     ROW("GSSAPICleanupCredentials", flag, gssapi_cleanup_credentials, LATER_IGNORE,
-        GLOBAL, FIRST, DEFAULT("yes"), FOR(HOLDER)),
+        GLOBAL, FIRST, DEFAULT("yes"), NO_KERBEROS, FOR(HOLDER)),
     ROW("GSSAPIDelegateCredentials", flag, gssapi_delegate_credentials, LATER_IGNORE,
-        MATCH, FIRST, DEFAULT("yes"), FOR(HOLDER), SINCE("10.3")),
+        MATCH, FIRST, DEFAULT("yes"), NO_KERBEROS, FOR(HOLDER), SINCE("10.3")),
     ROW("GSSAPIStrictAcceptorCheck", flag, gssapi_strict_acceptor_check, LATER_IGNORE,
-        GLOBAL, FIRST, DEFAULT("yes"), FOR(JUDGE)),
+        GLOBAL, FIRST, DEFAULT("yes"), NO_KERBEROS, FOR(JUDGE)),
     ROW("PasswordAuthentication", flag, password_authentication, DONE, MATCH, FIRST,
         DEFAULT("yes"), FOR(GATE | JUDGE)),
     ROW("KbdInteractiveAuthentication", flag, kbd_interactive_authentication, DONE, MATCH,
@@ -143,7 +146,10 @@ static const struct conf_option options[] = {
         DEFAULT("yes"), HARMLESS("no"), FOR(GATE)),
     ROW("GatewayPorts", word, gateway_ports, DONE, MATCH, FIRST, DETAIL(gateway_words),
         DEFAULT("no"), FOR(HOLDER)),
-    ROW("UseDNS", flag, use_dns, LATER_WARN, GLOBAL, FIRST, DEFAULT("no"), FOR(JUDGE)),
+    ROW("UseDNS", flag, use_dns, LATER_WARN, GLOBAL, FIRST, DEFAULT("no"),
+        REASON("clients are known by their addresses alone: a name in from=, Match Host, "
+               "AllowUsers or DenyUsers matches nobody"),
+        FOR(JUDGE)),
     ROW("AllowTcpForwarding", word, allow_tcp_forwarding, DONE, MATCH, FIRST,
         DETAIL(forward_words), DEFAULT("yes"), FOR(HOLDER)),
     ROW("AllowAgentForwarding", flag, allow_agent_forwarding, DONE, MATCH, FIRST,
@@ -199,18 +205,25 @@ static const struct conf_option options[] = {
         DETAIL(&kinds[3]), FOR(GATE)),
     ROW("PubkeyAcceptedAlgorithms", algorithms, pubkey_accepted_algorithms, DONE, MATCH,
         FIRST, DETAIL(&kinds[4]), FOR(GATE | JUDGE)),
-    ROW("RDomain", text_none, rdomain, LATER_REFUSE, MATCH, FIRST, FOR(HOLDER)),
+    ROW("RDomain", text_none, rdomain, LATER_REFUSE, MATCH, FIRST,
+        REASON(
+            "Linux has no routing domain of a process, and OpenSSH refuses it there too; "
+            "bind the whole server (systemd: RestrictNetworkInterfaces=, ip vrf exec), "
+            "or "
+            "listen in one: ListenAddress ADDRESS rdomain NAME"),
+        FOR(HOLDER)),
     ROW("SshdSessionPath", text_none, sshd_session_path, LATER_IGNORE, GLOBAL, FIRST,
-        FOR(KEEPER), SINCE("9.8")),
+        ONE_PROGRAM, FOR(KEEPER), SINCE("9.8")),
     ROW("SshdAuthPath", text_none, sshd_auth_path, LATER_IGNORE, GLOBAL, FIRST,
-        FOR(KEEPER), SINCE("10.0")),
+        ONE_PROGRAM, FOR(KEEPER), SINCE("10.0")),
     ROW("PerSourcePenaltyExemptList", cidr_list, per_source_penalty_exempt_list, DONE,
         GLOBAL, FIRST, FOR(LISTENER), SINCE("9.8")),
     ROW("LogLevel", word, log_level, DONE, MATCH, FIRST, DETAIL(conf_words_log_level),
         DEFAULT("INFO"), FOR(KEEPER | LISTENER | GATE | JUDGE | HOLDER)),
     ROW("SyslogFacility", word, syslog_facility, DONE, GLOBAL, FIRST,
         DETAIL(conf_words_facility), DEFAULT("AUTH"), FOR(KEEPER)),
-    ROW("LogVerbose", list_none, log_verbose, LATER_IGNORE, MATCH, FIRST, FOR(KEEPER)),
+    ROW("LogVerbose", list_none, log_verbose, LATER_IGNORE, MATCH, FIRST,
+        REASON("log lines carry no file, function or line of the program"), FOR(KEEPER)),
     ROW("AuthorizedKeysFile", one_line, authorized_keys_file, DONE, MATCH, FIRST,
         DEFAULT(".ssh/authorized_keys .ssh/authorized_keys2"), FOR(JUDGE)),
     ROW("HostKey", lines, host_key, DONE, GLOBAL, APPEND,

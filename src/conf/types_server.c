@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/address.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "conf/option.h"
 #include "conf/server_config.h"
@@ -231,7 +232,7 @@ static bool parse_penalty_value(const char *value, enum penalty_kind kind, void 
     case PENALTY_TIME:
         return parse_milliseconds(value, field);
     case PENALTY_COUNT:
-        if (!text_number(value, 1, INT32_MAX, &number))
+        if (!text_number(value, 1, LIMIT_PENALTY_SOURCES, &number))
             return false;
         *(uint32_t *)field = (uint32_t)number;
         return true;

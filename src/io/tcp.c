@@ -65,7 +65,17 @@ enum err tcp_listen(const struct tcp_listen *want, int *fds, size_t room, size_t
     if (*n > 0)
         return OK;
     errno = why;
+    if (want->interface != NULL)
+        return fault_errno(f, "listen on %s port %u rdomain %s", shown, want->port,
+                           want->interface);
     return fault_errno(f, "listen on %s port %u", shown, want->port);
+}
+
+bool tcp_interface(int fd, char *out) {
+    socklen_t n = TCP_INTERFACE_SIZE;
+    bool is = getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, out, &n) == 0 && n > 1;
+    out[is ? TCP_INTERFACE_SIZE - 1 : 0] = '\0';
+    return is;
 }
 
 enum err tcp_accept(int listener, int *fd, struct endpoint *peer) {

@@ -20,6 +20,11 @@ struct tcp_listen {
 must_check enum err tcp_listen(const struct tcp_listen *want, int *fds, size_t room,
                                size_t *n, struct fault *f);
 
+// The interface or routing domain (VRF) that a socket is bound to, by itself or by the
+// listening one that it comes from. False: none.
+#define TCP_INTERFACE_SIZE 16
+bool tcp_interface(int fd, char *out);
+
 // Non-blocking, close-on-exec, TCP_NODELAY already set. OK with *fd = -1: nobody there
 // (or gone again). ERR_LIMIT: out of descriptors or memory, stop accepting for a while.
 // ERR_IO.

@@ -32,14 +32,15 @@ static const struct message_field f_done[] = {F(U32, count), FIELDS_END};
 #define ROW_STRUCT anchor_end
 static const struct message_field f_end[] = {F(U32, unused), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT anchor_penalties
+static const struct message_field f_penalties[] = {F(U64, until), FIELDS_END};
+#undef ROW_STRUCT
 #define ROW(NAME, name) [ANCHOR_##NAME] = {ANCHOR_##NAME, #NAME, sizeof(struct anchor_##name), f_##name}
 // clang-format on
 
 static const struct fields_of rows[ANCHOR_NUMBERS] = {
-    ROW(HELLO, hello),
-    ROW(KEEP, keep),
-    ROW(DONE, done),
-    ROW(END, end),
+    ROW(HELLO, hello), ROW(KEEP, keep),           ROW(DONE, done),
+    ROW(END, end),     ROW(PENALTIES, penalties),
 };
 
 enum err anchor_send(int socket, enum anchor_number number, const void *body,
@@ -56,9 +57,15 @@ enum err anchor_send(int socket, enum anchor_number number, const void *body,
     return unix_send(socket, &part, 1, out, n, sent);
 }
 
+static uint32_t fds_of(const struct anchor_message *m) {
+    if (m->number == ANCHOR_KEEP)
+        return m->body.keep.fds;
+    return m->number == ANCHOR_PENALTIES ? 1 : 0;
+}
+
 // Each descriptor to its place; false: more or fewer than the mask says.
 static bool place_fds(struct anchor_message *m, const struct unix_message *got) {
-    uint32_t mask = m->number == ANCHOR_KEEP ? m->body.keep.fds : 0;
+    uint32_t mask = fds_of(m);
     size_t next = 0;
     if ((mask >> LINK_FDS) != 0 || (size_t)__builtin_popcount(mask) != got->fds_n)
         return false;
@@ -119,17 +126,25 @@ struct anchor {
     const struct anchor_start *start;
     struct loop loop;
     struct loop_watch keeper, listening;
-    struct loop_timer retry;
+    struct loop_timer retry, over;
     struct loop_signal hang_up;
     struct kept *kept;
     uint32_t count;
     uint64_t serial;
-    int socket;  // the keeper's; -1: there is none
-    bool next;   // this keeper is not our parent: it is to get everything
+    int socket;                // the keeper's; -1: there is none
+    bool next;                 // this keeper is not our parent: it is to get everything
+    uint32_t next_version;     // of that keeper
+    int penalties;             // a file of them; -1: none
+    uint64_t penalties_until;  // clock_ms()
+    bool penalties_told;
 };
 
-static void end_if_done(struct anchor *a) {
-    if (a->socket < 0 && (a->kept == NULL || a->start->listening < 0))
+static void end_if_done(void *arg) {
+    struct anchor *a = arg;
+    if (a->socket >= 0 || (a->kept != NULL && a->start->listening >= 0))
+        return;
+    if (a->start->listening < 0 || a->penalties_until <= clock_ms() ||
+        loop_timer_set(&a->loop, &a->over, a->penalties_until, end_if_done, a) != OK)
         loop_stop(&a->loop);
 }
 
@@ -186,6 +201,13 @@ static void keep(struct anchor *a, struct anchor_message *m) {
         drop(k);
 }
 
+static void keep_penalties(struct anchor *a, struct anchor_message *m) {
+    fd_close(&a->penalties);
+    a->penalties = m->fds[0];
+    a->penalties_until = m->body.penalties.until;
+    m->fds[0] = -1;
+}
+
 // ---- to the next keeper ----
 
 static void on_keeper(void *arg, uint32_t ready);
@@ -213,6 +235,18 @@ static bool tell(struct anchor *a, enum anchor_number number, const void *body,
     return false;
 }
 
+// False: as tell().
+static bool tell_penalties(struct anchor *a) {
+    struct anchor_penalties m = {a->penalties_until};
+    int fds[LINK_FDS];
+    if (a->penalties < 0 || a->next_version < 2 || a->penalties_told)
+        return true;
+    for (size_t i = 0; i < LINK_FDS; i++)
+        fds[i] = i == 0 ? a->penalties : -1;
+    a->penalties_told = tell(a, ANCHOR_PENALTIES, &m, fds);
+    return a->penalties_told;
+}
+
 static void tell_all(void *arg) {
     struct anchor *a = arg;
     for (struct kept *k = a->kept; k != NULL; k = k->next) {
@@ -225,12 +259,16 @@ static void tell_all(void *arg) {
             return;
         k->told = true;
     }
+    if (!tell_penalties(a))
+        return;
     struct anchor_done done = {a->count};
     (void)tell(a, ANCHOR_DONE, &done, NULL);
 }
 
-static void on_hello(struct anchor *a) {
+static void on_hello(struct anchor *a, uint32_t version) {
     struct anchor_hello hello = {ANCHOR_VERSION, a->serial};
+    a->next_version = version;
+    a->penalties_told = false;
     for (struct kept *k = a->kept; k != NULL; k = k->next)
         k->told = false;
     if (tell(a, ANCHOR_HELLO, &hello, NULL))
@@ -255,9 +293,11 @@ static void on_keeper(void *arg, uint32_t ready) {
         if (m.number == ANCHOR_END)
             loop_stop(&a->loop);
         else if (m.number == ANCHOR_HELLO && a->next)
-            on_hello(a);
+            on_hello(a, m.body.hello.version);
         else if (m.number == ANCHOR_KEEP && !a->next)
             keep(a, &m);
+        else if (m.number == ANCHOR_PENALTIES && !a->next)
+            keep_penalties(a, &m);
         anchor_message_close(&m);
     }
 }
@@ -292,6 +332,7 @@ _Noreturn void anchor_run(const struct anchor_start *start) {
     struct fault fault = {0};
     a.start = start;
     a.socket = start->keeper;
+    a.penalties = -1;
     process_title("sshd: anchor");
     bool good =
         loop_init(&a.loop) == OK &&

@@ -1,26 +1,28 @@
 // The anchor: holds on to what a keeper cannot get back once it is killed: its ends of
-// the sockets to gates and holders, and what it knew of their links. It is forked by the
-// keeper, confined, and does nothing but keep descriptors, hand them to the next keeper,
-// and end when the last session has.
+// the sockets to gates and holders, what it knew of their links, and the penalties of
+// sources (a file in memory). It is forked by the keeper, confined, and does nothing but
+// keep descriptors, hand them to the next keeper, and end when the last session has, and
+// the last penalty is over.
 //
 // While it holds them, gates and holders do not even see that the keeper has gone: a
 // rekey waits for the next one's signature.
 //
 // Messages: one table {number, fields}, SOCK_SEQPACKET. A keeper and its own anchor are
 // of one version; the next keeper may be of another: it gets HELLO, KEEP for each link,
-// DONE, and says END when it has taken everything over.
+// PENALTIES (since version 2), DONE, and says END when it has taken everything over.
 #pragma once
 
 #include "io/sandbox.h"
 #include "server/link_record.h"
 
-#define ANCHOR_VERSION 1u
+#define ANCHOR_VERSION 2u
 
 enum anchor_number {
     ANCHOR_HELLO = 1,  // both ways, first
     ANCHOR_KEEP,       // both ways; replaces what was kept for that serial
     ANCHOR_DONE,       // to the next keeper: that was all
     ANCHOR_END,        // by a keeper: nothing is needed any more
+    ANCHOR_PENALTIES,  // both ways, with a file of them; replaces the one before
     ANCHOR_NUMBERS
 };
 
@@ -39,21 +41,27 @@ struct anchor_done {
 struct anchor_end {
     uint32_t unused;
 };
+struct anchor_penalties {
+    uint64_t until;  // clock_ms() at which the last is over; 0: there are none
+};
 
 union anchor_body {
     struct anchor_hello hello;
     struct anchor_keep keep;
     struct anchor_done done;
     struct anchor_end end;
+    struct anchor_penalties penalties;
 };
 
 struct anchor_message {
     enum anchor_number number;
     union anchor_body body;  // views into the bytes
-    int fds[LINK_FDS];       // of KEEP, by their place; -1: none. The receiver's
+    int fds[LINK_FDS];  // of KEEP by their place, of PENALTIES the first; -1: none. The
+                        // receiver's
 };
 
-// *sent false: no room now. fds: LINK_FDS of them for KEEP, else NULL; they stay open.
+// *sent false: no room now. fds: LINK_FDS of them for KEEP and PENALTIES, else NULL; they
+// stay open.
 must_check enum err anchor_send(int socket, enum anchor_number number, const void *body,
                                 const int *fds, bool *sent);
 // *ready false: none there. ERR_CLOSED, ERR_FORMAT, ERR_UNEXPECTED.

@@ -126,6 +126,7 @@ static bool nothing(struct flags *f, const char *value) {
 static const struct flag table[] = {
     {'4', NULL, "listen on IPv4 addresses only", on_4},
     {'6', NULL, "listen on IPv6 addresses only", on_6},
+    {'b', "bits", "ignored: of protocol 1", nothing},
     {'C', "spec", "the login to evaluate Match for, with -T or -G", on_C},
     {'c', "file", "HostCertificate", on_c},
     {'D', NULL, "stay in the foreground", on_D},
@@ -137,13 +138,16 @@ static const struct flag table[] = {
     {'g', "time", "LoginGraceTime", on_g},
     {'h', "file", "host key file instead of HostKey", on_h},
     {'i', NULL, "serve the connection on standard input (inetd)", on_i},
+    {'k', "time", "ignored: of protocol 1", nothing},
     {'o', "option", "an option as in the configuration file", add_line},
     {'p', "port", "Port", on_p},
+    {'Q', NULL, "ignored", nothing},
     {'q', NULL, "log nothing", on_q},
     {'R', NULL, "ignored", nothing},
     {'r', NULL, "ignored", nothing},
     {'T', NULL, "check and print the configuration", on_T},
     {'t', NULL, "check configuration and host keys", on_t},
+    {'u', "length", "ignored: utmp gets addresses, of any length", nothing},
     {'V', NULL, "print the version", on_V},
 };
 

@@ -402,6 +402,7 @@ static bool apply_match(struct holder *h, struct fault *fault) {
         .address = st->peer,
         .local_address = st->local,
         .local_port = st->local_port,
+        .rdomain = st->domain,
     };
     return server_config_match(st->config, &subject, &h->config, fault) == OK;
 }

@@ -22,6 +22,7 @@ struct holder_start {
     const struct ipc_verdict *verdict;
     const char *peer, *local;
     uint16_t peer_port, local_port;
+    const char *domain;     // that the link's socket is bound to; "": none
     struct view host_keys;  // public blobs, strings
     bool as_root;           // the keeper is root: become the user
 };
@@ -275,6 +276,7 @@ struct program_facts {
     const char *system_text;  // of /etc/environment; may be NULL
     const char *user_text;    // of ~/.ssh/environment, where permitted; may be NULL
     uint32_t uid;
+    bool mail;  // MAIL is ours to set: with PAM it is pam_mail's
     uint16_t peer_port, local_port;
     const struct env *accepted;
     struct view key_environment;  // strings NAME=value, where permitted

@@ -53,7 +53,8 @@ static enum err set_account(struct env *e, const struct program_facts *f) {
     TRY(env_set(e, "LOGNAME", f->user));
     TRY(env_set(e, "HOME", f->home));
     TRY(env_set(e, "SHELL", f->shell));
-    TRY(env_set(e, "MAIL", mail));
+    if (f->mail)
+        TRY(env_set(e, "MAIL", mail));
     if (env_get(e, "PATH") == NULL)
         TRY(env_set(e, "PATH", f->uid == 0 ? PATH_ROOT : PATH_USER));
     if (f->timezone != NULL)

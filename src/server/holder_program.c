@@ -65,6 +65,7 @@ static enum err make_environment(struct session *s, const char *original,
         .term = s->with_pty ? s->term : NULL,
         .original_command = original,
         .timezone = getenv("TZ"),
+        .mail = !h->config.use_pam,
         .system_text = file_text("/etc/environment", &system),
         .user_text = user_text(h, &user),
         .uid = v->uid,
@@ -269,8 +270,8 @@ static bool asked_command(struct session *s, enum program_kind kind, char *text,
     if (kind == PROGRAM_EXEC)
         return true;
     *asked = subsystem_command(h, text);
-    log_info(&h->log, "subsystem request for %s by user %s",
-             text_clean(clean, sizeof clean, view_text(text)), h->user);
+    log_debug(&h->log, "subsystem request for %s by user %s",
+              text_clean(clean, sizeof clean, view_text(text)), h->user);
     if (*asked == NULL)
         log_info(&h->log,
                  "subsystem request for %s by user %s failed, subsystem not found", clean,

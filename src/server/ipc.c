@@ -25,6 +25,44 @@ enum err ipc_send(int socket, enum ipc_number number, const void *body, int fd) 
     return sent ? OK : ERR_LIMIT;
 }
 
+enum err ipc_outbox_flush(struct ipc_outbox *o, int socket) {
+    while (ipc_outbox_waits(o)) {
+        struct reader r = reader_of(buf_view(&o->waiting));
+        struct view message = read_string(&r);
+        bool sent = false;
+        TRY(unix_send(socket, &message, 1, NULL, 0, &sent));
+        if (!sent)
+            return OK;
+        buf_taken(&o->waiting, buf_len(&o->waiting) - reader_left(&r));
+    }
+    buf_release_if_empty(&o->waiting);
+    return OK;
+}
+
+enum err ipc_outbox_send(struct ipc_outbox *o, int socket, enum ipc_number number,
+                         const void *body) {
+    uint8_t bytes[LIMIT_IPC_MESSAGE];
+    size_t n = 0;
+    bool sent = false;
+    TRY(ipc_outbox_flush(o, socket));
+    if (!ipc_outbox_waits(o))
+        TRY(ipc_try_send(socket, number, body, -1, &sent));
+    if (sent)
+        return OK;
+    TRY(ipc_encode(number, body, (struct span){bytes, sizeof bytes}, &n));
+    if (o->waiting.max == 0)
+        buf_init(&o->waiting, LIMIT_IPC_WAITING);
+    if (buf_len(&o->waiting) + 4 + n > LIMIT_IPC_WAITING)
+        return ERR_LIMIT;  // nothing of it
+    struct writer w = writer_to_buf(&o->waiting);
+    write_string(&w, view_of(bytes, n));
+    return writer_end(&w);
+}
+
+void ipc_outbox_free(struct ipc_outbox *o) {
+    buf_free(&o->waiting);
+}
+
 enum err ipc_recv(int socket, struct ipc_side *side, struct span room,
                   struct ipc_message *out, bool *ready, struct fault *fault) {
     struct unix_message m;

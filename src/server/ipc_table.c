@@ -203,6 +203,10 @@ static const struct message_field f_vouched[] = {F(U64, link), F(U32, reason), F
 static const struct message_field f_factors[] = {F(U32, ticket), F(U32, methods), FIELDS_END};
 #undef ROW_STRUCT
 
+#define ROW_STRUCT ipc_domain
+static const struct message_field f_domain[] = {F(U64, id), F(TEXT, name), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, 0, 0}
@@ -281,6 +285,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(VOUCH,        vouch,        IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
     ROW(VOUCHED,      vouched,      IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
     ROW(FACTORS,      factors,      IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE, LINK_USER, IPC_ONCE),
+    ROW(DOMAIN,       domain,       IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE | IPC_HOLDER,
+        LINK_NONE, 0),
 };
 // clang-format on
 

@@ -103,6 +103,7 @@ enum ipc_number {
     IPC_VOUCH,
     IPC_VOUCHED,
     IPC_FACTORS,
+    IPC_DOMAIN,
     IPC_NUMBERS
 };
 
@@ -376,6 +377,14 @@ struct ipc_delivery {
     struct view why;        // then
 };
 
+// The interface or routing domain (VRF) that a link came in by, where its socket is bound
+// to one: of the listener before LINK_NEW, to a judge or holder before START. Since
+// version 4.
+struct ipc_domain {
+    uint64_t id;  // of the link, as in LINK_NEW
+    struct view name;
+};
+
 // ---- resume-v1@bowline (doc/resume.md); since version 3 ----
 
 // The client comes to resume. From the gate before the login, and to the judge, which
@@ -491,6 +500,7 @@ union ipc_body {
     struct ipc_vouch vouch;
     struct ipc_vouched vouched;
     struct ipc_factors factors;
+    struct ipc_domain domain;
 };
 
 struct ipc_row {

@@ -93,6 +93,7 @@ static void apply_match(struct judge *j) {
         .address = s->peer,
         .local_address = s->local,
         .local_port = s->local_port,
+        .rdomain = s->domain,
     };
     if (server_config_match(s->config, &subject, &j->config, &fault) != OK)
         judge_give_up(j, fault_text(&fault));

@@ -21,6 +21,7 @@ struct judge_start {
         host_key;  // of the first exchange, from the keeper's own record
     const char *peer, *local;
     uint16_t peer_port, local_port;
+    const char *domain;     // that the link's socket is bound to; "": none
     struct view host_keys;  // public blobs, strings; for a holder
 };
 
@@ -60,6 +61,7 @@ struct judge_search {
     const char *user;  // as it was given; the account may stand for nobody
     const char *peer, *local;
     uint16_t peer_port, local_port;
+    const char *domain;
     uint64_t wall_s;
     struct log *log;
     const struct key *key;

@@ -70,7 +70,7 @@ static enum err expand(const struct judge_search *s, const struct judge_command 
     const struct certificate *certificate = s->key->certificate;
     const struct token tokens[] = {
         {'C', f->connection},
-        {'D', ""},
+        {'D', s->domain},
         {'f', f->fingerprint},
         {'h', s->account->directory},
         {'k', f->key},

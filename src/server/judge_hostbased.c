@@ -193,8 +193,8 @@ static bool is_good(struct judge *j, const struct ipc_hostbased *m, const struct
                                    j->config.hostbased_accepted_algorithms,
                                    j->config.required_rsa_size};
     struct judge_search s = {
-        &j->config,    &j->account,    j->user,        st->peer, st->local,
-        st->peer_port, st->local_port, clock_wall_s(), &j->log,  key};
+        &j->config,     &j->account, j->user,        st->peer, st->local, st->peer_port,
+        st->local_port, st->domain,  clock_wall_s(), &j->log,  key};
     bool by_name = j->config.hostbased_uses_name_from_packet_only;
     struct claim c = {.s = &s,
                       .who = {by_name ? host : st->peer, by_name ? host : st->peer, user,

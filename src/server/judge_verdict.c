@@ -180,6 +180,7 @@ static _Noreturn void become_holder(struct judge *j, const struct ipc_verdict *v
         .local = st->local,
         .peer_port = st->peer_port,
         .local_port = st->local_port,
+        .domain = st->domain,
         .as_root = getuid() == 0,
     };
     holder_run(&start);

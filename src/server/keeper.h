@@ -11,6 +11,7 @@
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/sandbox.h"
+#include "io/tcp.h"
 #include "key/key.h"
 #include "server/event_log.h"
 #include "server/events.h"
@@ -46,7 +47,7 @@ struct host_keys {
 // A listening socket and what it is for, so that a reload keeps it.
 struct keeper_socket {
     int fd;
-    char name[ENDPOINT_TEXT_SIZE + 8];
+    char name[ENDPOINT_TEXT_SIZE + 24];
 };
 
 struct keeper_listener {
@@ -57,8 +58,11 @@ struct keeper_listener {
     struct loop_child exit;
     bool running, draining;
     struct ipc_side side;
+    struct ipc_outbox outbox;
     uint32_t forks, pending;
     uint64_t serial;
+    uint64_t domain_of;  // the link that the domain was told for
+    char domain[TCP_INTERFACE_SIZE];
 };
 
 // A judge or holder of a link.
@@ -90,6 +94,7 @@ struct link {
     struct ipc_side side;
     char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     uint16_t peer_port, local_port;
+    char domain[TCP_INTERFACE_SIZE];  // that its socket is bound to
     char user[LIMIT_USER_NAME + 1];
     bool valid_user, authenticated, said_end, pending, grace_over;
     bool refused;  // by RefuseConnection
@@ -252,9 +257,10 @@ must_check enum err keeper_bind(struct keeper *k, const struct server_config *co
 void keeper_spawn_listener(struct keeper *k);  // the old one drains
 void keeper_stop_listeners(struct keeper *k);
 void keeper_count_startups(struct keeper *k);
-// One of the keeper before, which is to drain; false: it cannot be had.
-bool keeper_adopt_listener(struct keeper *k, const struct keeper_listener *facts,
-                           pid_t pid, int pidfd);
+// One of the keeper before, which is to drain; takes over facts->outbox. False: it cannot
+// be had.
+bool keeper_adopt_listener(struct keeper *k, struct keeper_listener *facts, pid_t pid,
+                           int pidfd);
 void keeper_identity(struct sandbox_identity *as, bool *has);  // of unprivileged ones
 struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial);
 void keeper_listener_link_authed(struct link *l);
@@ -296,6 +302,7 @@ void keeper_anchor_open(struct keeper *k);
 void keeper_anchor_close(struct keeper *k);                   // the server ends
 int keeper_anchor_facts(const struct keeper *k, pid_t *pid);  // its socket; -1: none
 bool keeper_anchor_is(const struct keeper *k, pid_t pid);     // a child of that number
+void keeper_anchor_penalties(struct keeper *k);               // they have changed
 void keeper_anchor_again(struct link *l);  // what is kept of it has changed
 void keeper_anchor_keep(struct link *l);   // somebody is in: keeps it from now on
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,8 +14,9 @@
 #include "server/anchor.h"
 #include "server/keeper_control.h"
 
-#define TAKE_MS 5000   // for an anchor to hand over everything
-#define AGAIN_MS 1000  // before another anchor is started
+#define TAKE_MS 5000       // for an anchor to hand over everything
+#define AGAIN_MS 1000      // before another anchor is started
+#define PENALTIES_MS 1000  // between two files of them
 
 struct keeper_anchor {
     int fd;
@@ -22,6 +24,8 @@ struct keeper_anchor {
     struct loop_child exit;
     struct loop_timer again;
     bool running, behind;  // behind: a link is still to be kept
+    struct loop_timer penalties;
+    uint64_t penalties_at;  // clock_ms(), when they were last written
 };
 
 // ---- keeping ----
@@ -72,6 +76,69 @@ void keeper_anchor_keep(struct link *l) {
 void keeper_anchor_again(struct link *l) {
     l->anchored = false;
     keeper_anchor_keep(l);
+}
+
+// ---- penalties ----
+
+// As a file, for there may be many.
+static int penalties_file(struct keeper *k, uint64_t now) {
+    scoped_buf bytes;
+    buf_init(&bytes, SETTINGS_MAX);
+    struct writer w = writer_to_buf(&bytes);
+    scoped_fd fd = memfd_create("penalties", MFD_CLOEXEC);
+    if (!k->stopping)
+        penalties_write(&k->penalties, now, &w);
+    if (fd < 0 || writer_end(&w) != OK || fd_write_full(fd, buf_view(&bytes)) != OK)
+        return -1;
+    int out = fd;
+    fd = -1;
+    return out;
+}
+
+static void write_penalties(void *arg) {
+    struct keeper *k = arg;
+    struct keeper_anchor *a = k->anchor;
+    uint64_t now = clock_ms();
+    struct anchor_penalties m = {k->stopping ? 0 : penalties_until(&k->penalties)};
+    scoped_fd file = penalties_file(k, now);
+    int fds[LINK_FDS];
+    bool sent = false;
+    if (!a->running)
+        return;  // the next anchor gets them
+    for (size_t i = 0; i < LINK_FDS; i++)
+        fds[i] = i == 0 ? file : -1;
+    a->penalties_at = now;
+    enum err e =
+        file >= 0 ? anchor_send(a->fd, ANCHOR_PENALTIES, &m, fds, &sent) : ERR_IO;
+    if (e == OK && !sent)
+        e = loop_timer_set(&k->loop, &a->penalties, now + PENALTIES_MS, write_penalties,
+                           k);
+    if (e != OK && e != ERR_CLOSED)
+        log_error(&k->log, "the anchor cannot keep the penalties of sources: %s",
+                  err_text(e));
+}
+
+void keeper_anchor_penalties(struct keeper *k) {
+    struct keeper_anchor *a = k->anchor;
+    if (a == NULL || !a->running || a->penalties.place != 0)
+        return;
+    uint64_t at = a->penalties_at + PENALTIES_MS;
+    if (a->penalties_at == 0 || clock_ms() >= at ||
+        loop_timer_set(&k->loop, &a->penalties, at, write_penalties, k) != OK)
+        write_penalties(k);
+}
+
+static enum err read_penalties(struct keeper *k, int fd) {
+    scoped_buf bytes;
+    off_t n = lseek(fd, 0, SEEK_END);
+    size_t got = 0;
+    struct span room;
+    buf_init(&bytes, SETTINGS_MAX);
+    if (n < 0 || n > SETTINGS_MAX || lseek(fd, 0, SEEK_SET) != 0)
+        return ERR_IO;
+    TRY(buf_reserve(&bytes, (size_t)n, &room));
+    TRY(fd_read_full(fd, (struct span){room.p, (size_t)n}, &got));
+    return penalties_read(&k->penalties, view_of(room.p, got));
 }
 
 // ---- starting one ----
@@ -148,10 +215,13 @@ static void spawn(void *arg) {
     if (e == OK)
         e = loop_watch(&k->loop, &a->watch, a->fd, LOOP_IN, on_anchor, k);
     a->running = e == OK;
-    if (e == OK)
-        keep_all(k);
-    else
+    if (e != OK) {
         log_error(&k->log, "no anchor: %s", err_text(e));
+        return;
+    }
+    keep_all(k);
+    if (penalties_until(&k->penalties) > clock_ms())
+        write_penalties(k);
 }
 
 bool keeper_anchor_is(const struct keeper *k, pid_t pid) {
@@ -180,6 +250,9 @@ static bool take(struct keeper *k, struct anchor_message *m, uint32_t *taken) {
             log_error(&k->log, "a session cannot be taken over: %s",
                       fault.text[0] != '\0' ? fault_text(&fault) : err_text(e));
     }
+    if (m->number == ANCHOR_PENALTIES && read_penalties(k, m->fds[0]) != OK)
+        log_error(&k->log, "the penalties of the server before cannot be read; sources "
+                           "begin without any");
     anchor_message_close(m);
     return m->number != ANCHOR_DONE;
 }
@@ -239,6 +312,8 @@ void keeper_anchor_close(struct keeper *k) {
     const struct link *l = k->links;
     while (l != NULL && !is_session(l))
         l = l->next;
+    if (k->anchor != NULL && l != NULL)
+        write_penalties(k);  // a stop forgets them
     if (k->anchor == NULL || l != NULL)
         return;  // it stays as long as sessions do
     end_old(&k->anchor->fd);

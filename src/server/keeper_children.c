@@ -69,6 +69,9 @@ static enum err send_start(const struct link *l, int fd) {
         .local_port = l->local_port,
         .host_keys = buf_view(&blobs),
     };
+    struct ipc_domain domain = {l->id, view_text(l->domain)};
+    if (l->domain[0] != '\0')
+        TRY(ipc_send(fd, IPC_DOMAIN, &domain, -1));
     return ipc_send(fd, IPC_START, &start, -1);
 }
 

@@ -5,6 +5,11 @@
 #include "crypto/random.h"
 #include "server/keeper.h"
 
+// The next listener, or keeper, gets them all, and 2 MiB are for the rest.
+_Static_assert(PENALTY_FAMILIES *LIMIT_PENALTY_SOURCES *PENALTY_BYTES <=
+                   SETTINGS_MAX - 2u * 1024 * 1024,
+               "settings have room for all penalties");
+
 static struct penalty_rules rules_of(const struct server_config *c) {
     const struct server_penalties *p = &c->per_source_penalties;
     return (struct penalty_rules){
@@ -42,7 +47,10 @@ enum err keeper_penalties_load(struct keeper *k) {
 void keeper_penalise(struct keeper *k, const char *peer, enum penalty_reason reason) {
     char source[ADDRESS_TEXT_SIZE + 8];
     uint64_t left = 0;
-    if (!penalties_add(&k->penalties, peer, reason, clock_ms(), &left))
+    bool active = penalties_add(&k->penalties, peer, reason, clock_ms(), &left);
+    if (k->penalties.rules.enabled)
+        keeper_anchor_penalties(k);
+    if (!active)
         return;
     left = (left + 999) / 1000;
     penalty_source_text(&k->penalties.rules, peer, source, sizeof source);

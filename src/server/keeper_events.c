@@ -238,13 +238,15 @@ static void tell_lost(struct link *l) {
 
 // The lines of OpenSSH's VERBOSE.
 static void tell_session(struct link *l, const struct ipc_event *m) {
-    char kind[64], tty[64];
+    char kind[64], tty[64], name[256];
     struct log log = link_voice(l);
+    bool named = view_is(m->kind, "subsystem");
     if (m->event == EVENT_SESSION_OPENED)
-        log_verbose(&log, "Starting session: %s%s%s for %s from %s port %u id %u",
-                    text_clean(kind, sizeof kind, m->kind), m->tty.n > 0 ? " on " : "",
-                    text_clean(tty, sizeof tty, m->tty), l->user, l->peer, l->peer_port,
-                    m->channel);
+        log_verbose(&log, "Starting session: %s%s%s%s%s%s for %s from %s port %u id %u",
+                    text_clean(kind, sizeof kind, m->kind), named ? " '" : "",
+                    named ? text_clean(name, sizeof name, m->text) : "", named ? "'" : "",
+                    m->tty.n > 0 ? " on " : "", text_clean(tty, sizeof tty, m->tty),
+                    l->user, l->peer, l->peer_port, m->channel);
     if (m->event == EVENT_SESSION_CLOSED)
         log_verbose(&log, "Close session: user %s from %s port %u id %u", l->user,
                     l->peer, l->peer_port, m->channel);

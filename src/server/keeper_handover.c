@@ -43,6 +43,7 @@ struct piece_socket {
 struct piece_listener {
     uint64_t serial;
     uint32_t fd, pid, pidfd, forks, pending, version;
+    struct view waiting;  // of its outbox
 };
 struct piece_link {
     uint32_t gate, holder, holder_pid, judge, judge_pid, seam;
@@ -70,7 +71,8 @@ static const struct message_field f_socket[] = {F(U32, fd), F(TEXT, name), FIELD
 #undef ROW_STRUCT
 #define ROW_STRUCT piece_listener
 static const struct message_field f_listener[] = {F(U64, serial), F(U32, fd), F(U32, pid),
-    F(U32, pidfd), F(U32, forks), F(U32, pending), F(U32, version), FIELDS_END};
+    F(U32, pidfd), F(U32, forks), F(U32, pending), F(U32, version), F(STRING, waiting),
+    FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT piece_link
 static const struct message_field f_link[] = {F(U32, gate), F(U32, holder), F(U32, holder_pid),
@@ -154,6 +156,7 @@ static enum err put_listeners(struct keeper *k, struct buf *out) {
             .forks = l->forks,
             .pending = l->pending,
             .version = l->side.version != 0 ? l->side.version : IPC_VERSION,
+            .waiting = buf_view(&l->outbox.waiting),
         };
         TRY(put(out, PIECE_LISTENER, &p));
     }
@@ -291,6 +294,8 @@ static enum err take_listener(struct keeper *k, const struct piece_listener *p) 
         .pending = p->pending,
         .side = {IPC_LISTENER, IPC_KEEPER, .state = LINK_NONE, .version = p->version},
     };
+    buf_init(&facts.outbox.waiting, LIMIT_IPC_WAITING);
+    TRY(buf_append(&facts.outbox.waiting, p->waiting));
     return keeper_adopt_listener(k, &facts, (pid_t)p->pid, taken(p->pidfd)) ? OK : ERR_IO;
 }
 

@@ -267,6 +267,8 @@ void link_new(struct keeper_listener *from, const struct ipc_link_new *m, int fd
     text_copy(l->local, sizeof l->local, m->local);
     l->peer_port = (uint16_t)m->peer_port;
     l->local_port = (uint16_t)m->local_port;
+    if (from->domain[0] != '\0' && from->domain_of == m->id)
+        text_copy(l->domain, sizeof l->domain, view_text(from->domain));
     l->pending = true;
     from->pending++;
     l->host_keys = k->host_keys;

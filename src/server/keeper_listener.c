@@ -26,7 +26,8 @@
 // ---- sockets ----
 
 static void socket_name(const struct server_listen *want, char *out, size_t size) {
-    snprintf(out, size, "%.60s:%u", want->host != NULL ? want->host : "*", want->port);
+    snprintf(out, size, "%.60s:%u %.15s", want->host != NULL ? want->host : "*",
+             want->port, want->rdomain != NULL ? want->rdomain : "");
 }
 
 static bool keep_socket(struct keeper *k, const char *name, struct keeper_socket *to,
@@ -47,7 +48,7 @@ static void bind_one(struct keeper *k, const struct server_listen *want, int fam
     int fds[16];
     size_t got = 0;
     struct fault fault = {0};
-    struct tcp_listen listen = {want->host, want->port, family, BACKLOG, NULL};
+    struct tcp_listen listen = {want->host, want->port, family, BACKLOG, want->rdomain};
     if (tcp_listen(&listen, fds, 16, &got, &fault) != OK) {
         log_error(&k->log, "%s", fault_text(&fault));
         return;
@@ -55,7 +56,9 @@ static void bind_one(struct keeper *k, const struct server_listen *want, int fam
     for (size_t i = 0; i < got; i++) {
         struct endpoint at;
         endpoint_local(&at, fds[i]);
-        log_info(&k->log, "Server listening on %s port %u.", at.text, at.port);
+        log_info(&k->log, "Server listening on %s port %u%s%s.", at.text, at.port,
+                 want->rdomain != NULL ? " rdomain " : "",
+                 want->rdomain != NULL ? want->rdomain : "");
         keeper_event_listening(k, at.text, at.port);
         if (*n == KEEPER_SOCKETS_MAX) {
             fd_close(&fds[i]);
@@ -246,11 +249,24 @@ struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
     return l;
 }
 
+static void write_on(struct keeper_listener *l) {
+    uint32_t events = LOOP_IN | (ipc_outbox_waits(&l->outbox) ? LOOP_OUT : 0);
+    if (loop_change(&l->keeper->loop, &l->watch, events) != OK)
+        log_error(&l->keeper->log, "the listener cannot be watched");
+}
+
+// What it has no room for now waits: a login that it does not hear of would count as a
+// startup until it ends.
 static void tell(struct keeper_listener *l, enum ipc_number number, const void *body) {
-    if (l->fd >= 0 && ipc_send(l->fd, number, body, -1) != OK)
-        log_error(&l->keeper->log, "the listener has no room for what it is told: %s",
-                  number == IPC_LINK_AUTHED ? "a login counts as a startup until it ends"
-                                            : "it acts on what it knew before");
+    if (l->fd < 0)
+        return;
+    enum err e = ipc_outbox_send(&l->outbox, l->fd, number, body);
+    if (e != OK && e != ERR_CLOSED)
+        log_error(&l->keeper->log,
+                  "the listener does not take what it is told (%s): it acts on what it "
+                  "knew before; a reload starts another",
+                  err_text(e));
+    write_on(l);
 }
 
 void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m) {
@@ -313,6 +329,11 @@ static void take(struct keeper_listener *l, struct ipc_message *m) {
         l->side.version = m->body.listening.version;
         log_verbose(&k->log, "listener is ready");
         break;
+    case IPC_DOMAIN:
+        l->domain_of = m->body.domain.id;
+        if (!text_copy(l->domain, sizeof l->domain, m->body.domain.name))
+            l->domain[0] = '\0';
+        break;
     case IPC_LINK_NEW:
         l->forks++;
         link_new(l, &m->body.link_new, m->fd);
@@ -353,7 +374,11 @@ static const char *cause(struct fault *fault, enum err e) {
 static void on_listener(void *arg, uint32_t ready) {
     struct keeper_listener *l = arg;
     uint8_t bytes[LIMIT_IPC_MESSAGE];
-    (void)ready;
+    if (ready & LOOP_OUT) {
+        enum err e = ipc_outbox_flush(&l->outbox, l->fd);
+        (void)e;  // if it has gone, that is read below
+        write_on(l);
+    }
     for (int i = 0; i < 64 && l->fd >= 0; i++) {
         struct ipc_message m;
         struct fault fault = {0};
@@ -398,6 +423,7 @@ static void on_listener_exit(void *arg, int status) {
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
+    ipc_outbox_free(&l->outbox);
     free(l);
     if (!accepting || k->stopping || k->options->inetd)
         return;
@@ -474,20 +500,23 @@ static void drain(struct keeper_listener *l) {
     tell(l, IPC_STOP, &stop);
 }
 
-bool keeper_adopt_listener(struct keeper *k, const struct keeper_listener *facts,
-                           pid_t pid, int pidfd) {
+bool keeper_adopt_listener(struct keeper *k, struct keeper_listener *facts, pid_t pid,
+                           int pidfd) {
     struct keeper_listener *l = calloc(1, sizeof *l), **at = &k->listeners;
     if (l == NULL || facts->fd < 0 || pidfd < 0) {
+        ipc_outbox_free(&facts->outbox);
         free(l);
         return false;
     }
     *l = *facts;
+    facts->outbox = (struct ipc_outbox){0};
     l->keeper = k;
     while (*at != NULL)
         at = &(*at)->next;
     *at = l;
     return loop_child(&k->loop, &l->exit, pid, pidfd, on_listener_exit, l) == OK &&
-           loop_watch(&k->loop, &l->watch, l->fd, LOOP_IN, on_listener, l) == OK;
+           loop_watch(&k->loop, &l->watch, l->fd, LOOP_IN | LOOP_OUT, on_listener, l) ==
+               OK;
 }
 
 void keeper_spawn_listener(struct keeper *k) {

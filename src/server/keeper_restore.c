@@ -71,6 +71,7 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .suspended_terminal = l->suspended_terminal,
         .attaching = l->attaching,
         .factors = l->factors,
+        .domain = view_text(l->domain),
     };
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
@@ -98,6 +99,7 @@ static enum err take_texts(struct link *l, const struct link_record *r) {
     bool fits =
         text_copy(l->peer, sizeof l->peer, r->peer) &&
         text_copy(l->local, sizeof l->local, r->local) &&
+        text_copy(l->domain, sizeof l->domain, r->domain) &&
         text_copy(l->user, sizeof l->user, r->user) &&
         text_copy(l->key, sizeof l->key, r->key) &&
         text_copy(l->comment, sizeof l->comment, r->comment) &&

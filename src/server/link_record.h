@@ -47,6 +47,7 @@ struct link_record {
     bool suspended_terminal;
     uint64_t attaching;
     uint32_t factors;
+    struct view domain;  // that its socket is bound to
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -175,17 +175,32 @@ static _Noreturn void become_gate(struct listener *l, int link, int keeper,
 
 // The keeper reads at once as a rule; a new link may wait for it, an accept may not be
 // lost.
-static bool tell_keeper(struct listener *l, const struct ipc_link_new *m, int fd) {
+static bool tell_keeper(struct listener *l, enum ipc_number number, const void *m,
+                        int fd) {
     bool sent = false;
     uint64_t until = clock_ms() + 1000;
     for (;;) {
-        if (ipc_try_send(l->keeper, IPC_LINK_NEW, m, fd, &sent) != OK)
+        if (ipc_try_send(l->keeper, number, m, fd, &sent) != OK)
             return false;
         if (sent || clock_ms() >= until)
             return sent;
         struct pollfd p = {l->keeper, POLLOUT, 0};
         poll(&p, 1, 100);
     }
+}
+
+static bool tell_link(struct listener *l, const struct ipc_link_new *m, int link,
+                      int fd) {
+    char name[TCP_INTERFACE_SIZE];
+    struct ipc_domain domain = {m->id, {0}};
+    if (!loop_watches(&l->keeper_watch))
+        return false;
+    if (tcp_interface(link, name)) {
+        domain.name = view_text(name);
+        if (!tell_keeper(l, IPC_DOMAIN, &domain, -1))
+            return false;
+    }
+    return tell_keeper(l, IPC_LINK_NEW, m, fd);
 }
 
 static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
@@ -218,7 +233,7 @@ static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
                              peer->port,  view_text(local->text),
                              local->port, (uint32_t)pid};
     l->pending++;
-    if (!loop_watches(&l->keeper_watch) || !tell_keeper(l, &m, ours)) {
+    if (!tell_link(l, &m, link, ours)) {
         c->killed = true;
         end_child(pid);
     }

@@ -13,6 +13,7 @@
 #include "io/fd.h"
 #include "io/process.h"
 #include "io/sandbox.h"
+#include "io/tcp.h"
 #include "server/holder.h"
 #include "server/judge.h"
 #include "server/pam_library.h"
@@ -45,15 +46,19 @@ static void receive(int fd, struct ipc_side *side, struct span room,
 }
 
 // The rooms are static: only the pages that are used are there.
-static const struct ipc_message *next(int fd, enum ipc_role role,
-                                      enum ipc_number number) {
+static const struct ipc_message *next(int fd, enum ipc_role role, enum ipc_number number,
+                                      char *domain) {
     static uint8_t room[2][LIMIT_IPC_MESSAGE];
     static struct ipc_message message[2];
     static struct ipc_side side;
     static size_t n;
     side.from = IPC_KEEPER;
     side.to = role;
-    receive(fd, &side, (struct span){room[n], sizeof room[n]}, &message[n]);
+    do {
+        receive(fd, &side, (struct span){room[n], sizeof room[n]}, &message[n]);
+        if (message[n].row->number == IPC_DOMAIN)
+            text_copy(domain, TCP_INTERFACE_SIZE, message[n].body.domain.name);
+    } while (message[n].row->number == IPC_DOMAIN);
     if (message[n].row->number != number)
         _exit(1);
     return &message[n++];
@@ -64,8 +69,9 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
         recorder_run(fd);
     if (role == IPC_SIGNER)
         signer_run(fd);
-    static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
-    const struct ipc_start *s = &next(fd, role, IPC_START)->body.start;
+    static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE],
+        domain[TCP_INTERFACE_SIZE];
+    const struct ipc_start *s = &next(fd, role, IPC_START, domain)->body.start;
     text_copy(peer, sizeof peer, s->peer);
     text_copy(local, sizeof local, s->local);
     if (role == IPC_JUDGE) {
@@ -79,10 +85,11 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
             .local = local,
             .peer_port = (uint16_t)s->peer_port,
             .local_port = (uint16_t)s->local_port,
+            .domain = domain,
             .host_keys = s->host_keys,
         });
     }
-    const struct ipc_message *login = next(fd, role, IPC_LOGIN);
+    const struct ipc_message *login = next(fd, role, IPC_LOGIN, domain);
     holder_run(&(struct holder_start){
         .keeper = fd,
         .seam = login->fd,
@@ -92,6 +99,7 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
         .local = local,
         .peer_port = (uint16_t)s->peer_port,
         .local_port = (uint16_t)s->local_port,
+        .domain = domain,
         .host_keys = s->host_keys,
         .as_root = getuid() == 0,
     });

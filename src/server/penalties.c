@@ -248,6 +248,15 @@ void penalty_rules_read(struct penalty_rules *rules, struct reader *r) {
     rules->exempt = r->err == OK ? (const char *)exempt.p : "";
 }
 
+uint64_t penalties_until(const struct penalties *p) {
+    uint64_t until = 0;
+    for (int f = 0; f < PENALTY_FAMILIES; f++)
+        for (uint32_t i = 0; i < p->tables[f].n; i++)
+            if (p->tables[f].v[i].expiry > until)
+                until = p->tables[f].v[i].expiry;
+    return until;
+}
+
 void penalties_write(const struct penalties *p, uint64_t now, struct writer *w) {
     for (int f = 0; f < PENALTY_FAMILIES; f++) {
         const struct penalty_table *t = &p->tables[f];

@@ -87,6 +87,11 @@ const char *penalty_reason_text(enum penalty_reason reason);
 void penalty_rules_write(const struct penalty_rules *rules, struct writer *w);
 void penalty_rules_read(struct penalty_rules *rules, struct reader *r);
 
+// When the last one is over (the clock of penalties_add()); 0: there are none.
+uint64_t penalties_until(const struct penalties *p);
+
+#define PENALTY_BYTES 27u  // of each in penalties_write()
+
 // What is in force, for another process of this machine (times are of its clock).
 void penalties_write(const struct penalties *p, uint64_t now, struct writer *w);
 must_check enum err penalties_read(struct penalties *p, struct view bytes);

@@ -8,7 +8,8 @@
 #include "transport/transport.h"
 #include "wire/writer.h"
 
-#define SETTINGS_MAX (4u * 1024u * 1024u)
+// Most of it: penalties, 27 bytes for each of twice LIMIT_PENALTY_SOURCES.
+#define SETTINGS_MAX (64u * 1024u * 1024u)
 #define SETTINGS_HOST_KEYS_MAX 16
 #define SETTINGS_IDENT "SSH-2.0-Bowline_" BOWLINE_VERSION " like " BOWLINE_LIKE
 // An identification that starts so takes packets of LIMIT_CHANNEL_PACKET_BOWLINE.

@@ -83,3 +83,18 @@ def test_penalties(lab, tmp_path):
                      r"connections without attempting authentication", text), text
     assert re.search(r"drop connection #\d+ from \[127\.0\.7\.90\]:\d+ on \[127\.0\.0\.1\]:\d+ penalty: connections "
                      r"without attempting authentication", text), text
+
+
+def test_sessions_are_told_alike(lab):
+    """LogLevel VERBOSE: which sessions began, word by word as OpenSSH's."""
+    def told(server):
+        for options in (["-tt", "true"], ["true"]):
+            lab.ssh(server, *options, program="ssh")
+        words = ["ssh", *lab.common(server.port), "-s", "127.0.0.1", "sftp"]
+        subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=60, check=True)
+        assert wait_until(lambda: server.log().count("Starting session: ") == 3, 30), server.log()
+        found = re.findall(r"Starting session.*|subsystem request.*", server.log())
+        return [re.sub(r"pts/\d+|port \d+", "N", line).rstrip("\r") for line in found]
+
+    lines = "LogLevel VERBOSE\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
+    assert told(lab.sshd(lines)) == told(lab.openssh(lines))

@@ -1,8 +1,9 @@
 """Match for what happens before the login: RefuseConnection, MaxAuthTries, Banner."""
+import signal
 import subprocess
 
 import pytest
-from conftest import SLOW, USER, needs_root
+from conftest import SLOW, USER, needs_root, wait_until
 
 SSH = "ssh"
 pytestmark = needs_root
@@ -53,3 +54,23 @@ def test_refuse_connection_of_match(lab, account):
     assert done.returncode == 255 and b"closed" in done.stderr
     server.wait_log(f"administratively prohibited connection for {account.name} from 127.0.0.1")
     server.wait_log("penalty: connection prohibited by RefuseConnection")
+
+
+def test_routing_domains(lab):
+    """A socket bound to an interface, as to a VRF: what comes in by it is told from what comes in elsewhere, at the judge and
+    in the session, also after a reload; one that is not there is named."""
+    server = lab.sshd("ListenAddress 127.0.0.2 rdomain lo\nListenAddress 127.0.0.3 rdomain no-such-one\n"
+                      "Match RDomain lo\nForceCommand echo in lo\nMatch RDomain *,!lo\nForceCommand echo elsewhere\n")
+
+    def output(address):
+        words = [SSH, *lab.common(server.port), "-o", "StrictHostKeyChecking=no", "-o", f"HostKeyAlias=[127.0.0.1]:{server.port}",
+                 "-l", USER, address, "true"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60 * SLOW).stdout
+
+    server.wait_log(f"Server listening on 127.0.0.2 port {server.port} rdomain lo.")
+    server.wait_log(f"listen on 127.0.0.3 port {server.port} rdomain no-such-one: No such device")
+    assert (output("127.0.0.1"), output("127.0.0.2")) == ("elsewhere\n", "in lo\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_log("Received SIGHUP")
+    assert wait_until(lambda: output("127.0.0.2") == "in lo\n", 30)
+    assert output("127.0.0.1") == "elsewhere\n"

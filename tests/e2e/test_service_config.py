@@ -107,3 +107,12 @@ def test_host_certificate_by_flag(tmp_path):
     config.write_text("Port 2222\n")
     done = subprocess.run([tool("sshd"), "-G", "-f", str(config), "-c", path], capture_output=True, text=True)
     assert done.returncode == 0 and f"hostcertificate {path}" in done.stdout.lower()
+
+
+def test_flags_of_older_servers(tmp_path):
+    """What unit files and scripts of old still say is taken: it had no effect for OpenSSH, or has none here."""
+    config = tmp_path / "config"
+    config.write_text("Port 2222\n")
+    words = [tool("sshd"), "-G", "-f", str(config), "-u0", "-b", "1024", "-k3600", "-QRr"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0 and "port 2222" in done.stdout.lower() and not done.stderr

@@ -134,6 +134,37 @@ def test_penalties_survive_a_reload(lab):
     assert refused(server, "127.0.5.1")
 
 
+def test_penalties_survive_the_keeper(lab):
+    """Killed and started anew, without a session in between: who was refused still is. A stop forgets them."""
+    lines, source = "PerSourcePenalties noauth:300s min:10s\n", "127.0.5.2"
+    server = lab.sshd(lines)
+    hit(server, source)
+    assert wait_until(lambda: refused(server, source), 30)
+    server.process.kill()
+    server.process.wait()
+    after = lab.sshd(lines, port=server.port)
+    assert wait_until(lambda: refused(after, source), 30)
+    assert login(lab, after, "127.0.5.3").returncode == 0
+    # Again, while a session is on, by which the penalties of the first server come.
+    words = [SSH, *lab.common(server.port), "-b", "127.0.5.3", "-l", USER, "127.0.0.1", "cat"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+        client.stdin.write(b"one\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == b"one\n"
+        after.process.kill()
+        after.process.wait()
+        third = lab.sshd(lines, port=server.port)
+        third.wait_log("Found 1 sessions")
+        assert wait_until(lambda: refused(third, source), 30)
+        third.process.terminate()
+        assert third.process.wait(30) == 0
+        fourth = lab.sshd(lines, port=server.port)
+        fourth.wait_log("Found 1 sessions")
+        assert banner(fourth, source).startswith(b"SSH-2.0-")
+        client.stdin.close()
+        assert client.wait(30) == 0
+
+
 def test_max_startups_of_a_source(lab):
     server = lab.sshd("PerSourceMaxStartups 3\n")
     held = [socket.create_connection(("127.0.0.1", server.port), 5, ("127.0.6.1", 0)) for _ in range(3)]

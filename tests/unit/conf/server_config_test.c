@@ -152,7 +152,7 @@ static void malformed(void **state) {
         {"StreamLocalBindMask 999", "octal"},
         {"SetEnv A", "NAME=value"},
         {"IPQoS zz", "DSCP"},
-        {"RDomain x", "doesn't support it yet"},
+        {"RDomain x", "Linux has no routing domain of a process"},
         {"AuthenticationMethods foo", "unknown method"},
         {"PerSourcePenalties crash:x", "authfail:5s"},
         {"PerSourcePenaltyExemptList 10.0.0.1/8", "no list of networks"},
@@ -210,7 +210,7 @@ static void later_keywords(void **state) {
              &p),
         OK);
     assert_int_equal(p.n, 3);
-    assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UseDNS is OpenSSH's"));
+    assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UseDNS: clients are"));
     assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword KerberosAuthentication"));
     assert_true(has_problem(&p, CONF_WARNING, "/f:3: keyword UseLogin is deprecated"));
 }

@@ -152,6 +152,8 @@ static void handed_over(void **state) {
         add(&p, nth(a, sizeof a, i), i % 2 ? PENALTY_CRASH : PENALTY_AUTHFAIL, 0);
     penalties_write(&p, 1, &w);
     assert_int_equal(writer_end(&w), OK);
+    assert_int_equal(buf_len(&bytes), 500 * PENALTY_BYTES);
+    assert_int_equal(penalties_until(&p), 90000);
     penalties_init(&q, &standard, 8);
     assert_int_equal(penalties_read(&q, buf_view(&bytes)), OK);
     for (unsigned i = 0; i < 500; i++)

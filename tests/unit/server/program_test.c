@@ -35,6 +35,7 @@ static void environment(void **state) {
                               .original_command = "ls -l",
                               .system_text = "# c\nLANG=C\nSYS=\"a b\"\n",
                               .uid = 1000,
+                              .mail = true,
                               .accepted = &accepted,
                               .key_environment = view_of(key, sizeof key - 1),
                               .set_env = &set_env};
@@ -58,6 +59,11 @@ static void environment(void **state) {
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
         assert_string_equal(env_get(&e, want[i][0]), want[i][1]);
     assert_null(strstr(env_get(&e, "PATH"), "sbin"));
+    env_free(&e);
+    env_init(&e);
+    f.mail = false;  // with PAM it is pam_mail's
+    assert_int_equal(program_environment(&e, &f), OK);
+    assert_null(env_get(&e, "MAIL"));
     env_free(&e);
     env_free(&accepted);
 }
