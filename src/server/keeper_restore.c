@@ -17,6 +17,13 @@ static void child_fds(const struct keeper_child *c, int *socket, int *pidfd) {
     *pidfd = c->alive ? c->exit.pidfd : -1;
 }
 
+static void put_fds(const struct link *l, int *fds) {
+    fds[LINK_FD_GATE] = l->fd;
+    child_fds(&l->holder, &fds[LINK_FD_HOLDER], &fds[LINK_FD_HOLDER_PID]);
+    child_fds(&l->judge, &fds[LINK_FD_JUDGE], &fds[LINK_FD_JUDGE_PID]);
+    fds[LINK_FD_SEAM] = l->seam;
+}
+
 enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
     scoped_buf keys;
     buf_init(&keys, LINK_RECORD_MAX / 2);
@@ -76,10 +83,7 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
     put_side(&l->judge.side, &r.judge_version, &r.judge_seen);
-    fds[LINK_FD_GATE] = l->fd;
-    child_fds(&l->holder, &fds[LINK_FD_HOLDER], &fds[LINK_FD_HOLDER_PID]);
-    child_fds(&l->judge, &fds[LINK_FD_JUDGE], &fds[LINK_FD_JUDGE_PID]);
-    fds[LINK_FD_SEAM] = l->seam;
+    put_fds(l, fds);
     return link_record_write(&r, out);
 }
 

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SLOW, USER, needs_root, require, wait_until
+from conftest import SLOW, USER, listens, needs_root, require, wait_until
 
 SSH = "ssh"
 
@@ -134,14 +134,20 @@ def test_penalties_survive_a_reload(lab):
     assert refused(server, "127.0.5.1")
 
 
+def ended(server, how):
+    """The server by that signal, and nobody listens on its port any more."""
+    server.process.send_signal(how)
+    server.process.wait(30)
+    assert wait_until(lambda: not listens(server.port), 30)
+
+
 def test_penalties_survive_the_keeper(lab):
     """Killed and started anew, without a session in between: who was refused still is. A stop forgets them."""
     lines, source = "PerSourcePenalties noauth:300s min:10s\n", "127.0.5.2"
     server = lab.sshd(lines)
     hit(server, source)
     assert wait_until(lambda: refused(server, source), 30)
-    server.process.kill()
-    server.process.wait()
+    ended(server, signal.SIGKILL)
     after = lab.sshd(lines, port=server.port)
     assert wait_until(lambda: refused(after, source), 30)
     assert login(lab, after, "127.0.5.3").returncode == 0
@@ -151,13 +157,11 @@ def test_penalties_survive_the_keeper(lab):
         client.stdin.write(b"one\n")
         client.stdin.flush()
         assert client.stdout.readline() == b"one\n"
-        after.process.kill()
-        after.process.wait()
+        ended(after, signal.SIGKILL)
         third = lab.sshd(lines, port=server.port)
         third.wait_log("Found 1 sessions")
         assert wait_until(lambda: refused(third, source), 30)
-        third.process.terminate()
-        assert third.process.wait(30) == 0
+        ended(third, signal.SIGTERM)
         fourth = lab.sshd(lines, port=server.port)
         fourth.wait_log("Found 1 sessions")
         assert banner(fourth, source).startswith(b"SSH-2.0-")
