@@ -17,6 +17,7 @@ enum escape_action {
     ESCAPE_QUIETER,     // ~V
     ESCAPE_INFO,        // ~I
     ESCAPE_COMMAND,     // ~C
+    ESCAPE_LEAVE,       // ~d
 };
 
 struct escape {

@@ -37,17 +37,20 @@ static void leave(struct run *r) {
     forwards_close(&r->forwards);
     if (r->connection != NULL)
         say_goodbye(r);
-    if ((terminal || (own != NULL && own->pty)) && c->fault.code == OK)
+    bool left = own != NULL && own->leave_asked && own->closed;
+    if (left)
+        session_tell_left(own);
+    else if ((terminal || (own != NULL && own->pty)) && c->fault.code == OK)
         log_info(&c->log, "Connection to %s closed.", c->host);
     // Whoever started -W ends it so.
     bool stdio = own != NULL && own->stdio;
     if (r->signal != 0 && !stdio)
         log_error(&c->log, "Killed by signal %d.", r->signal);
     c->end.idle = own != NULL && own->timed_out && r->signal == 0;
-    c->end.by_user = r->signal != 0 || (own != NULL && !own->closed);
+    c->end.by_user = r->signal != 0 || (own != NULL && !own->closed) || left;
     bool finished = own != NULL && own->closed && r->signal == 0;
     c->exit_code = finished && own->status_known ? own->status : CLIENT_EXIT_FAILURE;
-    if (stdio && finished)
+    if ((stdio && finished) || left)
         c->exit_code = 0;
     // A master in the background that ends as it was to.
     if (r->mux.persists && c->fault.code == OK && r->signal == 0)

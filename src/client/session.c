@@ -101,6 +101,8 @@ static enum err on_request(struct session *s, const struct connection_event *eve
         on_exit_status(s, event);
     else if (view_is(event->name, "exit-signal"))
         on_exit_signal(s, event);
+    else if (session_take_kept(s, event))
+        return OK;
     else if (view_is(event->name, "eow@openssh.com") && !s->input_ended) {
         // Nobody reads on the other side any more.
         s->input_ended = true;
@@ -122,6 +124,9 @@ static enum err refuse(struct session *s, const char *why) {
 
 static enum err on_reply(struct session *s, const struct connection_event *event) {
     char why[128];
+    const char *refused;
+    if (session_kept_reply(s, event, &refused))
+        return refused != NULL ? refuse(s, refused) : OK;
     if (event->success)
         return OK;
     if (s->x11_asked && event->ordinal == s->x11_ordinal) {

@@ -1,8 +1,8 @@
 // One session of this connection, or what stands in for it (-W): a channel, and where its
 // bytes come from and go to: our own standard descriptors, or those that a passenger of
 // the control socket has passed. Shared by its files: session.c (life, events),
-// session_open.c (what is asked for at its start), session_io.c (bytes),
-// session_escape.c and session_command.c (what escapes do).
+// session_open.c (what is asked for at its start), session_io.c (bytes), session_kept.c
+// (leaving and coming back), session_escape.c and session_command.c (what escapes do).
 #pragma once
 
 #include "client/client.h"
@@ -43,6 +43,12 @@ struct session {
     uint32_t pty_ordinal, command_ordinal,
         x11_ordinal;  // of the requests with want_reply
     bool x11_asked;
+    // doc/attach.md
+    uint32_t name_ordinal, leave_ordinal;
+    bool name_asked, leave_asked;
+    bool left;         // it goes on at the server
+    char name[64];     // under that name
+    uint32_t grace;    // for so many seconds
     const char *what;  // "shell", "exec", "subsystem"
 
     bool status_known;
@@ -73,6 +79,19 @@ void session_leave_raw(struct session *s);
 must_check enum err session_open(struct session *s, const struct want *want);
 // Window size to the server, if there is a terminal and it has changed.
 must_check enum err session_send_size(struct session *s);
+
+// ---- session_kept.c ----
+// Which session is meant, where one has a name, and what waits there.
+must_check enum err session_ask_name(struct session *s);
+// ~d: asks the server to keep the session.
+must_check enum err session_leave(struct session *s);
+// What the server says of sessions that are kept; false: it is about something else.
+bool session_take_kept(struct session *s, const struct connection_event *event);
+// Tells where the session that was left can be found.
+void session_tell_left(const struct session *s);
+// The answer to one of ours. False: to something else.
+bool session_kept_reply(struct session *s, const struct connection_event *event,
+                        const char **refused);
 
 // ---- session_io.c ----
 must_check enum err session_data(struct session *s, uint32_t extended, struct view data);

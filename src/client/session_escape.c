@@ -125,6 +125,8 @@ enum err session_escape(struct session *s, enum escape_action action) {
     case ESCAPE_INFO:
         show_told(s, tell_connection);
         return OK;
+    case ESCAPE_LEAVE:
+        return session_leave(s);
     case ESCAPE_COMMAND:
         return session_command_line(s);
     }

@@ -184,6 +184,7 @@ enum err session_open(struct session *s, const struct want *want) {
         TRY(offer_agent(s));
     if (want->tty)
         TRY(request_terminal(s, want->term));
+    TRY(session_ask_name(s));
     TRY(request_environment(s, want->environment));
     return request_command(s, want);
 }

@@ -110,7 +110,8 @@ struct client_config {
     // Staying connected
     uint32_t server_alive_interval, server_alive_count_max;
     bool tcp_keep_alive;
-    bool resume;  // resume-v1@bowline, where the server has it
+    bool resume;          // resume-v1@bowline, where the server has it
+    const char *session;  // its name, to be taken up or opened; NULL: none
     struct conf_channel_timeouts channel_timeout;
     struct conf_rekey rekey_limit;
 

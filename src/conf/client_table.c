@@ -225,6 +225,7 @@ static const struct conf_option options[] = {
     ROW("ProxyJump", proxy_jump, proxy_jump, DONE, FIRST),
     // Bowline's own.
     ROW("Resume", flag, resume, DONE, FIRST, DEFAULT("yes")),
+    ROW("Session", session_name, session, DONE, FIRST),
     {.name = "Host",
      .type = &conf_type_nothing,
      .status = CONF_BLOCK,

@@ -139,7 +139,7 @@ extern const struct conf_type conf_type_rekey, conf_type_ipqos, conf_type_channe
 extern const struct conf_type conf_type_ports, conf_type_listen, conf_type_max_startups,
     conf_type_netblock, conf_type_penalties, conf_type_subsystem,
     conf_type_pubkey_options, conf_type_auth_methods, conf_type_cidr_list,
-    conf_type_users, conf_type_resume_grace;
+    conf_type_users, conf_type_resume_grace, conf_type_session_name;
 // types_client.c
 extern const struct conf_type conf_type_port, conf_type_add_keys, conf_type_obscure,
     conf_type_tunnel_device, conf_type_escape, conf_type_control_persist,

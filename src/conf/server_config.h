@@ -190,6 +190,7 @@ struct server_config {
     struct conf_channel_timeouts channel_timeout;
     uint32_t unused_connection_timeout;  // seconds; 0: none
     struct server_resume_grace resume_grace;
+    bool sessions_hold;
     struct conf_ipqos ipqos;
     bool use_dns;
 

@@ -267,6 +267,8 @@ static const struct conf_option options[] = {
     ROW("EventLog", place, event_log, DONE, GLOBAL, FIRST, FOR(KEEPER | HOLDER)),
     ROW("ResumeGrace", resume_grace, resume_grace, DONE, MATCH, FIRST, DEFAULT("24h 1h"),
         FOR(LISTENER | HOLDER)),
+    ROW("SessionsHold", flag, sessions_hold, DONE, MATCH, FIRST, DEFAULT("no"),
+        FOR(HOLDER)),
     {.name = "Match",
      .type = &conf_type_nothing,
      .status = CONF_BLOCK,

@@ -394,3 +394,38 @@ static enum err dump_proxy_jump(const struct conf_dump *d) {
 const struct conf_type conf_type_proxy_jump = {parse_proxy_jump, dump_proxy_jump,
                                                "[USER@]HOST[:PORT],... | none",
                                                sizeof(char *), 0};
+
+// --- Session: what OpenSSH does not know is dumped only where it is set
+
+static bool session_name_is_good(const char *name) {
+    size_t n = strlen(name);
+    bool letter = (*name | 32) >= 'a' && (*name | 32) <= 'z';
+    return letter && n <= 32 &&
+           strspn(name,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               n;
+}
+
+static bool parse_session_name(struct conf_parse *p) {
+    const char **field = CONF_FIELD(p, const char *);
+    if (!conf_one_word(p))
+        return false;
+    *field = NULL;
+    if (conf_is_none(p->argv[0]))
+        return true;
+    if (!session_name_is_good(p->argv[0]))
+        return conf_bad(
+            p,
+            "%s: \"%s\" is no name: a letter, then letters, digits, '.', '_' or "
+            "'-', at most 32",
+            p->option->name, p->argv[0]);
+    *field = conf_pool_text(&p->head->pool, view_text(p->argv[0]));
+    return *field != NULL || conf_bad(p, "out of memory");
+}
+
+static enum err dump_session_name(const struct conf_dump *d) {
+    return *CONF_FIELD_CONST(d, const char *) != NULL ? conf_type_text.dump(d) : OK;
+}
+
+const struct conf_type conf_type_session_name = {parse_session_name, dump_session_name,
+                                                 "NAME | none", sizeof(char *), 0};

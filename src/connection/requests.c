@@ -52,6 +52,15 @@ static const struct message_field exit_signal_fields[] = {
 static const struct message_field break_fields[] = {
     FIELD(U32, request_break, milliseconds), FIELDS_END};
 
+static const struct message_field session_name_fields[] = {
+    FIELD(TEXT, request_session_name, name), FIELD(U32, request_session_name, flags),
+    FIELDS_END};
+static const struct message_field session_left_fields[] = {
+    FIELD(TEXT, request_session_left, name), FIELD(U32, request_session_left, grace),
+    FIELDS_END};
+static const struct message_field session_waiting_fields[] = {
+    FIELD(TEXT, request_session_waiting, text), FIELDS_END};
+
 static const struct message_field forward_fields[] = {
     FIELD(TEXT, request_forward, address), FIELD(PORT, request_forward, port),
     FIELDS_END};
@@ -96,6 +105,11 @@ static const struct request_type types[] = {
     ROW(CHANNEL, "exit-signal", BY_S, request_exit_signal, exit_signal),
     ROW(CHANNEL, "eow@openssh.com", BY_BOTH, request_empty, empty),
     ROW(CHANNEL, "keepalive@openssh.com", BY_BOTH, request_empty, empty),
+    // doc/attach.md
+    ROW(CHANNEL, "session@bowline", BY_C, request_session_name, session_name),
+    ROW(CHANNEL, "leave@bowline", BY_C, request_empty, empty),
+    ROW(CHANNEL, "left@bowline", BY_S, request_session_left, session_left),
+    ROW(CHANNEL, "waiting@bowline", BY_S, request_session_waiting, session_waiting),
 
     ROW(GLOBAL, "tcpip-forward", BY_C, request_forward, forward),
     ROW(GLOBAL, "cancel-tcpip-forward", BY_C, request_forward, forward),

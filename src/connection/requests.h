@@ -93,6 +93,18 @@ struct request_exit_signal {
     bool core_dumped;
     struct view message, language;
 };
+// Sessions that can be left and taken up again (doc/attach.md).
+struct request_session_name {
+    struct view name;  // empty: none in particular
+    uint32_t flags;    // 0
+};
+struct request_session_left {
+    struct view name;
+    uint32_t grace;  // seconds that it is kept
+};
+struct request_session_waiting {
+    struct view text;  // names, for a person
+};
 struct request_break {
     uint32_t milliseconds;
 };

@@ -55,6 +55,7 @@ extern const struct sandbox sandbox_gate;      // transport and auth for one lin
 extern const struct sandbox sandbox_listener;  // accepts and forks gates
 extern const struct sandbox sandbox_anchor;    // keeps descriptors for the next keeper
 extern const struct sandbox sandbox_recorder;  // writes utmp, wtmp and lastlog
+extern const struct sandbox sandbox_painter;   // makes one answer of what it has
 
 struct sandbox_identity {
     uid_t uid;  // become this one, when root; ignored otherwise

@@ -125,6 +125,25 @@ static const struct sandbox_rule recorder_rules[] = {
     DENIED,
 };
 
+// Memory, and a pipe to write to.
+static const struct sandbox_rule painter_rules[] = {
+    ALLOW(write),
+    ALLOW_WITHOUT(mmap, 2, PROT_EXEC),
+    ALLOW_WITHOUT(mprotect, 2, PROT_EXEC),
+    ALLOW(munmap),
+    ALLOW(mremap),
+    ALLOW(madvise),
+    ALLOW(brk),
+    ALLOW(futex),
+    ALLOW(exit),
+    ALLOW(exit_group),
+    ALLOW(rt_sigreturn),
+    ALLOW(rt_sigprocmask),
+    ALLOW(sched_yield),
+    ALLOW(gettid),
+    ALLOW(getpid),
+};
+
 _Static_assert(sizeof recorder_rules / sizeof recorder_rules[0] <= SANDBOX_RULES_MAX,
                "too many rules");
 _Static_assert(sizeof gate_rules / sizeof gate_rules[0] <= SANDBOX_RULES_MAX,
@@ -165,4 +184,11 @@ const struct sandbox sandbox_recorder = {
     .flags = SANDBOX_NO_NETWORK | SANDBOX_NO_PROCESSES,
     .fail_all = true,
     .places = {"/run", "/var/run", "/var/log"},
+};
+
+const struct sandbox sandbox_painter = {
+    .name = "painter",
+    .rules = painter_rules,
+    .rules_n = sizeof painter_rules / sizeof painter_rules[0],
+    .fail_all = true,
 };

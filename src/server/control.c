@@ -16,13 +16,20 @@ static const struct message_field f_session[] = {F(TEXT, id), F(TEXT, user), F(T
     F(TEXT, comment), F(TEXT, peer), F(PORT, peer_port), F(TEXT, local), F(PORT, local_port),
     F(U32, uid), F(U64, since), F(U64, idle), F(U64, bytes_in), F(U64, bytes_out),
     F(U32, sessions), F(U32, channels), F(TEXT, tty), F(TEXT, command), F(U32, forwards),
-    F(U64, suspended), F(U64, grace_left), FIELDS_END};
+    F(U64, suspended), F(U64, grace_left), F(STRING, terminals), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT control_end
 static const struct message_field f_end[] = {F(TEXT, what), F(TEXT, text), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT control_done
 static const struct message_field f_done[] = {F(U32, count), F(TEXT, text), FIELDS_END};
+#undef ROW_STRUCT
+
+#define ROW_STRUCT control_attach
+static const struct message_field f_attach[] = {F(TEXT, name), F(U32, flags), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT control_view
+static const struct message_field f_view[] = {F(U32, version), FIELDS_END};
 #undef ROW_STRUCT
 
 #define SESSION_LEAST 17  // fields that every keeper sends
@@ -40,6 +47,8 @@ static const struct row {
     ROW(SESSION, session, BY_KEEPER),
     ROW(END, end, BY_TOOL),
     ROW(DONE, done, BY_KEEPER),
+    ROW(ATTACH, attach, BY_TOOL),
+    ROW(VIEW, view, BY_KEEPER),
 };
 // clang-format on
 
@@ -89,4 +98,11 @@ bool control_path(const char *folder, const char *name, const char *address,
     int n = snprintf(out, size, "%s/%s.%u%s%s.sock", folder, name, port, any ? "" : "@",
                      any ? "" : address);
     return n >= 0 && (size_t)n < size;
+}
+
+bool control_is_keeper(const char *name, uint16_t port) {
+    unsigned found;
+    size_t n = strlen(name);
+    return n > 5 && strcmp(name + n - 5, ".sock") == 0 &&
+           sscanf(name, "sshd.%5u", &found) == 1 && (port == 0 || port == found);
 }

@@ -1,10 +1,10 @@
 // What `bowline` and the keeper say to each other over the control socket: one table
 // {number, from, fields}, in the codec of SSH, one message a packet (SOCK_SEQPACKET).
 //
-// The keeper takes from a tool HELLO first, then LIST and END, each answered by DONE at
-// its end. Who asks is known from the kernel (SO_PEERCRED): root and the keeper's own
-// user see all, others their own sessions. SESSION may grow at its end: a tool takes what
-// it knows of it.
+// The keeper takes from a tool HELLO first, then LIST, END and ATTACH, each answered by
+// DONE at its end. Who asks is known from the kernel (SO_PEERCRED): root and the keeper's
+// own user see all, others their own sessions. SESSION may grow at its end: a tool takes
+// what it knows of it.
 #pragma once
 
 #include "server/ipc_table.h"
@@ -19,6 +19,8 @@ enum control_number {
     CONTROL_SESSION,
     CONTROL_END,
     CONTROL_DONE,
+    CONTROL_ATTACH,
+    CONTROL_VIEW,
     CONTROL_NUMBERS
 };
 
@@ -39,9 +41,10 @@ struct control_session {
     uint64_t bytes_in, bytes_out;
     uint32_t sessions, channels;
     struct view tty, command;
-    uint32_t forwards;    // listeners and forwarded connections
-    uint64_t suspended;   // without a link since, seconds since 1970; 0: it has one
-    uint64_t grace_left;  // seconds that it is still kept
+    uint32_t forwards;      // listeners and forwarded connections
+    uint64_t suspended;     // without a link since, seconds since 1970; 0: it has one
+    uint64_t grace_left;    // seconds that it is still kept
+    struct view terminals;  // as in ipc_status
 };
 struct control_end {
     struct view what;  // id, user, key's fingerprint or comment
@@ -52,12 +55,23 @@ struct control_done {
     struct view text;  // why not; empty: well
 };
 
+struct control_attach {
+    struct view name;  // of a session, or a connection's id; empty: the only one
+    uint32_t flags;    // VIEW_WATCH
+};
+// The socket comes along (server/view.h). DONE follows.
+struct control_view {
+    uint32_t version;
+};
+
 union control_body {
     struct control_hello hello;
     struct control_list list;
     struct control_session session;
     struct control_end end;
     struct control_done done;
+    struct control_attach attach;
+    struct control_view view;
 };
 
 struct control_message {
@@ -76,6 +90,8 @@ must_check enum err control_encode(enum control_number number, const void *body,
 // of the configuration file. False: there is none.
 bool control_folder(bool root, const char *runtime, const char *config_file, char *out,
                     size_t size);
+// Is that file in such a folder a keeper's socket, of that port (0: any)?
+bool control_is_keeper(const char *name, uint16_t port);
 // "FOLDER/NAME.PORT.sock", with "@ADDRESS" where it does not listen on all of them. NAME:
 // "sshd" for the keeper's, "anchor" for the anchor's.
 bool control_path(const char *folder, const char *name, const char *address,

@@ -160,7 +160,8 @@ struct event {
       "(of one connection)")                                                             \
     X(CONNECTION_SUSPENDED, "connection.suspended", false,                               \
       EVENT_WHO | EVENT_F(SECONDS) | EVENT_F(REASON),                                    \
-      "the link is gone, the connection waits for its client; reason: lost, silent; "    \
+      "the link is gone, the connection waits for its client; reason: lost, silent, "    \
+      "left (with sessions that somebody may take up); "                                 \
       "seconds: at most")                                                                \
     X(CONNECTION_RESUMED, "connection.resumed", false,                                   \
       EVENT_WHO | EVENT_F(SECONDS) | EVENT_F(TEXT),                                      \
@@ -169,7 +170,15 @@ struct event {
     X(CONNECTION_RESUME_REFUSED, "connection.resume_refused", false,                     \
       EVENT_WHO | EVENT_WHY,                                                             \
       "a client came for a connection and did not get it: unknown, ended, identity, "    \
-      "proof, epoch, gap, busy; text: id of that connection")
+      "proof, epoch, gap, busy; text: id of that connection")                            \
+    X(SESSION_LEFT, "session.left", true,                                                \
+      EVENT_F(CONNECTION) | EVENT_F(USER) | EVENT_F(CHANNEL) | EVENT_WHY,                \
+      "one with a terminal goes on without its channel: asked, taken (up elsewhere), "   \
+      "lost (its link); text: its name")                                                 \
+    X(SESSION_VIEWED, "session.viewed", true,                                            \
+      EVENT_F(CONNECTION) | EVENT_F(USER) | EVENT_F(KIND) | EVENT_F(HOST) |              \
+          EVENT_F(TEXT),                                                                 \
+      "somebody sees a terminal: attach, watch; host: who; text: the session's name")
 
 enum event_number {
 #define X(NAME, name, holder, fields, meaning) EVENT_##NAME,

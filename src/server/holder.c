@@ -13,6 +13,7 @@
 #include "server/forward.h"
 #include "server/holder_link.h"
 #include "server/holder_status.h"
+#include "server/holder_view.h"
 #include "server/settings.h"
 #include "server/template.h"
 #include "wire/messages.h"
@@ -84,6 +85,10 @@ static void channel_request(struct holder *h, const struct connection_event *eve
     bool want_reply = event->want_reply;
     bool done = c != NULL && c->ops->request != NULL &&
                 c->ops->request(c, event->name, event->fields);
+    if (h->claiming && h->claim_channel == channel && done) {
+        h->claim_owed = want_reply;  // when the keeper has answered
+        return;
+    }
     enum err e = want_reply ? connection_reply(h->connection, channel, done) : OK;
     if (e != OK)
         connection_failed(h, e);
@@ -186,7 +191,7 @@ static void take_hello(struct holder *h, struct view ident) {
 
 // May the peer be read? Not while our answers to it do not go out.
 static bool may_take(const struct holder *h) {
-    return !h->ending && h->linked && !h->blocked && !h->proving &&
+    return !h->ending && h->linked && !h->blocked && !h->proving && !h->claiming &&
            (h->connection == NULL || connection_in_ready(h->connection));
 }
 
@@ -212,7 +217,7 @@ static bool pull_seam(struct holder *h) {
         if (event.kind == SEAM_HELLO)
             take_hello(h, event.message);
         else if (event.kind == SEAM_END)
-            h->ending = true;
+            h->ending = !keep_link_gone(h, false);
         else if (event.kind == SEAM_SECRET)
             holder_take_secret(h, &event);
         else
@@ -250,12 +255,20 @@ static void on_keeper(void *arg, uint32_t ready) {
     if (e != OK) {  // the session goes on without it
         loop_unwatch(&h->loop, &h->keeper_watch);
         global_proved(h, view_of(NULL, 0));
+        claim_unanswered(h);
         return;
     }
     if (!got)
         return;
     if (m.row->number == IPC_ATTACH) {
         holder_attach(h, &m.body.attach, m.fd);
+        return;
+    }
+    if (m.row->number == IPC_VIEW || m.row->number == IPC_VIEWED) {
+        if (m.row->number == IPC_VIEW)
+            view_add(h, &m.body.view, m.fd);
+        else
+            claim_viewed(h, &m.body.viewed, m.fd);
         return;
     }
     fd_close(&m.fd);
@@ -268,6 +281,8 @@ static void on_keeper(void *arg, uint32_t ready) {
         holder_vouch(h, &m.body.vouch);
     else if (m.row->number == IPC_PROVED)
         global_proved(h, m.body.proved.signatures);
+    else if (m.row->number == IPC_CLAIMED)
+        claim_answered(h, &m.body.claimed);
 }
 
 // ---- time ----
@@ -303,6 +318,8 @@ static uint64_t next_deadline(const struct holder *h) {
         d = grace;
     if (h->confirm_at < d)
         d = h->confirm_at;
+    if (h->claiming && h->claim_until < d)
+        d = h->claim_until;
     if (!h->idle_done && h->busy_at + IDLE_MS < d)
         d = h->busy_at + IDLE_MS;
     for (const struct session *s = h->sessions; s != NULL; s = s->next)
@@ -340,6 +357,8 @@ static void update(struct holder *h) {
         for (size_t i = 0; i < STREAM_COUNT; i++)
             stream_update(&s->streams[i]);
         sftp_update(s);
+        if (s->kept != NULL)
+            view_update(s);
     }
     forwards_update(h);
 }
@@ -358,6 +377,9 @@ static void turn(struct holder *h) {
         pull_events(h);
         h->confirm_at = holder_confirm(h);
     }
+    keep_check(h);
+    if (h->claiming && h->now >= h->claim_until)
+        claim_unanswered(h);
     holder_check_grace(h);
     check_idle(h);
     if (h->ending)

@@ -48,6 +48,10 @@ struct stream {
 
 // What becomes of a channel's events. `request` may be NULL: none is known.
 struct carrier_ops {
+    // What one of its streams gave, as it passes; and whether it may be read where no
+    // channel takes it. Or NULL.
+    void (*seen)(struct carrier *c, struct view data);
+    bool (*room)(struct carrier *c);
     bool (*request)(struct carrier *c, struct view name, struct view fields);
     void (*opened)(struct carrier *c, bool confirmed);  // a channel that we opened
     void (*output_ended)(struct carrier *c);            // one of its streams
@@ -65,6 +69,7 @@ struct carrier {
     bool input_ready;  // else the window holds what comes
     bool input_eof;
     bool input_wide;  // its pipe was made larger
+    bool alone;       // it has no channel any more: what is read is only seen
     bool at_end;      // what cannot be read at once is not waited for
     int input;        // for what the peer sends; -1: none
     // Takes what the peer sends in place of a descriptor; NULL: none. How much it took.
@@ -120,6 +125,12 @@ struct session {
     struct program_launch *launch;  // NULL: started, or nothing asked for
     struct session_x11 x11;
     struct holder_sftp *sftp;  // internal-sftp, served here; NULL: none
+    // Of one with a terminal, see holder_view.h
+    struct terminal_kept *kept;  // NULL: nobody can leave it
+    char asked_name[64];         // by the client; "": none
+    bool claimed;                // it was asked for
+    int relay;                   // to a session of another holder's that is to be shown
+    bool relayed;                // which is shown now
 };
 
 struct holder_attempt;
@@ -174,6 +185,14 @@ struct holder {
     bool idle_done;
     uint32_t probes;       // unanswered
     uint32_t events_lost;  // that the keeper had no room for
+    // Sessions that are kept, see holder_view.h
+    bool held;        // without a link, for them alone
+    bool may_keep;    // the keeper says so
+    bool claiming;    // a name, by the session of that channel: the peer waits
+    bool claim_owed;  // .. for a reply
+    uint32_t claim_channel, named;
+    uint64_t claim_until;
+    char id[48];  // of the connection
 };
 
 // Control messages to the gate, in order, while it takes them.

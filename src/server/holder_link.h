@@ -45,6 +45,8 @@ void holder_link_broken(struct holder *h);
 // The link is gone, or of no use (silent: the peer does not answer): the connection is
 // suspended, or ends where it cannot be.
 void holder_link_lost(struct holder *h, bool silent);
+// The link goes, and nothing else.
+void holder_drop_link(struct holder *h);
 // A client comes for the connection, by that seam, which is taken over.
 // The keeper asks about a proof for a login.
 void holder_vouch(struct holder *h, const struct ipc_vouch *m);

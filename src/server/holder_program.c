@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "server/forward.h"
 #include "server/holder_status.h"
+#include "server/holder_view.h"
 
 #define ENVIRONMENT_FILE_MAX 65536u
 #define MOTD_MAX 65536u
@@ -155,6 +156,7 @@ static bool open_pipes(struct program_ends *e) {
 // Our ends of the pipes or terminal, before anything runs on the others.
 static bool adopt(struct session *s, struct program_ends *e) {
     if (s->with_pty) {
+        keep_start(s);
         stream_open(&s->streams[STREAM_OUT], s->pty.master);
         s->pty.master = -1;
         s->c.duplex = &s->streams[STREAM_OUT];
@@ -190,6 +192,17 @@ static bool fork_internal(struct session *s) {
     sftp_serve_child(s->c.holder, l->command);
 }
 
+// A session of another holder, shown on this one's terminal.
+static bool fork_relay(struct session *s) {
+    if (process_fork(&s->process) != OK)
+        return false;
+    if (s->process.pid == 0)
+        claim_relay_child(s);
+    fd_close(&s->relay);
+    s->relayed = true;
+    return true;
+}
+
 static bool watch_process(struct session *s) {
     int pidfd = s->process.pidfd;
     s->process.pidfd = -1;
@@ -204,6 +217,8 @@ static bool spawn(struct session *s) {
     struct program_argv argv;
     if (l->internal)
         return fork_internal(s) && watch_process(s);
+    if (claim_relays(s))
+        return fork_relay(s) && watch_process(s);
     program_argv(&argv, h->shell, l->command);
     struct process_spec spec = {
         .path = h->shell,
@@ -319,7 +334,7 @@ static bool run(struct session *s, const char *asked) {
         return false;
     if (here)
         return true;
-    if (s->with_pty && command == NULL)
+    if (s->with_pty && command == NULL && !claim_relays(s))
         say_motd(s);
     if (!prepare(s, command, forced ? asked : NULL)) {
         session_launch_drop(s);
@@ -327,7 +342,7 @@ static bool run(struct session *s, const char *asked) {
     }
     s->launch->internal = internal;
     s->started = true;
-    if (!session_prelude(s))
+    if (claim_relays(s) || !session_prelude(s))
         session_launch(s);
     holder_status(h, s->with_pty ? s->pty.name : "");
     if (s->with_pty)

@@ -10,6 +10,8 @@
 #include "io/clock.h"
 #include "server/forward.h"
 #include "server/holder_link.h"
+#include "server/holder_status.h"
+#include "server/holder_view.h"
 #include "wire/messages.h"
 
 #define ATTEMPTS_MAX 2u
@@ -49,7 +51,7 @@ static bool has_terminal(const struct holder *h) {
     return false;
 }
 
-static void drop_link(struct holder *h) {
+void holder_drop_link(struct holder *h) {
     (void)holder_ring_goes(h);
     loop_unwatch(&h->loop, &h->seam_watch);
     h->bytes_in += h->seam.counts.bytes_in;
@@ -65,7 +67,9 @@ void holder_link_lost(struct holder *h, bool silent) {
     uint32_t grace = grace_of(h, terminal);
     if (h->ending || !h->linked)
         return;
-    bool kept = h->resume.state == RESUME_ON && grace > 0;
+    bool kept = !h->held && h->resume.state == RESUME_ON && grace > 0;
+    if (!kept && keep_link_gone(h, true))
+        return;
     if (silent && kept)
         seam_end(&h->seam, 0, "");
     else if (silent)
@@ -74,11 +78,12 @@ void holder_link_lost(struct holder *h, bool silent) {
         h->ending = true;
         return;
     }
-    drop_link(h);
+    holder_drop_link(h);
     h->suspended_at = clock_boot_ms();
     h->grace_at = h->suspended_at + (uint64_t)grace * 1000;
     struct ipc_suspended told = {grace, terminal, silent};
     holder_tell_keeper(h, IPC_SUSPENDED, &told);
+    holder_status_tell(h);
 }
 
 // ---- getting another one ----
@@ -141,7 +146,7 @@ static void take_over(struct holder_attempt *a, struct view message) {
     uint64_t away = h->linked ? 0 : (clock_boot_ms() - h->suspended_at) / 1000;
     if (h->linked) {
         seam_end(&h->seam, 0, "");
-        drop_link(h);
+        holder_drop_link(h);
     }
     enum err e = resume_attach_in(&h->resume, message,
                                   view_of(a->session_id, a->session_id_n), &out, &fault);
@@ -159,6 +164,7 @@ static void take_over(struct holder_attempt *a, struct view message) {
     on_new_path(h);
     holder_say(h, buf_view(&out));
     tell(h, a->link, RESUME_REFUSED_NONE, (uint32_t)away);
+    holder_status_tell(h);
     drop_attempt(a);
 }
 
@@ -255,7 +261,12 @@ void holder_check_grace(struct holder *h) {
     }
     if (h->linked || h->ending || clock_boot_ms() < h->grace_at)
         return;
-    log_info(&h->log, "the client of user %s did not come back in time", h->user);
+    if (keep_link_gone(h, false))
+        return;
+    log_info(&h->log,
+             h->held ? "what user %s had left was not taken up in time"
+                     : "the client of user %s did not come back in time",
+             h->user);
     h->ending = true;
 }
 

@@ -1,5 +1,6 @@
 // A "session" channel (RFC 4254 s.6): its requests, its input, its end.
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "io/terminal_modes.h"
 #include "server/forward.h"
 #include "server/holder.h"
+#include "server/holder_view.h"
 
 #define BREAK_MAX_MS 3000
 
@@ -25,6 +27,7 @@ union request {
     struct request_signal signal;
     struct request_break pause;
     struct request_x11 x11;
+    struct request_session_name name;
 };
 
 static void set_modes(int fd, struct view modes) {
@@ -59,6 +62,8 @@ static bool request_window(struct session *s, const union request *r) {
     struct pty_size size = {r->window.columns, r->window.rows, r->window.width,
                             r->window.height};
     int fd = s->started ? s->streams[STREAM_OUT].fd : s->pty.master;
+    if (s->kept != NULL)
+        record_resize(&s->kept->record, size);
     return s->with_pty && fd >= 0 && pty_set_size(fd, size) == OK;
 }
 
@@ -128,6 +133,19 @@ static bool request_x11(struct session *s, const union request *r) {
     return !s->started && x11_request(s, &r->x11);
 }
 
+static bool request_session(struct session *s, const union request *r) {
+    return claim_request(s, &r->name);
+}
+
+static bool request_leave(struct session *s, const union request *r) {
+    (void)r;
+    if (!claim_relays(s))
+        return keep_leave(s, "");
+    // The session is another holder's; what shows it here ends, behind what was typed.
+    return s->started && !s->exited &&
+           process_signal_group(s->process.pid, SIGTERM) == OK;
+}
+
 static const struct {
     const char *name;
     bool (*act)(struct session *s, const union request *r);
@@ -144,6 +162,8 @@ static const struct {
     {"eow@openssh.com", request_eow},
     {"auth-agent-req@openssh.com", request_agent},
     {"agent-req", request_agent_standard},
+    {"session@bowline", request_session},
+    {"leave@bowline", request_leave},
 };
 
 static bool session_request(struct session *s, struct view name, struct view fields) {
@@ -190,6 +210,11 @@ static bool output_done(const struct session *s) {
 }
 
 void session_try_end(struct session *s) {
+    if (s->c.alone && s->exited && output_done(s)) {
+        session_told_end(s);
+        view_program_ended(s);
+        keep_changed(s->c.holder);
+    }
     if (!s->started || !s->c.open || !output_done(s) || (s->sftp != NULL && !s->exited))
         return;
     if (!s->eof_sent && !s->exited) {
@@ -199,6 +224,8 @@ void session_try_end(struct session *s) {
     if (!s->exited)
         return;
     send_exit(s);
+    if (s->kept != NULL)
+        view_program_ended(s);
     if (!s->eof_sent)
         carrier_eof(&s->c);
     s->eof_sent = true;
@@ -207,6 +234,7 @@ void session_try_end(struct session *s) {
 }
 
 void session_hang_up(struct session *s) {
+    view_end_all(s, VIEW_OVER);
     sftp_end(s);
     carrier_close_input(&s->c);
     for (size_t i = 0; i < STREAM_COUNT; i++)
@@ -246,7 +274,19 @@ static bool request(struct carrier *c, struct view name, struct view fields) {
     return session_request((struct session *)c, name, fields);
 }
 
+static void seen(struct carrier *c, struct view data) {
+    struct session *s = (struct session *)c;
+    if (s->kept != NULL)
+        view_output(s, data);
+}
+
+static bool room(struct carrier *c) {
+    return view_room((struct session *)c);
+}
+
 static const struct carrier_ops session_ops = {
+    .seen = seen,
+    .room = room,
     .request = request,
     .output_ended = output_ended,
     .input_ended = input_ended,
@@ -266,7 +306,7 @@ void session_open(struct holder *h, uint32_t channel) {
     carrier_init(&s->c, h, channel, &session_ops);
     s->c.open = true;
     carrier_set_timeout(&s->c, "session");
-    s->pty.master = s->pty.slave = -1;
+    s->pty.master = s->pty.slave = s->relay = -1;
     for (size_t i = 0; i < STREAM_COUNT; i++)
         s->streams[i] =
             (struct stream){.carrier = &s->c, .fd = -1, .extended = i == STREAM_ERR};
@@ -304,11 +344,16 @@ static void free_session(struct session *s) {
         stream_close(&s->streams[i]);
     loop_unchild(&s->c.holder->loop, &s->exit);
     pty_close(&s->pty);
+    fd_close(&s->relay);
+    keep_free(s);
     env_free(&s->accepted);
     free(s);
 }
 
 static bool is_alive(const struct session *s) {
+    if (s->kept != NULL &&
+        (s->kept->viewers != NULL || (s->c.alone && !s->kept->collected)))
+        return true;
     return s->c.open || (s->started && !s->exited);
 }
 

@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 #include "server/forward.h"
+#include "server/holder_view.h"
+#include "wire/writer.h"
 
 // One holder is one process.
 static struct { char tty[64], command[128]; } last;
@@ -13,6 +15,9 @@ void holder_status_command(const char *command) {
 
 void holder_status_tell(struct holder *h) {
     uint64_t now = clock_ms();
+    uint8_t room[TERMINALS_BYTES];
+    struct writer w = writer_to_span((struct span){room, sizeof room});
+    keep_write(h, &w);
     struct ipc_status status = {
         .sessions = session_count(h),
         .idle = (uint32_t)((now - h->busy_at) / 1000),
@@ -20,6 +25,7 @@ void holder_status_tell(struct holder *h) {
         .bytes_out = h->bytes_out + h->seam.counts.bytes_out,
         .tty = view_text(last.tty),
         .command = view_text(last.command),
+        .terminals = writer_end(&w) == OK ? view_of(room, w.n) : view_of(NULL, 0),
     };
     for (const struct forward *f = h->forwards; f != NULL; f = f->next)
         status.forwards++;

@@ -112,6 +112,10 @@ static enum step read_small(struct stream *t, size_t max, size_t *got) {
     if (step != STEP_MORE)
         return step;
     *got = (size_t)n;
+    if (t->carrier->ops->seen != NULL)
+        t->carrier->ops->seen(t->carrier, view_of(message + head, *got));
+    if (t->carrier->alone)
+        return STEP_MORE;
     send_small(t, message, head, *got);
     if (*got >= SEAM_BULK && t->extended == 0)
         burst(t);
@@ -141,6 +145,8 @@ static enum step read_ring(struct stream *t, size_t max, size_t *got, bool *take
     if (step != STEP_MORE)
         return step;
     *got = (size_t)n;
+    if (t->carrier->ops->seen != NULL)
+        t->carrier->ops->seen(t->carrier, view_of(room.p + CONNECTION_DATA_HEADER, *got));
     connection_data_header(h->connection, t->carrier->channel, 0, *got, room.p);
     if (holder_publish(h, room.p, *got + CONNECTION_DATA_HEADER) != OK)
         holder_link_broken(h);
@@ -160,6 +166,8 @@ static bool may_read(struct stream *t) {
     const struct carrier *c = t->carrier;
     struct holder *h = c->holder;
     size_t least = t->tunnel != 0 ? TUN_FRAME_MAX : 1;  // a packet is not to be split
+    if (c->alone)
+        return t->fd >= 0 && !h->ending && c->ops->room(t->carrier);
     if (t->fd < 0 || !c->open || !holder_takes_data(h))
         return false;
     if (t->bulk && h->ring_wait)
@@ -172,6 +180,8 @@ static enum step read_once(struct stream *t, size_t *got) {
     size_t max = connection_data_max(t->carrier->holder->connection, t->carrier->channel);
     bool taken = false;
     enum step step = STEP_WAIT;
+    if (t->carrier->alone)
+        return read_small(t, SMALL_READ, got);
     if (bulk_room(t) < max)
         max = (size_t)bulk_room(t);
     if (t->bulk)

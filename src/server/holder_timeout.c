@@ -47,7 +47,7 @@ static void check(struct carrier *c, uint64_t global) {
 
 static void check_unused(struct holder *h) {
     uint64_t timeout = (uint64_t)h->config.unused_connection_timeout * 1000;
-    if (timeout == 0 || connection_count(h->connection) > 0) {
+    if (timeout == 0 || h->held || connection_count(h->connection) > 0) {
         h->unused_at = h->now;
         return;
     }
@@ -79,7 +79,7 @@ uint64_t holder_timeout_deadline(const struct holder *h) {
     uint64_t unused = (uint64_t)h->config.unused_connection_timeout * 1000;
     if (h->connection == NULL)
         return first;
-    if (unused > 0 && connection_count(h->connection) == 0)
+    if (unused > 0 && !h->held && connection_count(h->connection) == 0)
         earlier(&first, h->unused_at + unused);
     if (h->config.channel_timeout.n == 0)
         return first;

@@ -82,7 +82,7 @@ static const struct message_field f_tell[] = {F(U32, action), F(TEXT, text), FIE
 #define ROW_STRUCT ipc_status
 static const struct message_field f_status[] = {F(U32, sessions), F(U32, channels),
     F(U64, bytes_in), F(U64, bytes_out), F(U32, idle), F(TEXT, tty), F(TEXT, command),
-    F(U32, forwards), FIELDS_END};
+    F(U32, forwards), F(STRING, terminals), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_prove
 static const struct message_field f_prove[] = {F(STRING, blobs), FIELDS_END};
@@ -202,6 +202,24 @@ static const struct message_field f_vouched[] = {F(U64, link), F(U32, reason), F
 #define ROW_STRUCT ipc_factors
 static const struct message_field f_factors[] = {F(U32, ticket), F(U32, methods), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_claim
+static const struct message_field f_claim[] = {F(U32, channel), F(TEXT, name), F(U32, flags),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_claimed
+static const struct message_field f_claimed[] = {F(U32, channel), F(U32, result), F(TEXT, id),
+    F(TEXT, text), F(BOOL, may_keep), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_view
+static const struct message_field f_view[] = {F(TEXT, name), F(U32, flags), F(TEXT, who),
+    FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_viewed
+static const struct message_field f_viewed[] = {F(U32, channel), FIELDS_END};
+#undef ROW_STRUCT
+#define ROW_STRUCT ipc_held
+static const struct message_field f_held[] = {F(U32, grace), FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW_STRUCT ipc_domain
 static const struct message_field f_domain[] = {F(U64, id), F(TEXT, name), FIELDS_END};
@@ -244,7 +262,7 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
         LINK_ANY, IPC_LIMITED),
     ROW(TELL,         tell,         IPC_KEEPER, IPC_GATE | IPC_HOLDER, LINK_NONE, 0),
     ROW_GREW(STATUS,  status,       IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED,
-        2, 7),
+        4, 7),
     ROW(PROVE,        prove,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
     ROW(PROVED,       proved,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
     ROW(PENALTY,      penalty,      IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_LISTENER,
@@ -287,6 +305,11 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(FACTORS,      factors,      IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE, LINK_USER, IPC_ONCE),
     ROW(DOMAIN,       domain,       IPC_LISTENER | IPC_KEEPER, IPC_KEEPER | IPC_JUDGE | IPC_HOLDER,
         LINK_NONE, 0),
+    ROW(CLAIM,        claim,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW(CLAIMED,      claimed,      IPC_KEEPER, IPC_HOLDER, LINK_NONE, 0),
+    ROW(VIEW,         view,         IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
+    ROW(VIEWED,       viewed,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
+    ROW(HELD,         held,         IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
 };
 // clang-format on
 

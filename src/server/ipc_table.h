@@ -104,6 +104,11 @@ enum ipc_number {
     IPC_VOUCHED,
     IPC_FACTORS,
     IPC_DOMAIN,
+    IPC_CLAIM,
+    IPC_CLAIMED,
+    IPC_VIEW,
+    IPC_VIEWED,
+    IPC_HELD,
     IPC_NUMBERS
 };
 
@@ -298,6 +303,9 @@ struct ipc_status {
     uint32_t idle;             // seconds
     struct view tty, command;  // of the session that was started last
     uint32_t forwards;         // listeners and forwarded connections; since version 2
+    // Sessions with a terminal, TERMINALS_BYTES bytes of string name, u32 terminal_state,
+    // u32 exit status, u32 watchers. Since version 4.
+    struct view terminals;
 };
 
 struct ipc_prove {
@@ -448,6 +456,49 @@ struct ipc_factors {
     uint32_t methods;  // bits 1 << enum judge_method
 };
 
+// ---- sessions that are left and taken up (doc/attach.md); since version 4 ----
+
+#define TERMINALS_BYTES 2048u
+
+enum terminal_state {
+    TERMINAL_SHOWN,  // somebody has it
+    TERMINAL_LEFT,
+    TERMINAL_ENDED,  // its program did; nobody has been told
+    TERMINAL_STATES
+};
+
+// Of a holder: a session with a terminal begins on that channel, under that name.
+struct ipc_claim {
+    uint32_t channel;
+    struct view name;  // empty: none in particular
+    uint32_t flags;    // 0
+};
+enum claim_result {
+    CLAIM_YOURS,  // the name is its own
+    CLAIM_VIEW,   // another connection has it: VIEWED follows
+    CLAIM_REFUSED,
+};
+struct ipc_claimed {
+    uint32_t channel, result;
+    struct view id;    // of the connection
+    struct view text;  // what waits for this user, for a person
+    bool may_keep;     // sessions may be left here
+};
+// To a holder: somebody wants to see that session, by a socket that comes along.
+struct ipc_view {
+    struct view name;  // empty: any
+    uint32_t flags;    // VIEW_WATCH
+    struct view who;   // for the one who has it now
+};
+// To the holder that claimed: the other end of it.
+struct ipc_viewed {
+    uint32_t channel;
+};
+// It has no link, and goes on for what is left in it.
+struct ipc_held {
+    uint32_t grace;  // seconds; 0: no end is set, as somebody has it
+};
+
 union ipc_body {
     struct ipc_listening listening;
     struct ipc_link_new link_new;
@@ -501,6 +552,11 @@ union ipc_body {
     struct ipc_vouched vouched;
     struct ipc_factors factors;
     struct ipc_domain domain;
+    struct ipc_claim claim;
+    struct ipc_claimed claimed;
+    struct ipc_view view;
+    struct ipc_viewed viewed;
+    struct ipc_held held;
 };
 
 struct ipc_row {

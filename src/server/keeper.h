@@ -142,6 +142,8 @@ struct link {
     bool resumable, comes_back, suspended_terminal;
     uint64_t suspended_at, suspended_since;
     uint32_t suspended_grace;
+    bool held;  // .. and no client comes for it: sessions are left in it (keeper_views.h)
+    struct buf sessions_told;  // of its terminals, as STATUS has them
     uint64_t
         attaching;     // serial of the link whose connection this one comes for; 0: none
     bool judge_stays;  // until its holder has ended
@@ -377,6 +379,8 @@ const char *link_resumption(struct link *l, const struct ipc_resumption *m);
 void link_vouched(struct link *l, const struct ipc_vouched *m);
 void link_resumable(struct link *l, const struct ipc_resumable *m);
 void link_suspended(struct link *l, const struct ipc_suspended *m);
+// It has no link from now on, which is said and counted.
+void link_kept(struct link *l, const struct ipc_suspended *m);
 void link_attached(struct link *l, const struct ipc_attached *m);
 uint64_t link_grace_left(const struct link *l);  // seconds
 

@@ -13,6 +13,7 @@
 #include "server/holder.h"
 #include "server/judge.h"
 #include "server/keeper_control.h"
+#include "server/keeper_views.h"
 #include "server/seam.h"
 
 #define TUNNEL_SINCE 4u  // IPC_VERSION of judges that know of it
@@ -337,6 +338,10 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         link_vouched(l, &m->body.vouched);
     else if (m->row->number == IPC_ATTACHED)
         link_attached(l, &m->body.attached);
+    else if (m->row->number == IPC_CLAIM)
+        link_claim(l, &m->body.claim);
+    else if (m->row->number == IPC_HELD)
+        link_held(l, &m->body.held);
 }
 
 static void on_holder(void *arg, uint32_t ready) {

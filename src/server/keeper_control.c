@@ -11,6 +11,8 @@
 #include "io/fd.h"
 #include "io/unix_socket.h"
 #include "server/control.h"
+#include "server/keeper_views.h"
+#include "server/view.h"
 
 #define CLIENTS_MAX 32u
 #define CLIENTS_OF_USER 4u
@@ -121,6 +123,7 @@ static void describe(const struct link *l, char *id, size_t id_size,
         .forwards = l->forwards,
         .suspended = l->suspended_since,
         .grace_left = link_grace_left(l),
+        .terminals = buf_view(&l->sessions_told),
     };
 }
 
@@ -217,6 +220,7 @@ void keeper_control_status(struct link *l, const struct ipc_status *m) {
     l->status_at = clock_ms();
     text_copy(l->tty, sizeof l->tty, m->tty);
     text_copy(l->command, sizeof l->command, m->command);
+    link_sessions(l, m->terminals);
     keeper_control_forget(l);
 }
 
@@ -285,6 +289,28 @@ static bool on_hello(struct client *c, const struct control_hello *m) {
     return say(c, CONTROL_HELLO, &ours, &failed);
 }
 
+// ---- attach ----
+
+static bool on_attach(struct client *c, const struct control_attach *m) {
+    char why[128], who[96];
+    bool sent = false;
+    uint8_t bytes[64];
+    size_t n = 0;
+    struct control_view view = {VIEW_VERSION};
+    if (c->peer.uid == 0)
+        snprintf(who, sizeof who, "root on this machine");
+    else
+        snprintf(who, sizeof who, "uid %u on this machine", (unsigned)c->peer.uid);
+    scoped_fd fd =
+        keeper_view(c->keeper, c->peer.uid, m->name, m->flags, who, why, sizeof why);
+    if (fd < 0)
+        return done(c, 0, why);
+    if (control_encode(CONTROL_VIEW, &view, (struct span){bytes, sizeof bytes}, &n) != OK)
+        return false;
+    struct view part = view_of(bytes, n);
+    return unix_send(c->fd, &part, 1, &fd, 1, &sent) == OK && sent && done(c, 1, "");
+}
+
 // False: that was its last.
 static bool take(struct client *c, const struct control_message *m) {
     if (c->stage == STAGE_HELLO)
@@ -293,6 +319,8 @@ static bool take(struct client *c, const struct control_message *m) {
         return false;
     if (m->number == CONTROL_END)
         return on_end(c, &m->body.end);
+    if (m->number == CONTROL_ATTACH)
+        return on_attach(c, &m->body.attach);
     return m->number == CONTROL_LIST;
 }
 

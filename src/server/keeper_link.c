@@ -8,6 +8,7 @@
 #include "io/fd.h"
 #include "io/unix_socket.h"
 #include "server/keeper_control.h"
+#include "server/keeper_views.h"
 
 #define QUESTIONS_MAX 128u  // to one judge
 #define LINES_MAX 50u       // of a gate's log, in ten seconds
@@ -29,6 +30,7 @@ void link_sweep(struct link *l) {
     k->links_n--;
     keeper_control_forget(l);
     link_signing_forget(l);
+    link_sessions_forget(l);
     loop_timer_unset(&k->loop, &l->grace);
     host_keys_drop(l->host_keys);
     free(l);

@@ -173,6 +173,12 @@ static enum err take_fds(struct link *l, const struct link_record *r, int *fds) 
         TRY(link_watch_holder(l));
     if (l->judge.fd >= 0)
         TRY(link_watch_judge(l));
+    // No client comes for it: sessions are left in it. Which, the holder says again.
+    struct ipc_tell tell = {TELL_STATUS, view_text("")};
+    l->held = l->suspended_at != 0 && !l->resumable;
+    if (l->holder.fd >= 0 && l->authenticated &&
+        ipc_send(l->holder.fd, IPC_TELL, &tell, -1) != OK)
+        log_verbose(&l->keeper->log, "holder of %s does not listen", l->user);
     return gate >= 0 ? link_watch_gate(l, gate, r->grace_at) : OK;
 }
 

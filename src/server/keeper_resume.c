@@ -216,10 +216,13 @@ static void limit(const struct link *l) {
 }
 
 void link_suspended(struct link *l, const struct ipc_suspended *m) {
+    if (l->resumable && l->suspended_at == 0)
+        link_kept(l, m);
+}
+
+void link_kept(struct link *l, const struct ipc_suspended *m) {
     char time[48];
     struct log log = link_voice(l);
-    if (!l->resumable || l->suspended_at != 0)
-        return;
     l->suspended_at = clock_boot_ms();
     l->suspended_since = clock_wall_s();
     l->suspended_grace = m->grace;
@@ -227,10 +230,15 @@ void link_suspended(struct link *l, const struct ipc_suspended *m) {
     if (l->fd < 0)
         l->reason = NULL;  // that of the link; the login has none yet
     log_info(&log, "Connection of user %s from %s port %u %s, kept for %s", l->user,
-             l->peer, l->peer_port, m->silent ? "does not answer" : "lost",
+             l->peer, l->peer_port,
+             l->held     ? "left with sessions"
+             : m->silent ? "does not answer"
+                         : "lost",
              time_text(m->grace, time, sizeof time));
     struct event e = {.seconds = m->grace,
-                      .reason = view_text(m->silent ? "silent" : "lost")};
+                      .reason = view_text(l->held     ? "left"
+                                          : m->silent ? "silent"
+                                                      : "lost")};
     link_tell(l, EVENT_CONNECTION_SUSPENDED, &e);
     limit(l);
     keeper_anchor_again(l);

@@ -16,6 +16,8 @@ static const struct command {
 } commands[] = {
     {"try", try_run, "[--port N] [--keep] [command ...]",
      "start a private server and open a session in it"},
+    {"attach", attach_run, "[--watch] [--port N] [HOST] [NAME]",
+     "take up a session that was left, or watch one"},
     {"config", config_run, "explain [sshd|ssh] [[user@]host] [-f FILE] [--json]",
      "each value with the line that set it; what hides what, never holds or is risky"},
     {"doctor", doctor_run, "[--idle[=SECONDS]] [--json] [ssh options] [user@]host",

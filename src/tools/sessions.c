@@ -16,6 +16,7 @@
 #include "io/unix_socket.h"
 #include "server/control.h"
 #include "tools/commands.h"
+#include "wire/reader.h"
 
 #define WAIT_MS 10000
 #define SERVERS_MAX 64  // that live
@@ -105,6 +106,59 @@ static bool receive(int fd, struct span room, struct control_message *m) {
     }
 }
 
+static const char *const terminal_states[TERMINAL_STATES] = {
+    [TERMINAL_SHOWN] = "attached", [TERMINAL_LEFT] = "left", [TERMINAL_ENDED] = "ended"};
+
+struct terminal {
+    struct view name;
+    uint32_t state, status, watchers;
+};
+
+static bool next_terminal(struct reader *r, struct terminal *t) {
+    if (reader_left(r) == 0)
+        return false;
+    t->name = read_string(r);
+    t->state = read_u32(r);
+    t->status = read_u32(r);
+    t->watchers = read_u32(r);
+    return reader_end(r) == OK || reader_left(r) > 0;
+}
+
+// "  [build: left]", of each session that can be taken up.
+static void terminals_text(const struct control_session *s, char *out, size_t size) {
+    struct reader r = reader_of(s->terminals);
+    struct terminal t;
+    size_t n = 0;
+    out[0] = '\0';
+    while (next_terminal(&r, &t) && t.state < TERMINAL_STATES && n < size) {
+        char name[64], more[48] = "";
+        if (t.state == TERMINAL_ENDED)
+            snprintf(more, sizeof more, " with status %u", t.status);
+        else if (t.watchers > 0)
+            snprintf(more, sizeof more, ", watched by %u", t.watchers);
+        n += (size_t)snprintf(out + n, size - n, "  [%s: %s%s]",
+                              text_clean(name, sizeof name, t.name),
+                              terminal_states[t.state], more);
+    }
+}
+
+static void print_terminals(struct json *j, const struct control_session *s) {
+    struct reader r = reader_of(s->terminals);
+    struct terminal t;
+    json_name(j, "terminals");
+    json_array(j);
+    while (next_terminal(&r, &t) && t.state < TERMINAL_STATES) {
+        json_object(j);
+        json_member_string(j, "name", t.name);
+        json_member_text(j, "state", terminal_states[t.state]);
+        if (t.state == TERMINAL_ENDED)
+            json_member_u64(j, "status", t.status);
+        json_member_u64(j, "watchers", t.watchers);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
 static void print_json(struct json *j, const struct control_session *s) {
     json_object(j);
     json_member_string(j, "id", s->id);
@@ -130,6 +184,7 @@ static void print_json(struct json *j, const struct control_session *s) {
         json_member_u64(j, "suspended_since", s->suspended);
         json_member_u64(j, "grace_left", s->grace_left);
     }
+    print_terminals(j, s);
     json_object_end(j);
 }
 
@@ -178,7 +233,7 @@ static void suspended_text(const struct control_session *s, char *out, size_t si
 
 static void print_line(struct answer *a, const struct control_session *s) {
     char id[64], user[64], peer[80], since[32], idle[32], tty[32], in[16], out[16],
-        key[96], comment[64], command[96], state[96], line[800];
+        key[96], comment[64], command[96], state[96], terminals[1200], line[2000];
     time_t at = (time_t)s->since;
     struct tm tm;
     localtime_r(&at, &tm);
@@ -191,13 +246,14 @@ static void print_line(struct answer *a, const struct control_session *s) {
     text_clean(comment, sizeof comment, s->comment);
     text_clean(command, sizeof command, s->command);
     suspended_text(s, state, sizeof state);
+    terminals_text(s, terminals, sizeof terminals);
     snprintf(line, sizeof line,
-             "%-10s %-12s %-21s %-11s %5s %-10s %4u %3u %6s %6s %s%s%s  %s%s\n", id, user,
-             peer, since, span_text(s->idle, idle, sizeof idle),
+             "%-10s %-12s %-21s %-11s %5s %-10s %4u %3u %6s %6s %s%s%s  %s%s%s\n", id,
+             user, peer, since, span_text(s->idle, idle, sizeof idle),
              tty[0] != '\0' ? tty + (strncmp(tty, "/dev/", 5) == 0 ? 5 : 0) : "-",
              s->channels, s->forwards, size_text(s->bytes_in, in, sizeof in),
              size_text(s->bytes_out, out, sizeof out), key, comment[0] != '\0' ? " " : "",
-             comment, command, state);
+             comment, command, state, terminals);
     put(a, line);
 }
 
@@ -261,19 +317,13 @@ static bool ask_path(struct answer *a, const char *path) {
 
 // ---- all of them ----
 
-static bool is_ours(const struct request *r, const char *name) {
-    unsigned port;
-    size_t n = strlen(name);
-    return n > 5 && strcmp(name + n - 5, ".sock") == 0 &&
-           sscanf(name, "sshd.%5u", &port) == 1 && (r->port == 0 || r->port == port);
-}
-
 static void ask_folder(struct answer *a, const char *folder) {
     struct dirent **names = NULL;
     int n = scandir(folder, &names, NULL, alphasort), asked = 0;
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
-        if (asked < SERVERS_MAX && is_ours(a->request, names[i]->d_name) &&
+        if (asked < SERVERS_MAX &&
+            control_is_keeper(names[i]->d_name, a->request->port) &&
             snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name) <
                 (int)sizeof path &&
             ask_path(a, path))
