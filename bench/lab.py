@@ -25,11 +25,11 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_listening(port, seconds=10):
+def wait_listening(port, seconds=10, address="127.0.0.1"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            socket.create_connection(("127.0.0.1", port), 0.5).close()
+            socket.create_connection((address, port), 0.5).close()
             return
         except OSError:
             time.sleep(0.02)
@@ -89,14 +89,14 @@ def child_cpu():
 class Suite:
     """A suite under test: where its programs are, and one running server."""
 
-    def __init__(self, name, ssh, sshd, folder, keys, account, pam=False):
+    def __init__(self, name, ssh, sshd, folder, keys, account, pam=False, address="127.0.0.1"):
         self.name, self.ssh, self.folder, self.keys = name, ssh, folder, keys
-        self.account = account
+        self.account, self.address = account, address
         self.port = free_port()
         self.group = Group(name)
         config = os.path.join(folder, f"sshd_config.{name}")
         with open(config, "w") as f:
-            f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/authorized_keys\n"
+            f.write(f"Port {self.port}\nListenAddress {address}\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/authorized_keys\n"
                     f"StrictModes no\nPidFile none\nUsePAM {'yes' if pam else 'no'}\n"
                     "MaxStartups 1000:30:2000\nMaxSessions 100\nLogLevel INFO\n")
             f.write("Subsystem sftp " + ("internal-sftp" if "bowline" in name else "/usr/lib/openssh/sftp-server") + "\n")
@@ -108,14 +108,14 @@ class Suite:
         self.log = open(os.path.join(folder, f"{name}.log"), "wb")
         self.process = subprocess.Popen([sshd, "-D", "-e", "-f", config], preexec_fn=self.group.enter,
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_listening(self.port)
+        wait_listening(self.port, address=address)
         time.sleep(0.3)
 
     def command(self, client, *args, port=None, options=()):
         port = port or self.port
         return [client, "-F", "none", "-p", str(port), "-i", f"{self.keys}/user", "-o", "IdentitiesOnly=yes",
                 "-o", f"UserKnownHostsFile={self.keys}/known_hosts", "-o", "GlobalKnownHostsFile=none",
-                "-o", "HostKeyAlias=bench", "-o", "BatchMode=yes", *options, f"{self.account}@127.0.0.1", *args]
+                "-o", "HostKeyAlias=bench", "-o", "BatchMode=yes", *options, f"{self.account}@{self.address}", *args]
 
     def stop(self):
         self.process.terminate()

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from conftest import SLOW, needs_root, require, wait_until
+from conftest import SLOW, needs_root, require, tool, wait_until
+from cutter import Cutter
 
 pytestmark = needs_root
 
@@ -117,3 +118,23 @@ def test_refused_by_the_server_goes_on(lab, display):
     server = lab.openssh("LogLevel INFO\nX11Forwarding no")
     done = lab.ssh(server, "-Y", "echo [$DISPLAY]", env=display.env)
     assert done.stdout == b"[]\n" and b"X11 forwarding request failed on channel 0" in done.stderr
+
+
+def test_over_links_that_are_lost(lab, display):
+    """Clients of the display come and go while links do (resume-v1@bowline)."""
+    require("xdpyinfo")
+    server = lab.sshd("X11Forwarding yes")
+    way = Cutter(server.port)
+    p = subprocess.Popen([tool("ssh"), *lab.common(way.port), "-Y", "127.0.0.1", "echo on; for i in $(seq 12); do xdpyinfo >/dev/null && echo fine; done"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=display.env)
+    try:
+        assert p.stdout.readline() == b"on\n"
+        way.cut_at_random(6, 30000)
+        out, err = p.communicate(timeout=60 * SLOW)
+        assert (p.returncode, out) == (0, b"fine\n" * 12), err
+        assert way.cuts >= 1 and "resumed from" in server.log()
+    finally:
+        if p.poll() is None:
+            p.kill()
+        p.communicate()
+        way.stop()

@@ -6,6 +6,7 @@ import random
 import re
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from conftest import ASAN, SLOW, USER, free_port, needs_root, require, tool, wai
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cutter import Cutter
 from test_client_forward import Echo, connect, talk
+from test_client_forward_proxy import hosts
 from test_client_mux import Terminal
 
 MIB = 1 << 20
@@ -357,6 +359,41 @@ def test_agent_request_in_flight(world, tmp_path):
     listener.close()
     assert asked.is_set() and code == 1 and b"no identities" in (out + err.encode()).lower(), (code, out, err)
     assert w.resumed() >= 1
+
+
+def test_through_a_jump_host(world):
+    """The way to the jump host is lost: the chain is made anew, and the connection inside goes on."""
+    w = world()
+    inner = w.lab.sshd()
+    config = hosts(w.lab, gate=(w.way.port, ""), inner=(inner.port, "ProxyJump gate"))
+    p = subprocess.Popen([tool("ssh"), "-F", config, "inner", "for i in $(seq 80); do echo $i; sleep 0.02; done"],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    w.started.append(p)
+    inner.wait_log("Accepted publickey")
+    for n in range(1, 3):
+        time.sleep(0.3)
+        w.way.cut()
+        assert wait_until(lambda: inner.log().count("resumed from") >= n, 30), inner.log()
+    assert w.end(p)[:2] == (0, b"".join(b"%d\n" % i for i in range(1, 81)))
+
+
+def test_a_client_that_was_stopped(world):
+    """As after a sleep: the link died meanwhile, and nothing of what was said is lost."""
+    w = world()
+    p = w.ssh("cat", stdin=subprocess.PIPE)
+    w.settled()
+    p.stdin.write(b"before\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"before\n"
+    os.kill(p.pid, signal.SIGSTOP)
+    p.stdin.write(b"meanwhile\n")
+    p.stdin.flush()
+    w.way.cut()
+    w.server.wait_log("kept for", 30)
+    os.kill(p.pid, signal.SIGCONT)
+    assert p.stdout.readline() == b"meanwhile\n"
+    assert w.end(p, data=b"after\n")[:2] == (0, b"after\n")
+    assert w.resumed() == 1
 
 
 # ---- the same key again ----
