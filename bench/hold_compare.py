@@ -167,6 +167,8 @@ def measure(net, args, env, folder, fault):
         got = [x for x in lines if not x.startswith("pid")]
         lost = last - len(set(got))
         doubled = len(got) - len(set(got))
+        if doubled and os.environ.get("HOLD_SHOW"):
+            print(lines, file=sys.stderr)
         state = "goes on" if came and programs == 1 else "a new program" if came else "no answer"
         return f"{state:<14} {lost:>5} lost {doubled:>3} doubled" + (f" {took:>6.1f} s" if came else "")
     finally:

@@ -65,8 +65,8 @@ class Network:
         table = "inet bowline"
         script = f"add table {table}\ndelete table {table}\n"
         if text:
-            script += f"table {table} {{ chain in {{ type filter hook input priority 0; {text} }}\n" \
-                      f"chain out {{ type filter hook output priority 0; {text} }} }}\n"
+            chains = "".join(f"chain {hook} {{\ntype filter hook {hook} priority 0\n{text}\n}}\n" for hook in ("input", "output"))
+            script += f"table {table} {{\n{chains}}}\n"
         subprocess.run(["ip", "netns", "exec", self.name, "nft", "-f", "-"], input=script.encode(), check=True)
 
     def swallow(self):
