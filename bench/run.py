@@ -260,8 +260,8 @@ class Bench:
                 rates[label] = share * at_once / (time.monotonic() - start)
             self.row(f"logins, {at_once} at once", "/s", rates["openssh"], rates["bowline"])
 
-    def idle_pss(self, server, n, options, command, settle=3):
-        """kB for each of n idle sessions; the client is ours for both servers."""
+    def idle_pss(self, server, n, options, command, settle=6):
+        """kB for each of n idle sessions; the client is ours for both servers. A holder gives memory back after 5 s."""
         base, sessions, own = server.group.pss_kb(), [], len(server.group.pids())
         run = server.command(self.ours.ssh, *command, options=["-o", "LogLevel=ERROR", *options])
         try:
