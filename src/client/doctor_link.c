@@ -115,6 +115,8 @@ static bool connect_all(struct doctor *d, char *addresses) {
         d->c->link.fd = fd;
         fd = -1;
     }
+    for (size_t i = 0; i < d->steps_n; i++)
+        d->steps[i].passed_by = any;
     return any;
 }
 

@@ -185,11 +185,16 @@ void doctor_say(struct doctor *d, enum doctor_finding finding, uint64_t us,
     va_end(ap);
 }
 
+static enum doctor_verdict verdict_of(const struct doctor_step *s) {
+    enum doctor_verdict v = findings[s->finding].verdict;
+    return v == DOCTOR_FAIL && s->passed_by ? DOCTOR_WARN : v;
+}
+
 enum doctor_verdict doctor_verdict(const struct doctor *d) {
     enum doctor_verdict worst = DOCTOR_OK;
     for (size_t i = 0; i < d->steps_n; i++)
-        if (findings[d->steps[i].finding].verdict > worst)
-            worst = findings[d->steps[i].finding].verdict;
+        if (verdict_of(&d->steps[i]) > worst)
+            worst = verdict_of(&d->steps[i]);
     return worst;
 }
 
@@ -222,7 +227,7 @@ static void print_step(const struct doctor_step *s) {
     char time[24] = "", clean[DOCTOR_TEXT];
     if (s->us != UINT64_MAX)
         snprintf(time, sizeof time, "%.1f ms", (double)s->us / 1000);
-    printf("%-9s %-5s %9s %s\n", f->step, verdicts[f->verdict], time,
+    printf("%-9s %-5s %9s %s\n", f->step, verdicts[verdict_of(s)], time,
            text_one_line(clean, sizeof clean, view_text(s->text)));
     put_remedy("client", f->client);
     put_remedy("server", f->server);
@@ -239,7 +244,7 @@ static void add_step(struct json *j, const struct doctor_step *s) {
     char clean[DOCTOR_TEXT];
     json_object(j);
     json_member_text(j, "step", f->step);
-    json_member_text(j, "verdict", json_verdicts[f->verdict]);
+    json_member_text(j, "verdict", json_verdicts[verdict_of(s)]);
     json_member_text(j, "finding", f->name);
     json_member_text(j, "text", text_one_line(clean, sizeof clean, view_text(s->text)));
     if (s->us != UINT64_MAX)

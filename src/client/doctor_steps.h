@@ -67,7 +67,8 @@ enum doctor_finding {
 
 struct doctor_step {
     enum doctor_finding finding;
-    uint64_t us;  // that it took; UINT64_MAX: no time belongs to it
+    uint64_t us;     // that it took; UINT64_MAX: no time belongs to it
+    bool passed_by;  // it went on another way: a failure is a warning
     char text[DOCTOR_TEXT];
 };
 

@@ -212,9 +212,10 @@ enum err silence_tick(struct run *r, uint64_t now) {
 }
 
 enum err silence_hurry(struct run *r, uint64_t now) {
-    // Then it is the change that has cost the link.
-    r->silence.idle_s = 0;
     if (r->redial != NULL)
         redial_hurry(r->redial, now);
-    return is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;
+    enum err e = is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;
+    // If that is in vain, it is the change that has cost the link.
+    r->silence.idle_s = 0;
+    return e;
 }

@@ -143,3 +143,17 @@ def test_a_session_behind_a_box_that_forgets(lab, net, far):
             assert p.wait(30 * SLOW) == 0
         finally:
             p.kill()
+
+
+def test_one_of_two_addresses(lab, net, far, tmp_path):
+    far()
+    hosts = tmp_path / "hosts"
+    hosts.write_text(f"{THERE} two.example\n10.77.0.3 two.example\n")
+    args = [tool("bowline"), "doctor", "--json", "-o", "ConnectTimeout=1", "-o", f"HostKeyAlias=[{THERE}]:{PORT}", *options(lab), "two.example"]
+    # Namespaces of ip netns exec have mounts of their own.
+    done = net.run(net.here, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts), *args)
+    assert done.returncode == 0, done
+    report = json.loads(done.stdout)
+    tcp = {step["text"].split()[0]: step["verdict"] for step in report["steps"] if step["step"] == "tcp"}
+    assert tcp == {THERE: "ok", "10.77.0.3": "warn"} and report["verdict"] == "warn"
+    assert report["steps"][-1]["finding"] == "settings"
