@@ -116,8 +116,9 @@ static void say_refused(struct seam *s, enum resume_refusal why) {
 }
 
 static void refuse(struct holder_attempt *a, enum resume_refusal why) {
-    say_refused(&a->seam, why);
+    // The keeper first: the gate's end would have it forget who that was.
     tell(a->holder, a->link, why, 0);
+    say_refused(&a->seam, why);
     drop_attempt(a);
 }
 
@@ -212,9 +213,9 @@ static uint32_t attempts(const struct holder *h) {
 // No attempt is made of it.
 static void turn_away(struct holder *h, uint64_t link, struct seam *s,
                       enum resume_refusal why) {
+    tell(h, link, why, 0);
     say_refused(s, why);
     seam_free(s);
-    tell(h, link, why, 0);
 }
 
 void holder_attach(struct holder *h, const struct ipc_attach *m, int fd) {

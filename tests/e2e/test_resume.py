@@ -550,7 +550,7 @@ def test_the_connection_was_ended_there(world):
     code, _, err = w.end(p)
     assert code == 255 and "could not resume the connection: the host refuses: unknown connection" in err, err
     why = subprocess.run([tool("bowline"), "why"], capture_output=True, text=True, timeout=10 * SLOW).stdout
-    assert "lost: " in why and "unknown connection" in why
+    assert "gone: " in why and "unknown connection" in why
 
 
 def mappings_with(pid, needle):
