@@ -84,6 +84,13 @@ static uint32_t permits_of(const struct judge_grant *g) {
     return permits | (g->tunnel + 1) << PERMIT_TUNNEL_SHIFT;
 }
 
+// For an identity that is the same before and after an upgrade: what came with version 4
+// and goes along with port forwarding is written where it does not.
+static uint32_t permits_told(const struct judge_grant *g) {
+    uint32_t p = permits_of(g) & ~(uint32_t)PERMIT_RESUME;
+    return p & PERMIT_PORT_FORWARDING ? p ^ (uint32_t)PERMIT_TUNNEL : p;
+}
+
 // Who may take up the connection that begins with this login: who comes by the same keys,
 // where there were any, and would get the same now. What a key's line allows may have
 // changed meanwhile, and a connection that goes on must not be a way around that.
@@ -94,7 +101,7 @@ static enum err identify(struct judge *j, struct parts *p) {
         return OK;
     struct writer w = writer_to_buf(&text);
     write_string(&w, buf_view(&g->identity));
-    write_u32(&w, permits_of(g) & ~(uint32_t)PERMIT_RESUME);
+    write_u32(&w, permits_told(g));
     write_or_none(&w, p->command);
     write_or_none(&w, j->config.force_command);
     write_or_none(&w, j->config.chroot_directory);

@@ -69,6 +69,7 @@ static const struct message_field f_server[] = {F(U64, link_serial), F(U64, list
 #define ROW_STRUCT piece_socket
 static const struct message_field f_socket[] = {F(U32, fd), F(TEXT, name), FIELDS_END};
 #undef ROW_STRUCT
+#define LISTENER_FIELDS_FIRST 7  // up to `version`
 #define ROW_STRUCT piece_listener
 static const struct message_field f_listener[] = {F(U64, serial), F(U32, fd), F(U32, pid),
     F(U32, pidfd), F(U32, forks), F(U32, pending), F(U32, version), F(STRING, waiting),
@@ -317,7 +318,9 @@ static enum err take_piece(struct keeper *k, struct view bytes, struct fault *fa
     unsigned kind = read_u8(&r);
     if (kind >= PIECE_KINDS || pieces[kind].name == NULL)
         return OK;  // of a later version
-    TRY(fields_decode_loose(&pieces[kind], SIZE_MAX, &r, &piece, fault));
+    // A keeper of before it had anything that waits for a listener knows no such field.
+    size_t least = kind == PIECE_LISTENER ? LISTENER_FIELDS_FIRST : SIZE_MAX;
+    TRY(fields_decode_loose(&pieces[kind], least, &r, &piece, fault));
     switch (kind) {
     case PIECE_SERVER:
         return take_server(k, &piece.server);

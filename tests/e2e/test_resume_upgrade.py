@@ -55,7 +55,7 @@ def test_over_an_exchange_of_the_program(lab, installed, first, second):
         away.cut()
         [row] = suspended(server)
         installed(turn)
-        assert [r["id"] for r in suspended(server)] == [row["id"]]
+        assert [r["id"] for r in suspended(server)] == [row["id"]], server.log()
         for c, channel in zip((here, away), (channels[1], channels[0])):
             if c is away:
                 c.come_back()
