@@ -216,7 +216,7 @@ def test_account_of_that_moment(keys, lab, how):
         subprocess.run({"locked": ["usermod", "-L", account.name], "expired": ["usermod", "-e", "1", account.name],
                         "must-change": ["chage", "-d", "0", account.name],
                         "shell": ["usermod", "-s", "/nonexistent/shell", account.name],
-                        "removed": ["userdel", "-f", account.name]}.get(how, ["true"]), check=True, stderr=subprocess.DEVNULL)
+                        "removed": ["userdel", "-r", "-f", account.name]}.get(how, ["true"]), check=True, stderr=subprocess.DEVNULL)
         if how == "password":
             accounts.set_password(account.name, "another one 8")
         with pytest.raises((Denied, Refused)):
