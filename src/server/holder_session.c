@@ -142,8 +142,8 @@ static bool request_leave(struct session *s, const union request *r) {
     if (!claim_relays(s))
         return keep_leave(s, "");
     // The session is another holder's; what shows it here ends, behind what was typed.
-    return s->started && !s->exited &&
-           process_signal_group(s->process.pid, SIGTERM) == OK;
+    struct process viewer = {s->exit.pid, s->exit.pidfd};
+    return s->started && !s->exited && process_signal(&viewer, SIGTERM) == OK;
 }
 
 static const struct {
