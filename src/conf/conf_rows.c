@@ -1,5 +1,6 @@
 // Prints the option tables for the manual pages: SIDE, keyword, status, scope, merge,
-// syntax, default, since, alias; one row a line, tabs between. Runs at build time alone.
+// syntax, default, since, alias, reason; one row a line, tabs between. Runs at build time
+// alone.
 #include <stdio.h>
 
 #include "conf/option.h"
@@ -28,7 +29,8 @@ static void print_table(const char *side, const struct conf_table *t) {
             print_words(o);
         else
             printf("%s", text(o->type->syntax));
-        printf("\t%s\t%s\t%s\n", text(o->fallback), text(o->since), text(o->alias_of));
+        printf("\t%s\t%s\t%s\t%s\n", text(o->fallback), text(o->since), text(o->alias_of),
+               text(o->reason));
     }
 }
 

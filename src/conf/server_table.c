@@ -146,10 +146,7 @@ static const struct conf_option options[] = {
         DEFAULT("yes"), HARMLESS("no"), FOR(GATE)),
     ROW("GatewayPorts", word, gateway_ports, DONE, MATCH, FIRST, DETAIL(gateway_words),
         DEFAULT("no"), FOR(HOLDER)),
-    ROW("UseDNS", flag, use_dns, LATER_WARN, GLOBAL, FIRST, DEFAULT("no"),
-        REASON("clients are known by their addresses alone: a name in from=, Match Host, "
-               "AllowUsers or DenyUsers matches nobody"),
-        FOR(JUDGE)),
+    ROW("UseDNS", flag, use_dns, DONE, GLOBAL, FIRST, DEFAULT("no"), FOR(JUDGE)),
     ROW("AllowTcpForwarding", word, allow_tcp_forwarding, DONE, MATCH, FIRST,
         DETAIL(forward_words), DEFAULT("yes"), FOR(HOLDER)),
     ROW("AllowAgentForwarding", flag, allow_agent_forwarding, DONE, MATCH, FIRST,

@@ -1,5 +1,6 @@
 #include "io/unix_socket.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -147,6 +148,33 @@ static void remove_socket(const char *path) {
     struct stat st;
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
+}
+
+// A datagram socket can connect to none of ours: of one that somebody has the kernel says
+// that the type is wrong, of the others that nobody is there.
+static bool is_stale(const char *path) {
+    struct sockaddr_un un;
+    struct stat st;
+    if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode) || st.st_uid != geteuid() ||
+        fill_address(&un, path, NULL) != OK)
+        return false;
+    scoped_fd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 && connect(fd, (struct sockaddr *)&un, sizeof un) != 0 &&
+           errno == ECONNREFUSED;
+}
+
+void unix_remove_stale(const char *folder, const char *prefix) {
+    DIR *d = opendir(folder);
+    const struct dirent *entry;
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        char path[UNIX_PATH_MAX + 1];
+        int n = snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0 && n > 0 &&
+            (size_t)n < sizeof path && is_stale(path))
+            unlink(path);
+    }
+    if (d != NULL)
+        closedir(d);
 }
 
 enum err unix_listen(const char *path, int type, mode_t mode, bool replace, int *out,

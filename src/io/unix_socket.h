@@ -52,6 +52,10 @@ must_check enum err unix_peer(int fd, struct unix_peer *peer);
 // address.
 must_check enum err unix_listen(const char *path, int type, mode_t mode, bool replace,
                                 int *fd, struct fault *f);
+// Removes those sockets of our user in `folder` whose names begin with `prefix` that no
+// process has: what those leave behind that end by a signal, or may not remove it. A
+// socket that is in use, listening or not, notices nothing.
+void unix_remove_stale(const char *folder, const char *prefix);
 // Non-blocking afterwards. Waits only if the backlog is full.
 must_check enum err unix_connect(const char *path, int type, int *fd, struct fault *f);
 // The same without waiting: ERR_TIMEOUT if it would have to.

@@ -420,7 +420,7 @@ static bool apply_match(struct holder *h, struct fault *fault) {
         .user = h->user,
         .groups = names,
         .groups_n = n,
-        .host = st->peer,
+        .host = st->host,
         .address = st->peer,
         .local_address = st->local,
         .local_port = st->local_port,

@@ -21,6 +21,7 @@ struct holder_start {
     const struct server_config *config;  // without Match
     const struct ipc_verdict *verdict;
     const char *peer, *local;
+    const char *host;  // the peer's name (UseDNS), or its address
     uint16_t peer_port, local_port;
     const char *domain;     // that the link's socket is bound to; "": none
     struct view host_keys;  // public blobs, strings

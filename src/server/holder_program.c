@@ -375,6 +375,12 @@ static void tell(struct session *s, enum program_kind kind, const char *text,
         .status = UINT32_MAX,
         .reason = view_text(reason),
     };
+    const struct holder *h = s->c.holder;
+    if (h->forced_command != NULL) {
+        bool by_config = h->config.force_command != NULL;
+        e.forced_by = view_text(by_config ? "config" : "key-option");
+        e.forced = view_text(h->forced_command);
+    }
     holder_tell(s->c.holder, number, &e);
 }
 

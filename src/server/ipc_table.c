@@ -143,7 +143,7 @@ static const struct message_field f_facts[] = {F(STRING, certificate_id), F(U64,
 #define ROW_STRUCT ipc_event
 static const struct message_field f_event[] = {F(U32, event), F(U32, channel), F(TEXT, kind),
     F(STRING, text), F(TEXT, tty), F(STRING, host), F(U32, port), F(U32, status), F(TEXT, signal),
-    F(TEXT, reason), F(U64, bytes_in), F(U64, bytes_out), F(U32, lost), FIELDS_END};
+    F(TEXT, reason), F(U64, bytes_in), F(U64, bytes_out), F(U32, lost), F(TEXT, forced_by), F(TEXT, forced), FIELDS_END};
 #undef ROW_STRUCT
 #define ROW_STRUCT ipc_refused
 static const struct message_field f_refused[] = {F(TEXT, peer), F(U32, peer_port), F(TEXT, local),
@@ -225,6 +225,10 @@ static const struct message_field f_held[] = {F(U32, grace), FIELDS_END};
 static const struct message_field f_domain[] = {F(U64, id), F(TEXT, name), FIELDS_END};
 #undef ROW_STRUCT
 
+#define ROW_STRUCT ipc_host
+static const struct message_field f_host[] = {F(TEXT, name), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
                     {IPC_##NAME, #NAME, sizeof(struct ipc_##name), f_##name}, 0, 0}
@@ -284,7 +288,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(START,        start,        IPC_KEEPER, IPC_JUDGE | IPC_HOLDER, LINK_NONE, IPC_ONCE),
     ROW(LOGIN,        login,        IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_ONCE | IPC_FD),
     ROW(FACTS,        facts,        IPC_JUDGE, IPC_KEEPER, LINK_USER, 0),
-    ROW(EVENT,        event,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW_GREW(EVENT,   event,        IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED,
+        4, 13),
     ROW(REFUSED,      refused,      IPC_LISTENER, IPC_KEEPER, LINK_NONE, 0),
     ROW(POLICY,       policy,       IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_GATE, LINK_USER, IPC_ONCE),
     ROW(RECORD,       record,       IPC_KEEPER, IPC_RECORDER, LINK_NONE, 0),
@@ -310,6 +315,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(VIEW,         view,         IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
     ROW(VIEWED,       viewed,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
     ROW(HELD,         held,         IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
+    ROW(HOST,         host,         IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_HOLDER, LINK_USER,
+        IPC_ONCE),
 };
 // clang-format on
 

@@ -109,6 +109,7 @@ enum ipc_number {
     IPC_VIEW,
     IPC_VIEWED,
     IPC_HELD,
+    IPC_HOST,
     IPC_NUMBERS
 };
 
@@ -264,6 +265,9 @@ struct ipc_event {
     struct view signal, reason;
     uint64_t bytes_in, bytes_out;
     uint32_t lost;  // events before this one that the keeper had no room for
+    // Of a session that does something else than was asked for: "config" or "key-option",
+    // and what it does. Since version 4.
+    struct view forced_by, forced;
 };
 // A connection that the listener did not take.
 struct ipc_refused {
@@ -390,6 +394,13 @@ struct ipc_delivery {
 // version 4.
 struct ipc_domain {
     uint64_t id;  // of the link, as in LINK_NEW
+    struct view name;
+};
+
+// What the peer's address is called (UseDNS), confirmed: from the judge, which asks once
+// for all, before USER_ANSWER; to the holder before START. None: it has no such name.
+// Since version 4.
+struct ipc_host {
     struct view name;
 };
 
@@ -557,6 +568,7 @@ union ipc_body {
     struct ipc_view view;
     struct ipc_viewed viewed;
     struct ipc_held held;
+    struct ipc_host host;
 };
 
 struct ipc_row {

@@ -19,6 +19,7 @@
 #define BANNER_MAX 65536u  // of a Match block: it goes through a process message
 
 #define REFUSAL_FLOOR_US 5000u
+#define NAME_MS 10000u  // for the name of the peer's address
 
 _Noreturn void judge_give_up(struct judge *j, const char *what) {
     log_error(&j->log, "judge: %s", what);
@@ -81,6 +82,50 @@ static bool look_up(struct judge *j, struct view user) {
     return false;
 }
 
+// In OpenSSH's words.
+static void tell_no_name(struct judge *j, enum look_up_name found) {
+    const char *peer = j->start->peer;
+    switch (found) {
+    case LOOK_UP_ODD:
+        log_info(&j->log, "Nasty PTR record \"%s\" is set up for %s, ignoring", j->name,
+                 peer);
+        break;
+    case LOOK_UP_UNKNOWN:
+        log_info(&j->log, "reverse mapping checking getaddrinfo for %s [%s] failed.",
+                 j->name, peer);
+        break;
+    case LOOK_UP_DIFFERS:
+        log_info(&j->log,
+                 "Address %s maps to %s, but this does not map back to the address.",
+                 peer, j->name);
+        break;
+    case LOOK_UP_LATE:
+        log_info(
+            &j->log,
+            "UseDNS: no answer about %s within %u s: the client goes by its address. "
+            "Mend the name servers in /etc/resolv.conf, or set UseDNS no",
+            peer, NAME_MS / 1000);
+        break;
+    default:
+        break;
+    }
+}
+
+// UseDNS: the name counts only if it leads back to the address.
+static void name_peer(struct judge *j) {
+    struct ipc_host host;
+    if (!j->start->config->use_dns)
+        return;
+    enum look_up_name found = look_up_name(j->start->peer, NAME_MS, j->name);
+    if (found != LOOK_UP_NAMED) {
+        tell_no_name(j, found);
+        return;
+    }
+    j->host = j->name;
+    host.name = view_text(j->name);
+    judge_tell(j, IPC_HOST, &host);
+}
+
 static void apply_match(struct judge *j) {
     struct fault fault = {0};
     const struct judge_start *s = j->start;
@@ -89,7 +134,7 @@ static void apply_match(struct judge *j) {
         .invalid_user = !j->known,
         .groups = j->known ? j->groups : NULL,
         .groups_n = j->known ? j->groups_n : 0,
-        .host = s->peer,
+        .host = j->host,
         .address = s->peer,
         .local_address = s->local,
         .local_port = s->local_port,
@@ -105,6 +150,7 @@ static void decide_account(struct judge *j) {
     struct judge_case c = {
         .user = j->user,
         .peer = j->start->peer,
+        .host = j->host,
         .account = j->known ? &j->account : NULL,
         .groups = {j->groups, j->groups_n},
         .as_root = getuid() == 0,
@@ -141,12 +187,13 @@ static void tell_policy(struct judge *j) {
 
 static void record_failure(const struct judge *j) {
     if (getuid() == 0)
-        login_record_failed(j->user, j->start->peer, (int64_t)clock_wall_s());
+        login_record_failed(j->user, j->host, (int64_t)clock_wall_s());
 }
 
 static void on_user(struct judge *j, const struct ipc_user *m) {
     char methods[JUDGE_METHODS_TEXT];
     j->known = look_up(j, m->user);
+    name_peer(j);
     apply_match(j);
     tell_policy(j);
     decide_account(j);
@@ -314,6 +361,7 @@ static void take(struct judge *j, const struct ipc_message *m) {
 _Noreturn void judge_run(const struct judge_start *start) {
     static struct judge j;  // large; the process has no other use for this memory
     j.start = start;
+    j.host = start->peer;
     j.side = (struct ipc_side){IPC_KEEPER, IPC_JUDGE, .state = LINK_KEYED};
     j.grant.permits = UINT32_MAX;
     j.grant.tunnel = TUN_UNIT_ANY;

@@ -37,6 +37,7 @@ struct judge_groups {
 // Everything that the rules look at; pure, so that tests can make one up.
 struct judge_case {
     const char *user, *peer;
+    const char *host;               // the peer's name (UseDNS), or its address
     const struct account *account;  // NULL: unknown
     struct judge_groups groups;
     bool as_root;  // the server is root's; else only `own_uid` may log in
@@ -65,6 +66,7 @@ struct judge_search {
     uint64_t wall_s;
     struct log *log;
     const struct key *key;
+    const char *host;  // the peer's name (UseDNS), or its address
 };
 
 // Why a key is good, and what it allows.
@@ -80,9 +82,12 @@ void judge_match_free(struct judge_match *m);  // also of a zeroed one
 // The first reason to let this key in, from this address now. ERR_NOT_FOUND: none. Bad
 // lines are logged with file and line.
 must_check enum err judge_find_key(const struct judge_search *s, struct judge_match *m);
-// Do the options of a line allow its use from `peer` at `wall_s`? Pure.
+// Do the options of a line allow its use from there at `wall_s`? Pure.
+struct judge_source {
+    const char *host, *address;  // as in judge_search
+};
 must_check enum err judge_line_allows(const struct authkey_line *line, bool authority,
-                                      const char *peer, uint64_t wall_s,
+                                      struct judge_source from, uint64_t wall_s,
                                       struct fault *why);
 // When a line ends; false: never.
 bool judge_line_expiry(const struct authkey_line *line, uint64_t *at);

@@ -14,7 +14,7 @@ static bool user_matches(const char *pattern, const struct judge_case *c) {
     if (!text_copy(user, sizeof user, view_of(pattern, (size_t)(at - pattern))))
         return false;
     return text_match(user, c->user) &&
-           address_match_list(at + 1, c->peer, c->peer) == ADDRESS_MATCH_YES;
+           address_match_list(at + 1, c->host, c->peer) == ADDRESS_MATCH_YES;
 }
 
 // 1: listed; -1: a negated pattern ("!name") matched; 0: neither.
@@ -50,7 +50,7 @@ static enum err refuse(const struct judge_case *c, struct fault *why,
                        const char *reason) {
     char user[128];
     return fault_set(why, ERR_REFUSED, 0, "User %s from %s not allowed because %s",
-                     text_clean(user, sizeof user, view_text(c->user)), c->peer, reason);
+                     text_clean(user, sizeof user, view_text(c->user)), c->host, reason);
 }
 
 // The same in the words that OpenSSH has for accounts which nobody can use.

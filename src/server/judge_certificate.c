@@ -162,7 +162,8 @@ static enum err take_principal(const struct judge_search *s,
     const struct certificate *c = s->key->certificate;
     if (!certificate_names(c, view_text(p->name)))
         return ERR_NOT_FOUND;
-    TRY(judge_line_allows(&p->line, false, s->peer, s->wall_s, fault));
+    TRY(judge_line_allows(&p->line, false, (struct judge_source){s->host, s->peer},
+                          s->wall_s, fault));
     TRY(check(s, NULL, fault));
     return judge_combine(s, m, &p->line, fault);
 }

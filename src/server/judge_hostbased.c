@@ -194,16 +194,16 @@ static bool is_good(struct judge *j, const struct ipc_hostbased *m, const struct
                                    j->config.required_rsa_size};
     struct judge_search s = {
         &j->config,     &j->account, j->user,        st->peer, st->local, st->peer_port,
-        st->local_port, st->domain,  clock_wall_s(), &j->log,  key};
+        st->local_port, st->domain,  clock_wall_s(), &j->log,  key,       j->host};
     bool by_name = j->config.hostbased_uses_name_from_packet_only;
     struct claim c = {.s = &s,
-                      .who = {by_name ? host : st->peer, by_name ? host : st->peer, user,
+                      .who = {by_name ? host : j->host, by_name ? host : st->peer, user,
                               j->user, account_in_netgroup}};
-    if (!by_name && strcasecmp(host, st->peer) != 0)
+    if (!by_name && strcasecmp(host, j->host) != 0)
         log_info(&j->log,
                  "userauth_hostbased mismatch: client sends %s, but we look at "
-                 "its address %s",
-                 host, st->peer);
+                 "its %s %s",
+                 host, j->host == st->peer ? "address" : "name", j->host);
     enum err right = judge_hostbased_check(&want, m, &why);
     bool vouched = host_vouches(&c);
     if (right != OK)

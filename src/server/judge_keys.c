@@ -24,18 +24,18 @@ bool judge_line_expiry(const struct authkey_line *line, uint64_t *at) {
 }
 
 enum err judge_line_allows(const struct authkey_line *line, bool authority,
-                           const char *peer, uint64_t wall_s, struct fault *why) {
+                           struct judge_source from, uint64_t wall_s, struct fault *why) {
     uint64_t at;
     if (line->cert_authority != authority)
         return fault_set(why, ERR_UNSUPPORTED, 0,
                          authority ? "the key is no certificate authority"
                                    : "the key is a certificate authority");
     if (line->from != NULL) {
-        enum address_match m = address_match_list(line->from, peer, peer);
+        enum address_match m = address_match_list(line->from, from.host, from.address);
         if (m == ADDRESS_MATCH_ERROR)
             return fault_set(why, ERR_CONFIG, 0, "malformed from=");
         if (m != ADDRESS_MATCH_YES)
-            return fault_set(why, ERR_REFUSED, 0, "from= does not allow %s", peer);
+            return fault_set(why, ERR_REFUSED, 0, "from= does not allow %s", from.host);
     }
     if (judge_line_expiry(line, &at) && wall_s >= at)
         return fault_set(why, ERR_REFUSED, 0, "the key has expired");
@@ -53,7 +53,8 @@ void judge_match_free(struct judge_match *m) {
 static enum err take_line(const struct judge_search *s, struct authkey_line *line,
                           struct judge_match *m, struct fault *fault) {
     bool authority = s->key->certificate != NULL;
-    TRY(judge_line_allows(line, authority, s->peer, s->wall_s, fault));
+    TRY(judge_line_allows(line, authority, (struct judge_source){s->host, s->peer},
+                          s->wall_s, fault));
     if (authority)
         TRY(judge_certificate_under_line(s, line, fault));
     return judge_combine(s, m, line, fault);

@@ -210,7 +210,7 @@ static bool set_up(struct judge *j, struct judge_pam *p) {
         return false;
     snprintf(connection, sizeof connection, "SSH_CONNECTION=%s %u %s %u", st->peer,
              st->peer_port, st->local, st->local_port);
-    return p->pam->set_item(p->handle, PAM_RHOST, st->peer) == PAM_SUCCESS &&
+    return p->pam->set_item(p->handle, PAM_RHOST, p->judge->host) == PAM_SUCCESS &&
            p->pam->set_item(p->handle, PAM_TTY, "ssh") == PAM_SUCCESS &&
            p->pam->putenv(p->handle, connection) == PAM_SUCCESS;
 }

@@ -65,7 +65,7 @@ static bool find(struct judge *j, const struct key *key, struct judge_match *mat
     const struct judge_start *st = j->start;
     struct judge_search s = {
         &j->config,     &j->account, j->user,        st->peer, st->local, st->peer_port,
-        st->local_port, st->domain,  clock_wall_s(), &j->log,  key};
+        st->local_port, st->domain,  clock_wall_s(), &j->log,  key,       j->host};
     bool found = judge_find_key(&s, match) == OK;
     if (found && (!j->allowed || !judge_methods_may(&j->methods, METHOD_PUBLICKEY) ||
                   was_used(j, key))) {

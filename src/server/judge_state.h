@@ -2,6 +2,7 @@
 #pragma once
 
 #include "auth/resumption.h"
+#include "io/look_up.h"
 #include "server/judge.h"
 
 #define JUDGE_GROUP_NAME 64
@@ -38,7 +39,9 @@ struct judge {
     char names[ACCOUNT_GROUPS_MAX][JUDGE_GROUP_NAME];
     const char *groups[ACCOUNT_GROUPS_MAX];
     size_t groups_n;
-    struct server_config config;  // with Match applied
+    char name[LOOK_UP_NAME_SIZE];  // of the peer's address (UseDNS)
+    const char *host;              // that name, or the address
+    struct server_config config;   // with Match applied
     bool known, allowed;
     char why[200];  // the user may not log in; "": may
     bool told_certificate;

@@ -184,6 +184,7 @@ static _Noreturn void become_holder(struct judge *j, const struct ipc_verdict *v
         .verdict = v,
         .host_keys = st->host_keys,
         .peer = st->peer,
+        .host = j->host,
         .local = st->local,
         .peer_port = st->peer_port,
         .local_port = st->local_port,

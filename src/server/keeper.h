@@ -8,6 +8,7 @@
 #include "io/endpoint.h"
 #include "io/fd.h"
 #include "io/log_sink.h"
+#include "io/look_up.h"
 #include "io/loop.h"
 #include "io/process.h"
 #include "io/sandbox.h"
@@ -95,6 +96,7 @@ struct link {
     char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     uint16_t peer_port, local_port;
     char domain[TCP_INTERFACE_SIZE];  // that its socket is bound to
+    char host[LOOK_UP_NAME_SIZE];     // name of the peer's address (UseDNS); "": none
     char user[LIMIT_USER_NAME + 1];
     bool valid_user, authenticated, said_end, pending, grace_over;
     bool refused;  // by RefuseConnection

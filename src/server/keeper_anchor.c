@@ -149,6 +149,15 @@ static bool path_of(const struct keeper *k, char *out) {
     return keeper_control_place(k, folder, out, "anchor", &fault);
 }
 
+// An anchor that outlives its keeper cannot remove its socket: it is confined, and the
+// next keeper may look for it until the last moment. Whoever starts or ends sweeps.
+static void sweep(const struct keeper *k) {
+    char folder[CONTROL_PATH_SIZE], path[CONTROL_PATH_SIZE];
+    struct fault fault = {0};
+    if (keeper_control_place(k, folder, path, "anchor", &fault))
+        unix_remove_stale(folder, "anchor.");
+}
+
 static _Noreturn void become_anchor(struct keeper *k, int keeper, int listening) {
     struct sandbox_identity as;
     bool has;
@@ -310,6 +319,7 @@ int keeper_anchor_facts(const struct keeper *k, pid_t *pid) {
 void keeper_anchor_close(struct keeper *k) {
     char path[CONTROL_PATH_SIZE];
     const struct link *l = k->links;
+    sweep(k);
     while (l != NULL && !is_session(l))
         l = l->next;
     if (k->anchor != NULL && l != NULL)
@@ -336,4 +346,5 @@ void keeper_anchor_open(struct keeper *k) {
     k->anchor->fd = -1;
     spawn(k);
     end_old(&before);
+    sweep(k);
 }

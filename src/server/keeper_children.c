@@ -56,6 +56,16 @@ static void on_child_exit(void *arg, int status) {
         link_sweep(l);
 }
 
+// What stands apart from START, and before it.
+static enum err send_names(const struct link *l, enum ipc_role role, int fd) {
+    struct ipc_domain domain = {l->id, view_text(l->domain)};
+    struct ipc_host host = {view_text(l->host)};
+    if (l->domain[0] != '\0')
+        TRY(ipc_send(fd, IPC_DOMAIN, &domain, -1));
+    return l->host[0] != '\0' && role == IPC_HOLDER ? ipc_send(fd, IPC_HOST, &host, -1)
+                                                    : OK;
+}
+
 static enum err send_start(const struct link *l, int fd) {
     scoped_buf blobs;
     buf_init(&blobs, LIMIT_IPC_MESSAGE);
@@ -70,9 +80,6 @@ static enum err send_start(const struct link *l, int fd) {
         .local_port = l->local_port,
         .host_keys = buf_view(&blobs),
     };
-    struct ipc_domain domain = {l->id, view_text(l->domain)};
-    if (l->domain[0] != '\0')
-        TRY(ipc_send(fd, IPC_DOMAIN, &domain, -1));
     return ipc_send(fd, IPC_START, &start, -1);
 }
 
@@ -85,6 +92,7 @@ static enum err try_child(struct keeper_child *c, enum ipc_role role,
     TRY(ipc_pair(pair));
     scoped_fd ours = pair[0], theirs = pair[1];
     struct ipc_resume resume = {view_of(l->wanted, sizeof l->wanted)};
+    TRY(send_names(l, role, ours));
     TRY(send_start(l, ours));
     if (role == IPC_JUDGE && l->comes_back)
         TRY(ipc_send(ours, IPC_RESUME, &resume, -1));
@@ -261,6 +269,10 @@ static const char *take_judge(struct link *l, const struct ipc_message *m) {
     case IPC_FACTORS:
         l->factors = m->body.factors.methods;
         return NULL;
+    case IPC_HOST:
+        return text_copy(l->host, sizeof l->host, m->body.host.name)
+                   ? NULL
+                   : "a name of the client's address that is too long";
     case IPC_FACTS:
         link_facts(l, &m->body.facts);
         return NULL;

@@ -236,17 +236,32 @@ static void tell_lost(struct link *l) {
     l->events_lost = 0;
 }
 
+#define COMMAND_SHOWN 900u
+
+// "shell", "command", "subsystem 'sftp'", "forced-command (config) 'true'".
+static const char *session_kind(const struct ipc_event *m, char *out, size_t size) {
+    char kind[64], text[COMMAND_SHOWN + 1];
+    bool forced = m->forced_by.n > 0;
+    text_clean(kind, sizeof kind, forced ? m->forced_by : m->kind);
+    text_clean(text, sizeof text, forced ? m->forced : m->text);
+    if (forced)
+        snprintf(out, size, "forced-command (%s) '%s'", kind, text);
+    else if (view_is(m->kind, "subsystem"))
+        snprintf(out, size, "%s '%s'", kind, text);
+    else
+        text_copy(out, size, view_text(kind));
+    return out;
+}
+
 // The lines of OpenSSH's VERBOSE.
 static void tell_session(struct link *l, const struct ipc_event *m) {
-    char kind[64], tty[64], name[256];
+    char kind[COMMAND_SHOWN + 128], tty[64];
     struct log log = link_voice(l);
-    bool named = view_is(m->kind, "subsystem");
     if (m->event == EVENT_SESSION_OPENED)
-        log_verbose(&log, "Starting session: %s%s%s%s%s%s for %s from %s port %u id %u",
-                    text_clean(kind, sizeof kind, m->kind), named ? " '" : "",
-                    named ? text_clean(name, sizeof name, m->text) : "", named ? "'" : "",
-                    m->tty.n > 0 ? " on " : "", text_clean(tty, sizeof tty, m->tty),
-                    l->user, l->peer, l->peer_port, m->channel);
+        log_verbose(&log, "Starting session: %s%s%s for %s from %s port %u id %u",
+                    session_kind(m, kind, sizeof kind), m->tty.n > 0 ? " on " : "",
+                    text_clean(tty, sizeof tty, m->tty), l->user, l->peer, l->peer_port,
+                    m->channel);
     if (m->event == EVENT_SESSION_CLOSED)
         log_verbose(&log, "Close session: user %s from %s port %u id %u", l->user,
                     l->peer, l->peer_port, m->channel);

@@ -59,7 +59,7 @@ static void record(struct link *l, bool in, const char *line) {
         .in = in,
         .line = view_text(line),
         .user = view_text(l->user),
-        .host = view_text(l->peer),
+        .host = view_text(l->host[0] != '\0' ? l->host : l->peer),
         .pid = (uint32_t)l->holder.exit.pid,
         .uid = l->uid,
         .at = clock_wall_s(),

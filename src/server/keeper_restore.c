@@ -79,6 +79,7 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .attaching = l->attaching,
         .factors = l->factors,
         .domain = view_text(l->domain),
+        .host = view_text(l->host),
     };
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
@@ -104,6 +105,7 @@ static enum err take_texts(struct link *l, const struct link_record *r) {
         text_copy(l->peer, sizeof l->peer, r->peer) &&
         text_copy(l->local, sizeof l->local, r->local) &&
         text_copy(l->domain, sizeof l->domain, r->domain) &&
+        text_copy(l->host, sizeof l->host, r->host) &&
         text_copy(l->user, sizeof l->user, r->user) &&
         text_copy(l->key, sizeof l->key, r->key) &&
         text_copy(l->comment, sizeof l->comment, r->comment) &&

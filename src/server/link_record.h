@@ -48,6 +48,7 @@ struct link_record {
     uint64_t attaching;
     uint32_t factors;
     struct view domain;  // that its socket is bound to
+    struct view host;    // name of the peer's address; empty: none
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -11,6 +11,7 @@
 #include "io/clock.h"
 #include "io/endpoint.h"
 #include "io/fd.h"
+#include "io/look_up.h"
 #include "io/process.h"
 #include "io/sandbox.h"
 #include "io/tcp.h"
@@ -45,9 +46,24 @@ static void receive(int fd, struct ipc_side *side, struct span room,
     }
 }
 
+struct names {
+    char domain[TCP_INTERFACE_SIZE], host[LOOK_UP_NAME_SIZE];
+};
+
+// False: the message has none.
+static bool take_name(struct names *names, const struct ipc_message *m) {
+    if (m->row->number == IPC_DOMAIN)
+        text_copy(names->domain, sizeof names->domain, m->body.domain.name);
+    else if (m->row->number == IPC_HOST)
+        text_copy(names->host, sizeof names->host, m->body.host.name);
+    else
+        return false;
+    return true;
+}
+
 // The rooms are static: only the pages that are used are there.
 static const struct ipc_message *next(int fd, enum ipc_role role, enum ipc_number number,
-                                      char *domain) {
+                                      struct names *names) {
     static uint8_t room[2][LIMIT_IPC_MESSAGE];
     static struct ipc_message message[2];
     static struct ipc_side side;
@@ -56,9 +72,7 @@ static const struct ipc_message *next(int fd, enum ipc_role role, enum ipc_numbe
     side.to = role;
     do {
         receive(fd, &side, (struct span){room[n], sizeof room[n]}, &message[n]);
-        if (message[n].row->number == IPC_DOMAIN)
-            text_copy(domain, TCP_INTERFACE_SIZE, message[n].body.domain.name);
-    } while (message[n].row->number == IPC_DOMAIN);
+    } while (take_name(names, &message[n]));
     if (message[n].row->number != number)
         _exit(1);
     return &message[n++];
@@ -69,9 +83,9 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
         recorder_run(fd);
     if (role == IPC_SIGNER)
         signer_run(fd);
-    static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE],
-        domain[TCP_INTERFACE_SIZE];
-    const struct ipc_start *s = &next(fd, role, IPC_START, domain)->body.start;
+    static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
+    static struct names names;
+    const struct ipc_start *s = &next(fd, role, IPC_START, &names)->body.start;
     text_copy(peer, sizeof peer, s->peer);
     text_copy(local, sizeof local, s->local);
     if (role == IPC_JUDGE) {
@@ -85,21 +99,22 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
             .local = local,
             .peer_port = (uint16_t)s->peer_port,
             .local_port = (uint16_t)s->local_port,
-            .domain = domain,
+            .domain = names.domain,
             .host_keys = s->host_keys,
         });
     }
-    const struct ipc_message *login = next(fd, role, IPC_LOGIN, domain);
+    const struct ipc_message *login = next(fd, role, IPC_LOGIN, &names);
     holder_run(&(struct holder_start){
         .keeper = fd,
         .seam = login->fd,
+        .host = names.host[0] != '\0' ? names.host : peer,
         .config = n->options.config,
         .verdict = &login->body.verdict,
         .peer = peer,
         .local = local,
         .peer_port = (uint16_t)s->peer_port,
         .local_port = (uint16_t)s->local_port,
-        .domain = domain,
+        .domain = names.domain,
         .host_keys = s->host_keys,
         .as_root = getuid() == 0,
     });

@@ -98,3 +98,25 @@ def test_sessions_are_told_alike(lab):
 
     lines = "LogLevel VERBOSE\nSubsystem sftp /usr/lib/openssh/sftp-server\n"
     assert told(lab.sshd(lines)) == told(lab.openssh(lines))
+
+
+@pytest.mark.parametrize("by", ["config", "key-option"])
+def test_forced_commands_are_told_alike(lab, keys, by):
+    """What is run in place of what was asked for, and who said so."""
+    def told(start):
+        if by == "config":
+            server = start("LogLevel VERBOSE\nForceCommand echo 'a b'\n")
+        else:
+            path = os.path.join(lab.folder, "forced_keys")
+            with open(path, "w") as f, open(f"{keys.folder}/user_ed25519.pub") as public:
+                f.write(f'command="echo \'a b\'" {public.read()}')
+            server = start(f"LogLevel VERBOSE\nAuthorizedKeysFile {path}\n")
+        lab.ssh(server, "-tt", "true", program="ssh")
+        lab.ssh(server, "true", program="ssh")
+        assert wait_until(lambda: server.log().count("Starting session: ") == 2, 30), server.log()
+        found = re.findall(r"Starting session.*", server.log())
+        return [re.sub(r"pts/\d+|port \d+", "N", line).rstrip("\r") for line in found]
+
+    ours = told(lab.sshd)
+    assert f"forced-command ({by}) 'echo" in ours[0]
+    assert ours == told(lab.openssh)

@@ -577,3 +577,25 @@ def test_sessions_of_pam_are_closed(lab, account, tmp_path, killed):
         assert wait_until(lambda: sessions(server.port) == [])
     finally:
         os.remove(stack)
+
+
+@needs_root
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_sockets_of_anchors_that_ended_are_swept(lab, server, end):
+    """An anchor that outlives its keeper cannot remove its own socket; the next server does, whatever its port."""
+    path = f"/run/bowline/anchor.{server.port}@127.0.0.1.sock"
+    session = Session(lab, server.port)
+    try:
+        session.echo()
+        [anchor] = children(server)["sshd: anchor"]
+        server.process.send_signal(end)
+        server.process.wait(30 * SLOW)
+        session.echo()
+        lab.sshd()
+        assert os.path.exists(path), "a socket that is in use was swept"
+        session.end()
+    finally:
+        session.stop()
+    assert wait_until(lambda: not os.path.exists(f"/proc/{anchor}"), 30 * SLOW)
+    other = lab.sshd()
+    assert wait_until(lambda: not os.path.exists(path), 30 * SLOW), other.log()

@@ -209,8 +209,8 @@ static void later_keywords(void **state) {
         load(&c, "UseDNS yes\nKerberosAuthentication yes\nUseLogin yes\nProtocol 2\n",
              &p),
         OK);
-    assert_int_equal(p.n, 3);
-    assert_true(has_problem(&p, CONF_WARNING, "/f:1: keyword UseDNS: clients are"));
+    assert_int_equal(p.n, 2);
+    assert_true(c.use_dns);
     assert_true(has_problem(&p, CONF_NOTE, "/f:2: keyword KerberosAuthentication"));
     assert_true(has_problem(&p, CONF_WARNING, "/f:3: keyword UseLogin is deprecated"));
 }

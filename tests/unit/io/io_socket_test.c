@@ -4,6 +4,10 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "io/clock.h"
 #include "io/fd.h"
@@ -329,6 +333,38 @@ static void unix_paths(void **state) {
     test_directory_drop(dir);
 }
 
+// Those of nobody go; a bound one that does not listen, one that listens, other names and
+// what is no socket stay.
+static void stale_sockets(void **state) {
+    (void)state;
+    static const char *const names[] = {"a.stale", "a.listens", "a.bound", "b.stale",
+                                        "a.file"};
+    static const bool stays[] = {false, true, true, true, true};
+    char folder[64], path[128];
+    int fds[5];
+    test_directory(folder, sizeof folder);
+    for (size_t i = 0; i < 5; i++) {
+        struct sockaddr_un un = {.sun_family = AF_UNIX};
+        snprintf(un.sun_path, sizeof un.sun_path, "%.60s/%s", folder, names[i]);
+        fds[i] = i == 4 ? open(un.sun_path, O_CREAT | O_WRONLY, 0600)
+                        : socket(AF_UNIX, SOCK_SEQPACKET, 0);
+        assert_true(fds[i] >= 0);
+        assert_true(i == 4 || bind(fds[i], (struct sockaddr *)&un, sizeof un) == 0);
+        assert_true(i != 1 || listen(fds[i], 1) == 0);
+        if (i == 0 || i == 3)
+            close(fds[i]);
+    }
+    unix_remove_stale(folder, "a.");
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_int_equal(access(path, F_OK) == 0, stays[i]);
+        if (i != 0 && i != 3)
+            close(fds[i]);
+        unlink(path);
+    }
+    test_directory_drop(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tcp_both_ends),
@@ -340,6 +376,7 @@ int main(void) {
         cmocka_unit_test(messages_with_descriptors),
         cmocka_unit_test(flood_of_descriptors),
         cmocka_unit_test(unix_paths),
+        cmocka_unit_test(stale_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

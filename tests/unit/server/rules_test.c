@@ -53,7 +53,8 @@ static const char *allowed(const struct server_config *config, struct judge_case
     memset(&why, 0, sizeof why);
     if (c.groups.n == 0)
         c.groups = (struct judge_groups){groups, 2};
-    c.peer = c.peer != NULL ? c.peer : "192.0.2.7";
+    c.peer = "192.0.2.7";
+    c.host = c.host != NULL ? c.host : c.peer;
     c.user = "ann";
     return judge_account_allowed(config, &c, &why) == OK ? NULL : why.text;
 }
@@ -209,29 +210,45 @@ static void methods_of_lists_are_enabled(void **state) {
     assert_false(judge_methods_start(&m, &config));
 }
 
+static struct judge_source at_address(const char *address) {
+    return (struct judge_source){address, address};
+}
+
 static void options_of_a_line(void **state) {
     (void)state;
     struct date past = {2001, 1, 2, 3, 4, 5, true}, future = {2101, 1, 2, 3, 4, 5, true};
     struct authkey_line line = {0};
     const uint64_t now = 1800000000;
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
+                     OK);
     line.from = "192.0.2.0/24,!192.0.2.9";
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.9", now, NULL),
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
+                     OK);
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.9"), now, NULL),
                      ERR_REFUSED);
-    assert_int_equal(judge_line_allows(&line, false, "198.51.100.1", now, NULL),
+    assert_int_equal(
+        judge_line_allows(&line, false, at_address("198.51.100.1"), now, NULL),
+        ERR_REFUSED);
+    const struct judge_source named = {"a.example", "192.0.2.1"};
+    line.from = "*.example";
+    assert_int_equal(judge_line_allows(&line, false, named, now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
                      ERR_REFUSED);
+    line.from = "*.example,!192.0.2.0/24";
+    assert_int_equal(judge_line_allows(&line, false, named, now, NULL), ERR_REFUSED);
     line = (struct authkey_line){.expires = &future, .expires_count = 1};
     uint64_t at;
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
+                     OK);
     assert_true(judge_line_expiry(&line, &at) && at > now);
     line.expires = &past;
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL),
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
                      ERR_REFUSED);
     line = (struct authkey_line){.cert_authority = true};
-    assert_int_equal(judge_line_allows(&line, false, "192.0.2.1", now, NULL),
+    assert_int_equal(judge_line_allows(&line, false, at_address("192.0.2.1"), now, NULL),
                      ERR_UNSUPPORTED);
-    assert_int_equal(judge_line_allows(&line, true, "192.0.2.1", now, NULL), OK);
+    assert_int_equal(judge_line_allows(&line, true, at_address("192.0.2.1"), now, NULL),
+                     OK);
 }
 
 // A signature is good for its own session, user, key and algorithm only.

@@ -1,0 +1,62 @@
+"""UseDNS, in a network of the test's own with a name server that answers what the test wants. Needs root."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import BIN, IS_ROOT, SLOW, TOP
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAMED = (10, 15)
+OTHERS = (11, 12, 13, 14, 16, 17)  # server_names_world.py has what is wrong with each
+
+
+def can_unshare():
+    return IS_ROOT and subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and network namespaces")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, keys):
+    """All logins happen in one namespace; each test looks at its own."""
+    folder = str(tmp_path_factory.mktemp("names"))
+    run = subprocess.run(["unshare", "-mn", sys.executable, os.path.join(HERE, "server_names_world.py"), folder, keys.folder, BIN, TOP],
+                         capture_output=True, text=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize("last", NAMED)
+def test_confirmed_names_count(results, last):
+    """For from= of keys, and for Match Host in the judge and the holder."""
+    assert results["yes"][f"{last} ed25519"] == [0, "named"], results["log"]
+    assert results["yes"][f"{last} ecdsa"] == [0, "named"], results["log"]
+
+
+@pytest.mark.parametrize("last", OTHERS)
+def test_others_go_by_their_address(results, last):
+    assert results["yes"][f"{last} ed25519"] == [0, "numeric"], results["log"]
+    assert results["yes"][f"{last} ecdsa"][0] == 255, results["log"]
+
+
+def test_no_is_the_address_alone(results):
+    for last in NAMED + OTHERS:
+        assert results["no"][f"{last} ed25519"] == [0, "numeric"]
+        assert results["no"][f"{last} ecdsa"][0] == 255
+    assert results["asked"] == 0
+
+
+def test_what_the_log_says(results):
+    for line in ("Address 192.0.2.11 maps to liar.example, but this does not map back to the address.",
+                 'Nasty PTR record "192.0.2.10" is set up for 192.0.2.12, ignoring',
+                 "reverse mapping checking getaddrinfo for ghost.example [192.0.2.14] failed.",
+                 'Nasty PTR record "10.77" is set up for 192.0.2.17, ignoring'):
+        assert line in results["log"]
+
+
+def test_a_silent_name_server_ends_no_login(results):
+    assert results["silent"] == [0, "numeric"], results["log"]
+    assert "UseDNS: no answer about 192.0.2.20 within 10 s" in results["log"]
