@@ -154,8 +154,10 @@ static bool path_of(const struct keeper *k, char *out) {
 static void sweep(const struct keeper *k) {
     char folder[CONTROL_PATH_SIZE], path[CONTROL_PATH_SIZE];
     struct fault fault = {0};
-    if (keeper_control_place(k, folder, path, "anchor", &fault))
-        unix_remove_stale(folder, "anchor.");
+    if (!keeper_control_place(k, folder, path, "anchor", &fault))
+        return;
+    unix_remove_stale(folder, "anchor.");
+    unix_remove_stale(folder, "sshd.");  // of keepers that were killed
 }
 
 static _Noreturn void become_anchor(struct keeper *k, int keeper, int listening) {

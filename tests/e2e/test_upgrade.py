@@ -598,4 +598,4 @@ def test_sockets_of_anchors_that_ended_are_swept(lab, server, end):
         session.stop()
     assert wait_until(lambda: not os.path.exists(f"/proc/{anchor}"), 30 * SLOW)
     other = lab.sshd()
-    assert wait_until(lambda: not os.path.exists(path), 30 * SLOW), other.log()
+    assert wait_until(lambda: not glob.glob(f"/run/bowline/*.{server.port}@*"), 30 * SLOW), other.log()
