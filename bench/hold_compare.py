@@ -143,10 +143,17 @@ class Session:
         os.close(self.fd)
 
 
-def measure(net, args, env, folder, fault):
-    heard = os.path.join(folder, "heard")
-    with contextlib.suppress(OSError):
-        os.unlink(heard)
+def listener(folder, number):
+    """A program that writes down what it hears, and where. Each run has its own: one of before may live on for a while."""
+    heard, script = os.path.join(folder, f"heard.{number}"), os.path.join(folder, f"listen.{number}")
+    with open(script, "w") as f:
+        f.write(f"#!/bin/sh\nstty -echo\necho pid $$ >> {heard}\n"
+                f"while read -r l; do echo \"$l\" >> {heard}; echo \"got $l\"; done\n")
+    os.chmod(script, 0o755)
+    return script, heard
+
+
+def measure(net, args, env, heard, fault):
     s = Session(net, args, env, heard)
     try:
         if not s.until(lambda: len(s.heard()) > 0 and s.heard()[0].startswith("pid"), PATIENCE):
@@ -193,16 +200,11 @@ def main():
         for sub in ("work", "tmux"):
             os.mkdir(os.path.join(folder, sub))
             os.chmod(os.path.join(folder, sub), 0o777)
-        script = os.path.join(folder, "listen")
-        with open(script, "w") as f:
-            f.write(f"#!/bin/sh\nstty -echo\necho pid $$ >> {folder}/work/heard\n"
-                    f"while read -r l; do echo \"$l\" >> {folder}/work/heard; echo \"got $l\"; done\n")
-        os.chmod(script, 0o755)
-        for fault in args.faults.split(","):
-            for tool in args.tools.split(","):
-                command, env = TOOLS[tool](*suites, f"sh {script}" if tool != "tmux" else script)
-                subprocess.run(["tmux", "-S", f"{folder}/tmux/s", "kill-server"], stderr=subprocess.DEVNULL)
-                print(f"{fault:<10} {tool:<8} {measure(net, command, env, os.path.join(folder, 'work'), fault)}", flush=True)
+        for number, (fault, tool) in enumerate((f, t) for f in args.faults.split(",") for t in args.tools.split(",")):
+            script, heard = listener(os.path.join(folder, "work"), number)
+            command, env = TOOLS[tool](*suites, f"sh {script}" if tool != "tmux" else script)
+            subprocess.run(["tmux", "-S", f"{folder}/tmux/s", "kill-server"], stderr=subprocess.DEVNULL)
+            print(f"{fault:<10} {tool:<8} {measure(net, command, env, heard, fault)}", flush=True)
         print("load of the machine: " + open("/proc/loadavg").read().strip())
     return 0
 

@@ -86,8 +86,13 @@ def left_in_places(before, folder, alone):
 
 def left_in_folder(folder):
     """pytest's own folder goes with ours."""
-    return [f"file {os.path.join(folder, name)}" for name in sorted(os.listdir(folder))
-            if name not in ("pytest", PORTS)]
+    found = []
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name)
+        if name not in ("pytest", PORTS):
+            inside = [os.path.join(at, n) for at, folders, files in os.walk(path) for n in folders + files]
+            found.append(f"file {path}" + (f" with {', '.join(inside[:8])}" if inside else ""))
+    return found
 
 
 def left_accounts():

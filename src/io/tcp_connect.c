@@ -159,6 +159,23 @@ static bool bind_source(const struct tcp_connect *c, const struct attempt *a) {
     return bad == 0;
 }
 
+// Where nobody listens at a port of the range that connections come from, the kernel may
+// give a connection that same port, and it meets itself.
+static bool meets_itself(int fd) {
+    struct sockaddr_storage near = {0}, far = {0};
+    socklen_t n = sizeof near, m = sizeof far;
+    return getsockname(fd, (struct sockaddr *)&near, &n) == 0 &&
+           getpeername(fd, (struct sockaddr *)&far, &m) == 0 && n == m &&
+           memcmp(&near, &far, n) == 0;
+}
+
+static bool met(struct tcp_connect *c, struct attempt *a) {
+    bool itself = meets_itself(a->fd);
+    if (itself)
+        give_up(c, a, ECONNREFUSED);
+    return !itself;
+}
+
 // True if it is connected already.
 static bool start(struct tcp_connect *c, struct attempt *a, uint64_t now) {
     a->fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -173,7 +190,7 @@ static bool start(struct tcp_connect *c, struct attempt *a, uint64_t now) {
         c->target.each_ms == 0 ? CLOCK_NEVER : clock_after(now, c->target.each_ms);
     c->next_start = clock_after(now, c->target.step_ms);
     if (connect(a->fd, (struct sockaddr *)&a->address, a->length) == 0)
-        return true;
+        return met(c, a);
     if (errno != EINPROGRESS)
         give_up(c, a, errno);
     return false;
@@ -185,10 +202,10 @@ static bool look_at(struct tcp_connect *c, struct attempt *a, uint64_t now) {
     int error = 0;
     socklen_t n = sizeof error;
     if (poll(&p, 1, 0) > 0) {
-        if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0)
-            return true;
-        give_up(c, a, error);
         c->next_start = now;
+        if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &n) == 0 && error == 0)
+            return met(c, a);
+        give_up(c, a, error);
     } else if (now >= a->deadline) {
         give_up(c, a, ETIMEDOUT);
         c->next_start = now;

@@ -114,6 +114,14 @@ def keys(tmp_path_factory):
     return Keys(str(tmp_path_factory.mktemp("keys")))
 
 
+def remove(folder):
+    """Also what a process that is about to end puts there meanwhile."""
+    def gone():
+        shutil.rmtree(folder, ignore_errors=True)
+        return not os.path.lexists(folder)
+    wait_until(gone, step=0.2)
+
+
 def end_process(process):
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -334,4 +342,4 @@ def no_memory(tmp_path, monkeypatch):
 def scratch():
     folder = tempfile.mkdtemp(prefix="bowline-test-")
     yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)

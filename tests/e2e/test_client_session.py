@@ -9,7 +9,7 @@ import time
 
 import pexpect
 import pytest
-from conftest import IS_ROOT, SLOW, tool, wait_until
+from conftest import IS_ROOT, SLOW, needs_root, tool, wait_until
 
 
 @pytest.fixture(scope="module", params=["openssh", "bowline"])
@@ -335,10 +335,9 @@ def test_version_is_parseable():
     assert done.returncode == 0 and "OpenSSH_" in done.stderr and "Bowline_" in done.stderr
 
 
-def test_not_yet_says_so():
-    for args in (["-w", "any"],):
-        done = subprocess.run([tool("ssh"), *args, "host"], capture_output=True, text=True)
-        assert done.returncode == 255 and "yet" in done.stderr
+def test_bad_tunnel_says_so():
+    done = subprocess.run([tool("ssh"), "-w", "one", "host"], capture_output=True, text=True)
+    assert done.returncode == 255 and 'TunnelDevice is like 0:1 or any:any, not "one"' in done.stderr
 
 
 def test_two_keys_and_a_banner(lab, tmp_path):
@@ -376,3 +375,13 @@ def test_no_key_before_its_turn(lab):
     assert "method publickey" not in server.log()
     assert lab.ssh(server, "true", options=["-o", "PreferredAuthentications=password,publickey"]).returncode == 0
     assert server.log().index("method none") < server.log().index("method publickey")
+
+
+@needs_root
+def test_a_connection_that_meets_itself_is_refused():
+    """Where nobody listens at a port of the range that connections come from, the kernel may give it to the connection."""
+    ports = "ip link set lo up && echo 40001 40002 > /proc/sys/net/ipv4/ip_local_port_range"
+    for port in ("40001", "40002"):
+        done = subprocess.run(["unshare", "-n", "sh", "-c", f'{ports} && exec "$@"', "sh", tool("ssh"), "-F", "none", "-p", port,
+                               "127.0.0.1", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30 * SLOW)
+        assert done.returncode == 255 and "Connection refused" in done.stderr, done.stderr

@@ -149,7 +149,8 @@ def test_silence_is_learned(lab, session, forgetful):
     # Once more answered: what is the first of two at this interval is written down.
     assert wait_until(lambda: book()[key_of(ours.port)][1] == 1 and book()[key_of(stock.port)][1] == 1, 60)
     assert wait_until(lambda: book()[key_of(silent.port)][3] >= LEAST - 5 and book()[key_of(resets.port)][3] >= LEAST - 5, 60)
-    assert silent.forgotten == 1 and silent.links == 2
+    assert silent.forgotten >= 1  # once more, if the machine is slow: 15 s is the least interval
+    assert wait_until(lambda: silent.links == silent.forgotten + 1)
     for port in (ours.port, stock.port, silent.port, quiet.port):
         echo(sessions[port], b"still here\n")
     assert sessions[resets.port].wait(20 * SLOW) == 255

@@ -861,8 +861,9 @@ def test_holder_killed(server, keys):
     before = set(children(server))
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
     peer.open_session()
-    holders = [p for p, title in children(server).items() if p not in before and "gate" not in title]
-    assert len(holders) >= 1
+    # A child has its parent's title at first.
+    holders = wait_until(lambda: [p for p, title in children(server).items() if p not in before and "gate" not in title])
+    assert holders
     for pid in holders:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

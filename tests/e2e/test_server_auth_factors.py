@@ -8,7 +8,7 @@ import tempfile
 import accounts
 import pytest
 from accounts import PASSWORD, login, ssh_command
-from conftest import SLOW, needs_root
+from conftest import SLOW, needs_root, remove
 
 pytestmark = needs_root
 BASE = "PerSourcePenalties no\nUsePAM no\nPasswordAuthentication yes\n"
@@ -35,7 +35,7 @@ def folder():
     path = tempfile.mkdtemp(prefix="bowline-test-")
     os.chmod(path, 0o755)
     yield pathlib.Path(path)
-    shutil.rmtree(path)
+    remove(path)
 
 
 def gets_in(*args, **kw):

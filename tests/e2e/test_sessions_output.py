@@ -24,14 +24,14 @@ def session(**fields):
     f = {"id": "22-7", "user": "joe", "key": "ED25519 SHA256:abc", "comment": "joe@laptop", "peer": "192.0.2.7",
          "peer_port": 50000, "local": "192.0.2.1", "local_port": 22, "uid": 1000, "since": 1700000000, "idle": 3725,
          "bytes_in": 2048, "bytes_out": 5 * 1024 * 1024, "sessions": 1, "channels": 2, "tty": "/dev/pts/3",
-         "command": "vi notes", "forwards": 4, "suspended": 0, "grace_left": 0, "more": b"", **fields}
+         "command": "vi notes", "forwards": 4, "suspended": 0, "grace_left": 0, "terminals": b"", "more": b"", **fields}
     out = b"\x03" + text(f["id"]) + text(f["user"]) + text(f["key"]) + text(f["comment"]) + text(f["peer"])
     out += u32(f["peer_port"]) + text(f["local"]) + u32(f["local_port"]) + u32(f["uid"])
     out += struct.pack(">QQQQ", f["since"], f["idle"], f["bytes_in"], f["bytes_out"])
     out += u32(f["sessions"]) + u32(f["channels"]) + text(f["tty"]) + text(f["command"])
     if f["forwards"] is None:
         return out
-    return out + u32(f["forwards"]) + struct.pack(">QQ", f["suspended"], f["grace_left"]) + f["more"]
+    return out + u32(f["forwards"]) + struct.pack(">QQ", f["suspended"], f["grace_left"]) + u32(len(f["terminals"])) + f["terminals"] + f["more"]
 
 
 class Keeper:
@@ -78,7 +78,7 @@ def test_json(ask):
     assert first == {"id": "22-7", "user": "joe", "uid": 1000, "key": "ED25519 SHA256:abc", "comment": "joe@laptop",
                      "address": "192.0.2.7", "port": 50000, "server_address": "192.0.2.1", "server_port": 22,
                      "since": 1700000000, "idle": 3725, "bytes_in": 2048, "bytes_out": 5242880, "sessions": 1,
-                     "channels": 2, "forwards": 4, "tty": "/dev/pts/3", "command": "vi notes", "state": "connected"}
+                     "channels": 2, "forwards": 4, "tty": "/dev/pts/3", "command": "vi notes", "state": "connected", "terminals": []}
     assert second["id"] == "22-6" and second["tty"] == ""
 
 
@@ -118,6 +118,21 @@ def test_without_a_link(ask):
     assert (one["state"], one["suspended_since"], one["grace_left"]) == ("suspended", 1700000100, 3600)
     _, done = ask(rows=[session(suspended=1700000100, grace_left=3600)])
     assert "[suspended for " in done.stdout and "kept for 1h" in done.stdout.replace("60m", "1h")
+
+
+def test_terminals(ask):
+    """Sessions that can be taken up: attached, left, ended."""
+    some = text("build") + u32(1) + u32(0) + u32(0) + text("mail") + u32(0) + u32(0) + u32(2) + text("x\x1b") + u32(2) + u32(7) + u32(0)
+    _, done = ask("--json", rows=[session(terminals=some)])
+    assert json.loads(done.stdout)[0]["terminals"] == [
+        {"name": "build", "state": "left", "watchers": 0}, {"name": "mail", "state": "attached", "watchers": 2},
+        {"name": "x\x1b", "state": "ended", "status": 7, "watchers": 0}]
+    _, done = ask(rows=[session(terminals=some)])
+    assert "[build: left]" in done.stdout and "[mail: attached, watched by 2]" in done.stdout
+    assert "ended with status 7]" in done.stdout and "\x1b" not in done.stdout
+    for cut in range(1, 40):  # what is cut short shows what is whole
+        _, done = ask("--json", rows=[session(terminals=some[:cut])])
+        assert done.returncode == 0 and len(json.loads(done.stdout)[0]["terminals"]) <= 1
 
 
 def test_what_is_no_answer(ask):

@@ -15,8 +15,6 @@ pytestmark = [needs_root,
 SERVER, CLIENT = ("10.213.78.1", "fd78:213::1"), ("10.213.78.2", "fd78:213::2")
 ALONE = "ip link set lo up; "  # in a fresh network namespace
 # Once in some twenty runs on a crowded machine one of these does not come to its end, for a reason that is not known yet.
-BY_REQUEST = pytest.mark.skipif("BOWLINE_TUNNEL_TRAFFIC" not in os.environ,
-                                reason="not certain on a crowded machine: run it with BOWLINE_TUNNEL_TRAFFIC=1")
 PAIRS = [("ours", "ours"), ("ours", "openssh"), ("openssh", "ours")]
 
 # One that gives back what it gets, on every address; and one that asks each of them for 200 kB.
@@ -117,7 +115,6 @@ def ours_of(pid, letters):
             if line.split()[1].startswith(letters)]
 
 
-@BY_REQUEST
 @pytest.mark.parametrize("mode,letters", [("point-to-point", "tun"), ("ethernet", "tap")])
 @pytest.mark.parametrize("client,server", PAIRS)
 def test_packets(ends, client, server, mode, letters):
@@ -172,7 +169,6 @@ def key_lines(lab, options):
     return path
 
 
-@BY_REQUEST
 def test_a_key_for_one_device(ends):
     """tunnel="5": that device and no other; restrict: none."""
     far = ends.server(lines="PermitTunnel yes\n", authorized=key_lines(ends.lab, 'tunnel="5"'))

@@ -149,7 +149,6 @@ static void test_refusals_say_why(void **state) {
         {"-z|host", "unknown"},
         {"-p|host", "port"},
         {"-p", "argument"},
-        {"-w|any|host", "yet"},
         {"-O|dance|host", "multiplex"},
         {"-L|1:h|host", "bad forwarding"},
         {"-W|x|host", "-W"},
