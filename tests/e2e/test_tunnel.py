@@ -14,7 +14,6 @@ pytestmark = [needs_root,
               pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="no /dev/net/tun here")]
 SERVER, CLIENT = ("10.213.78.1", "fd78:213::1"), ("10.213.78.2", "fd78:213::2")
 ALONE = "ip link set lo up; "  # in a fresh network namespace
-# Once in some twenty runs on a crowded machine one of these does not come to its end, for a reason that is not known yet.
 PAIRS = [("ours", "ours"), ("ours", "openssh"), ("openssh", "ours")]
 
 # One that gives back what it gets, on every address; and one that asks each of them for 200 kB.
