@@ -125,3 +125,44 @@ void forwards_forget_asker(struct forwards *f, const struct mux_client *client) 
         if (f->rules[i].asker.client == client)
             f->rules[i].asker.client = NULL;
 }
+
+// ---- lent to a client that speaks the connection protocol ----
+
+enum err forwards_lend(struct forwards *f, const struct forward_spec *spec,
+                       struct mux_client *client, struct forward_rule **rule) {
+    *rule = find(f, FORWARD_REMOTE, spec) == NULL ? forwards_new_rule(f) : NULL;
+    if (*rule == NULL)
+        return OK;
+    **rule = (struct forward_rule){.in_use = true,
+                                   .late = true,
+                                   .kind = FORWARD_REMOTE,
+                                   .spec = *spec,
+                                   .asker = {client, 0},
+                                   .lent_to = client};
+    return forward_request(f, *rule);
+}
+
+static enum err take_back(struct forwards *f, struct forward_rule *rule) {
+    rule->lent_to = NULL;
+    rule->unwanted = rule->waits;
+    if (rule->waits)
+        return OK;
+    rule->in_use = rule->active = false;
+    return forward_cancel_request(f, rule);
+}
+
+enum err forwards_take_back(struct forwards *f, const struct forward_spec *spec,
+                            const struct mux_client *client, bool *found) {
+    for (size_t i = 0; i < f->rules_n; i++) {
+        struct forward_rule *rule = &f->rules[i];
+        if (!rule->in_use || rule->lent_to != client ||
+            (spec != NULL && (rule->waits || !listens_at(rule, spec))))
+            continue;
+        TRY(take_back(f, rule));
+        if (spec != NULL) {
+            *found = true;
+            return OK;
+        }
+    }
+    return OK;
+}

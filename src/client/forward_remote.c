@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/forwards.h"
 #include "client/mux_master.h"
+#include "client/mux_proxy.h"
 #include "client/timeouts.h"
 #include "connection/requests.h"
 #include "io/clock.h"
@@ -92,7 +93,10 @@ enum err forward_reply(struct forwards *f, struct forward_rule *rule,
         say_port(f, rule, event);
     rule->asker.client = NULL;
     mux_forward_answered(asker, rule, true);
-    return OK;
+    if (!rule->unwanted)
+        return OK;
+    rule->in_use = rule->active = false;
+    return forward_cancel_request(f, rule);
 }
 
 // ---- what the server opens ----
@@ -145,6 +149,8 @@ static enum err open_by_rule(struct forwards *f, const struct connection_event *
     char on[FORWARD_TEXT + 16], to[FORWARD_TEXT + 16];
     if (rule == NULL)
         return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
+    if (rule->lent_to != NULL)
+        return bridge_far_open(&rule->lent_to->proxy->bridge, event);
     struct relay *r = take_channel(f, event);
     if (r == NULL)
         return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");

@@ -25,10 +25,12 @@ struct forward_rule {
     struct forward_asker asker;
     enum forward_kind kind;
     struct forward_spec spec;
-    bool late;             // past the start: its failure ends nothing
-    bool waits, active;    // remote: unanswered; there
-    uint32_t ordinal;      // of its request
-    uint32_t listen_port;  // remote: that the server gave
+    bool late;                   // past the start: its failure ends nothing
+    bool waits, active;          // remote: unanswered; there
+    struct mux_client *lent_to;  // remote: gets what is opened; NULL: we do
+    bool unwanted;               // .. and is gone: cancelled once it is answered
+    uint32_t ordinal;            // of its request
+    uint32_t listen_port;        // remote: that the server gave
 };
 
 struct forward_listener {
@@ -95,6 +97,13 @@ must_check enum err forwards_ask(struct forwards *f, enum forward_kind kind,
 // `spec` has that); what is connected stays. *found: there was one.
 must_check enum err forwards_cancel(struct forwards *f, enum forward_kind kind,
                                     const struct forward_spec *spec, bool *found);
+// A remote one for a client in proxy mode; NULL: it cannot be. mux_forward_answered().
+must_check enum err forwards_lend(struct forwards *f, const struct forward_spec *spec,
+                                  struct mux_client *client, struct forward_rule **rule);
+// Cancels that one of the client's, or all (spec, found NULL).
+must_check enum err forwards_take_back(struct forwards *f,
+                                       const struct forward_spec *spec,
+                                       const struct mux_client *client, bool *found);
 // A client that is gone waits no more.
 void forwards_forget_asker(struct forwards *f, const struct mux_client *client);
 // A rule to be filled in; NULL: there are too many, or no memory.

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/mux_proxy.h"
 #include "client/run.h"
 #include "crypto/random.h"
 #include "io/clock.h"
@@ -71,6 +72,7 @@ static void free_client(struct mux_client *k) {
     fd_close(&k->fd);
     for (size_t i = 0; i < k->fds_n; i++)
         fd_close(&k->fds[i]);
+    mux_proxy_free(k->proxy);
     buf_free(&k->in);
     buf_free(&k->out);
     free(k);
@@ -97,7 +99,7 @@ void mux_master_abandon(struct mux_master *m) {
 
 // ---- waiting ----
 
-static void flush(struct mux_client *k) {
+void mux_flush(struct mux_client *k) {
     while (!k->gone && buf_len(&k->out) > 0) {
         size_t n = 0;
         if (fd_write_some(k->fd, buf_view(&k->out), &n) != OK)
@@ -111,7 +113,7 @@ static void flush(struct mux_client *k) {
 void mux_send(struct mux_client *k, enum mux_number number, const void *fields) {
     if (!k->gone && mux_encode(&k->out, number, fields) != OK)
         k->gone = true;
-    flush(k);
+    mux_flush(k);
 }
 
 // Those that are over; a session that is left goes with its passenger.
@@ -125,8 +127,10 @@ enum err mux_master_sweep(struct mux_master *m) {
         *at = k->next;
         m->clients_n--;
         forwards_forget_asker(&m->run->forwards, k);
+        enum err e = k->proxy != NULL ? mux_proxy_end(k->proxy) : OK;
         struct session *s = k->session;
         free_client(k);
+        TRY(e);
         if (s == NULL)
             continue;
         s->passenger = NULL;
@@ -139,15 +143,26 @@ size_t mux_master_poll_room(const struct mux_master *m) {
     return 1 + m->clients_n;
 }
 
+static bool wants(const struct mux_client *k) {
+    return k->proxy == NULL || mux_proxy_wants(k->proxy);
+}
+
+bool mux_master_is_due(const struct mux_master *m) {
+    for (const struct mux_client *k = m->clients; k != NULL; k = k->next)
+        if (k->proxy != NULL && k->proxy->bridge.stalled)
+            return true;
+    return false;
+}
+
 size_t mux_master_poll(struct mux_master *m, struct pollfd *p) {
     size_t n = 0;
     bool full = m->clients_n >= MUX_CLIENTS_MAX;
     p[n++] = (struct pollfd){.fd = full ? -1 : m->listener, .events = POLLIN};
     for (struct mux_client *k = m->clients; k != NULL; k = k->next) {
         k->poll_at = n;
-        p[n++] = (struct pollfd){
-            .fd = k->fd,
-            .events = (short)(POLLIN | (buf_len(&k->out) > 0 ? POLLOUT : 0))};
+        short events =
+            (short)((wants(k) ? POLLIN : 0) | (buf_len(&k->out) > 0 ? POLLOUT : 0));
+        p[n++] = (struct pollfd){.fd = events != 0 ? k->fd : -1, .events = events};
     }
     return n;
 }
@@ -206,7 +221,7 @@ static enum err fill(struct mux_client *k) {
         return OK;
     buf_added(&k->in, m.n);
     keep_fds(k, &m);
-    return k->gone ? OK : mux_take(k);
+    return k->gone || k->proxy != NULL ? OK : mux_take(k);
 }
 
 enum err mux_master_ready(struct mux_master *m, const struct pollfd *p) {
@@ -215,12 +230,25 @@ enum err mux_master_ready(struct mux_master *m, const struct pollfd *p) {
             continue;
         short events = p[k->poll_at].revents;
         if ((events & POLLOUT) != 0)
-            flush(k);
-        if ((events & (POLLIN | POLLHUP | POLLERR)) != 0)
+            mux_flush(k);
+        if ((events & (POLLIN | POLLHUP | POLLERR)) != 0 && wants(k))
             TRY(fill(k));
     }
+    // Also those that had nothing to say: the server may have.
+    for (struct mux_client *k = m->clients; k != NULL; k = k->next)
+        if (k->proxy != NULL && !k->gone)
+            TRY(mux_proxy_turn(k->proxy));
     if (m->listener >= 0 && p[0].revents != 0)
         TRY(accept_one(m));
+    return OK;
+}
+
+enum err mux_master_event(struct mux_master *m, const struct connection_event *event,
+                          bool *mine) {
+    *mine = false;
+    for (struct mux_client *k = m->clients; k != NULL && !*mine; k = k->next)
+        if (k->proxy != NULL)
+            TRY(bridge_far_event(&k->proxy->bridge, event, mine, clock_ms()));
     return OK;
 }
 

@@ -16,6 +16,7 @@
 #define MUX_CLIENTS_MAX 512
 #define MUX_FDS 3
 
+struct mux_proxy;
 struct run;
 struct session;
 
@@ -32,6 +33,7 @@ struct mux_client {
     size_t fds_n;
     struct session *session;  // its own, NULL: none
     uint32_t request;         // that asked for it
+    struct mux_proxy *proxy;  // it speaks the connection protocol; NULL: it does not
     size_t poll_at;
 };
 
@@ -62,6 +64,13 @@ must_check enum err mux_master_sweep(struct mux_master *m);
 uint64_t mux_master_deadline(const struct mux_master *m);
 // ControlPersist: starts or stops the time; true when it is over.
 bool mux_master_expired(struct mux_master *m, bool busy, uint64_t now);
+// Something waits that no descriptor will announce.
+bool mux_master_is_due(const struct mux_master *m);
+// An event of the connection's; *mine: of a channel of a client in proxy mode.
+must_check enum err mux_master_event(struct mux_master *m,
+                                     const struct connection_event *event, bool *mine);
+// Writes what goes.
+void mux_flush(struct mux_client *k);
 // A message to a client; what cannot be kept ends it.
 void mux_send(struct mux_client *k, enum mux_number number, const void *fields);
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/mux_master.h"
+#include "client/mux_proxy.h"
 #include "client/run.h"
 #include "client/tell.h"
 #include "io/prompt.h"
@@ -166,7 +167,9 @@ void mux_forward_answered(struct forward_asker asker, const struct forward_rule 
     struct mux_client *k = asker.client;
     if (k == NULL)
         return;
-    if (!success)
+    if (rule->lent_to != NULL)
+        mux_proxy_answered(k->proxy, rule, success);
+    else if (!success)
         fail(k, asker.id, "remote port forwarding failed");
     else if (rule->kind == FORWARD_REMOTE && rule->spec.listen.path[0] == 0 &&
              rule->spec.listen.port == 0)
@@ -248,6 +251,22 @@ static enum err on_info(struct mux_client *k, const struct mux_message *m) {
     return OK;
 }
 
+// From here on the client speaks the connection protocol.
+static enum err on_proxy(struct mux_client *k, const struct mux_message *m) {
+    if (k->session != NULL) {
+        fail(k, m->id, "this client has a session already");
+        return OK;
+    }
+    k->proxy = mux_proxy_new(k);
+    if (k->proxy == NULL) {
+        fail(k, m->id, "no memory");
+        return OK;
+    }
+    mux_send(k, MUX_S_PROXY, &(struct mux_id){m->id});
+    log_debug(&k->run->c->log, "control socket: a client in proxy mode");
+    return OK;
+}
+
 // ---- the table ----
 
 static const struct request {
@@ -267,6 +286,7 @@ static const struct request {
     {MUX_C_CLOSE_FORWARD, 0, NULL, on_close_forward},
     {MUX_C_STOP_LISTENING, 0, "Disable further multiplexing on shared connection to %s? ",
      on_stop},
+    {MUX_C_PROXY, 0, "Allow shared connection to %s? ", on_proxy},
     {MUX_C_INFO, 0, NULL, on_info},
 };
 
@@ -316,7 +336,7 @@ static enum err take_request(struct mux_client *k, const struct mux_message *m,
 }
 
 enum err mux_take(struct mux_client *k) {
-    while (!k->gone && !k->ending) {
+    while (!k->gone && !k->ending && k->proxy == NULL) {
         struct mux_message m;
         struct fault fault = {0};
         size_t taken = 0;

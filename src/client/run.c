@@ -40,6 +40,8 @@ static enum err on_event(struct run *r, const struct connection_event *event) {
     if (mine)
         return OK;
     TRY(forwards_event(&r->forwards, event, &mine));
+    if (!mine)
+        TRY(mux_master_event(&r->mux, event, &mine));
     if (mine || event->kind == CONNECTION_GLOBAL_REPLY)
         return OK;
     if (event->kind == CONNECTION_GLOBAL_REQUEST)
@@ -186,7 +188,7 @@ static enum err wait_for_all(struct run *r, struct parts *at) {
     silence_note(r, now);
     uint64_t deadline = earliest(r, now);
     int ms = -1;
-    if (r->stalled && connection_in_ready(r->connection))
+    if ((r->stalled || mux_master_is_due(&r->mux)) && connection_in_ready(r->connection))
         ms = 0;  // what waits will not be announced again
     else if (deadline != CLOCK_NEVER)
         ms = clock_poll_ms(now, deadline);
