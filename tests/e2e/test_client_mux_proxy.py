@@ -224,6 +224,14 @@ def test_ssh_proxy_forwards(lab, echo):
         assert wait_until(lambda: refuses(there))
 
 
+def test_ssh_proxy_to_our_server(lab):
+    """Which sends large packets, and whose connection is counted for resumption."""
+    with Shared(lab, "ours", "debian", server=lab.sshd()) as s:
+        r = s.run("-O", "proxy", command="cat; exit 5", input=BULK)
+        assert (r.returncode, hashlib.sha256(r.stdout).digest()) == (5, hashlib.sha256(BULK).digest())
+        assert s.run(command="echo still").stdout == b"still\n"
+
+
 # ---- the peer ----
 
 def test_session(shared):
