@@ -12,6 +12,7 @@ import pytest
 from conftest import SLOW, free_port, wait_until
 from test_client_forward import Echo, connect, talk
 from test_client_mux import Shared
+from test_resume import world  # noqa: F401 (a fixture)
 
 MASTERS = ["ours", "debian"]
 WINDOW, PACKET = 1 << 20, 32768
@@ -407,3 +408,22 @@ def test_client_that_does_not_read(ours):
         lazy.send(93, u32(c.theirs, 64 << 20))
         assert p.run("echo others go on").finish() == b"others go on\n"
         assert len(c.finish()) == 8388608
+
+
+def test_lost_links_are_not_noticed(world, tmp_path):  # noqa: F811
+    w = world()
+    path = str(tmp_path / "c")
+    w.ssh("-M", "-S", path, "cat", stdin=subprocess.PIPE)
+    assert wait_until(lambda: os.path.exists(path))
+    w.settled()
+    with Peer(path) as p:
+        c = p.run("cat; exit 4")
+        for n in range(4):
+            before = w.way.links
+            w.way.cut()
+            c.write(BULK[:1 << 20])
+            p.until(lambda: len(c.data) >= n << 20)
+            assert wait_until(lambda: w.way.links > before)
+        c.end()
+        assert c.finish() == BULK[:1 << 20] * 4 and c.status == 4
+    assert w.resumed() >= 1
