@@ -174,6 +174,17 @@ class Server:
                 os.unlink(path)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that failed shows what its servers wrote last."""
+    report = (yield).get_result()
+    if report.when != "call" or not report.failed or not hasattr(report.longrepr, "addsection"):
+        return
+    servers = [s for value in item.funcargs.values() for s in getattr(value, "servers", [value]) if isinstance(s, Server)]
+    for server in {s.log_path: s for s in servers[-3:]}.values():
+        report.longrepr.addsection(server.log_path, "\n".join(server.log().splitlines()[-25:]))
+
+
 class Lab:
     """Starts servers and runs clients for one test."""
 
