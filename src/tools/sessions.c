@@ -1,31 +1,22 @@
 // bowline sessions: who is on, asked of the keepers on this machine through their control
 // sockets; and ending sessions.
-#include <dirent.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
-#include "io/clock.h"
 #include "io/fd.h"
-#include "io/unix_socket.h"
-#include "server/control.h"
 #include "tools/commands.h"
+#include "tools/keepers.h"
 #include "wire/reader.h"
 
-#define WAIT_MS 10000
-#define SERVERS_MAX 64  // that live
 #define OUT_MAX (64u * 1024 * 1024)
 
 struct request {
     bool json, end;
-    const char *what, *message, *socket, *config;
-    uint16_t port;  // 0: any
+    const char *what, *message;
+    struct keepers of;
 };
 
 struct answer {
@@ -45,17 +36,9 @@ static int usage(void) {
 }
 
 static bool take_value(struct request *r, const char *name, const char *value) {
-    uint64_t port;
-    if (strcmp(name, "--message") == 0)
-        r->message = value;
-    else if (strcmp(name, "--socket") == 0)
-        r->socket = value;
-    else if (strcmp(name, "-f") == 0)
-        r->config = value;
-    else if (strcmp(name, "--port") == 0 && text_number(value, 1, 65535, &port))
-        r->port = (uint16_t)port;
-    else
-        return false;
+    if (strcmp(name, "--message") != 0)
+        return keepers_flag(&r->of, name, value);
+    r->message = value;
     return true;
 }
 
@@ -78,33 +61,7 @@ static bool parse(struct request *r, int argc, char **argv) {
     return r->end == (r->what != NULL) && (r->end || r->message == NULL);
 }
 
-// ---- one server ----
-
-static bool send_message(int fd, enum control_number number, const void *body) {
-    uint8_t bytes[8192];
-    size_t n = 0;
-    bool sent = false;
-    if (control_encode(number, body, (struct span){bytes, sizeof bytes}, &n) != OK)
-        return false;
-    struct view part = view_of(bytes, n);
-    return unix_send(fd, &part, 1, NULL, 0, &sent) == OK && sent;
-}
-
-static bool receive(int fd, struct span room, struct control_message *m) {
-    uint64_t until = clock_ms() + WAIT_MS;
-    for (;;) {
-        struct unix_message got;
-        struct fault fault = {0};
-        if (unix_recv(fd, room, 0, &got) != OK)
-            return false;
-        if (got.ready)
-            return control_decode(view_of(room.p, got.n), false, m, &fault) == OK;
-        struct pollfd p = {fd, POLLIN, 0};
-        uint64_t now = clock_ms();
-        if (now >= until || poll(&p, 1, (int)(until - now)) < 0)
-            return false;
-    }
-}
+// ---- one session ----
 
 static const char *const terminal_states[TERMINAL_STATES] = {
     [TERMINAL_SHOWN] = "attached", [TERMINAL_LEFT] = "left", [TERMINAL_ENDED] = "ended"};
@@ -268,23 +225,21 @@ static void take_session(struct answer *a, const struct control_session *s) {
         print_line(a, s);
 }
 
+// ---- one server ----
+
 static bool ask(struct answer *a, int fd) {
     const struct request *r = a->request;
-    struct control_hello hello = {CONTROL_VERSION, 0};
     struct control_list list = {0};
     struct control_end end = {view_text(r->end ? r->what : ""),
                               view_text(r->message != NULL ? r->message : "")};
-    struct control_message m;
+    struct control_message m = {0};
     uint8_t bytes[16384];
-    struct span room = {bytes, sizeof bytes};
-    if (!send_message(fd, CONTROL_HELLO, &hello) || !receive(fd, room, &m))
-        return false;
-    if (m.number == CONTROL_HELLO &&
-        !send_message(fd, r->end ? CONTROL_END : CONTROL_LIST,
-                      r->end ? (void *)&end : (void *)&list))
+    if (!keeper_hello(fd, a->why, sizeof a->why) ||
+        !keeper_say(fd, r->end ? CONTROL_END : CONTROL_LIST,
+                    r->end ? (void *)&end : (void *)&list))
         return false;
     while (m.number != CONTROL_DONE) {
-        if (!receive(fd, room, &m))
+        if (!keeper_hear(fd, (struct span){bytes, sizeof bytes}, &m, NULL))
             return false;
         if (m.number == CONTROL_SESSION)
             take_session(a, &m.body.session);
@@ -296,62 +251,13 @@ static bool ask(struct answer *a, int fd) {
     return true;
 }
 
-// False: nobody is there, as behind what a killed server has left. It is not removed: its
-// next keeper does that, and it may belong to one that is just starting.
-static bool ask_path(struct answer *a, const char *path) {
-    struct fault fault = {0};
-    scoped_fd fd = -1;
-    int got = -1;
-    if (unix_connect(path, SOCK_SEQPACKET, &got, &fault) != OK) {
-        if (a->request->socket != NULL)
-            snprintf(a->why, sizeof a->why, "%.200s", fault_text(&fault));
-        return false;
-    }
-    fd = got;
+static bool ask_one(void *arg, int fd, const char *path) {
+    struct answer *a = arg;
     if (ask(a, fd))
         a->servers++;
-    else
+    else if (a->why[0] == '\0')
         snprintf(a->why, sizeof a->why, "%.200s: no answer", path);
     return true;
-}
-
-// ---- all of them ----
-
-static void ask_folder(struct answer *a, const char *folder) {
-    struct dirent **names = NULL;
-    int n = scandir(folder, &names, NULL, alphasort), asked = 0;
-    for (int i = 0; i < n; i++) {
-        char path[PATH_MAX];
-        if (asked < SERVERS_MAX &&
-            control_is_keeper(names[i]->d_name, a->request->port) &&
-            snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name) <
-                (int)sizeof path &&
-            ask_path(a, path))
-            asked++;
-        free(names[i]);
-    }
-    free(names);
-}
-
-static void ask_all(struct answer *a) {
-    const struct request *r = a->request;
-    char folder[PATH_MAX], config[PATH_MAX];
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    if (r->socket != NULL) {
-        (void)ask_path(a, r->socket);
-        return;
-    }
-    if (r->config != NULL) {
-        if (realpath(r->config, config) != NULL &&
-            control_folder(false, NULL, config, folder, sizeof folder))
-            ask_folder(a, folder);
-        return;
-    }
-    if (control_folder(true, NULL, NULL, folder, sizeof folder))
-        ask_folder(a, folder);
-    if (geteuid() != 0 && runtime != NULL &&
-        control_folder(false, runtime, NULL, folder, sizeof folder))
-        ask_folder(a, folder);
 }
 
 static int report(struct answer *a) {
@@ -375,7 +281,10 @@ int sessions_run(int argc, char **argv) {
     a.json = json_to_buf(&a.out);
     if (r.json)
         json_array(&a.json);
-    ask_all(&a);
+    struct fault fault = {0};
+    keepers_each(&r.of, ask_one, &a, &fault);
+    if (fault.code != OK)
+        snprintf(a.why, sizeof a.why, "%.200s", fault_text(&fault));
     if (r.json && !r.end) {
         json_array_end(&a.json);
         if (json_end(&a.json) == OK)
