@@ -395,14 +395,16 @@ static void on_connect(void *arg, uint32_t ready) {
 
 // ---- opening ----
 
-static bool make_folder(const char *folder, bool root, struct fault *fault) {
-    struct stat st;
-    mode_t mode = root ? 0755 : 0700;
+static bool make_folder(const char *folder, mode_t mode, struct fault *fault) {
     bool made = mkdir(folder, mode) == 0;
-    if ((!made && errno != EEXIST) || (made && chmod(folder, mode) != 0)) {
-        fault_set(fault, ERR_IO, 0, "%s: %m", folder);
-        return false;
-    }
+    if ((made || errno == EEXIST) && (!made || chmod(folder, mode) == 0))
+        return true;
+    fault_set(fault, ERR_IO, 0, "%s: %m", folder);
+    return false;
+}
+
+static bool is_own_folder(const char *folder, bool root, struct fault *fault) {
+    struct stat st;
     // Others' folders are not used: what is in them could be anybody's.
     if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
         (root && (st.st_mode & 022))) {
@@ -416,16 +418,20 @@ static bool make_folder(const char *folder, bool root, struct fault *fault) {
 bool keeper_control_place(const struct keeper *k, char *folder, char *path,
                           const char *name, struct fault *fault) {
     bool root = geteuid() == 0;
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
     const struct server_listens *listens = &k->config->listens;
     if (listens->n == 0 ||
-        !control_folder(root, getenv("XDG_RUNTIME_DIR"), k->options->config_file, folder,
+        !control_folder(root, runtime, k->options->config_file, folder,
                         CONTROL_PATH_SIZE) ||
         !control_path(folder, name, listens->v[0].host, listens->v[0].port, path,
                       CONTROL_PATH_SIZE)) {
         fault_set(fault, ERR_LIMIT, 0, "no place for the control socket");
         return false;
     }
-    return make_folder(folder, root, fault);
+    // The folder of the configuration is there, or has gone with it: it is not made anew.
+    bool beside = !root && (runtime == NULL || runtime[0] != '/');
+    return (beside || make_folder(folder, root ? 0755 : 0700, fault)) &&
+           is_own_folder(folder, root, fault);
 }
 
 int keeper_control_socket(const struct keeper *k, const char **path) {

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import statistics
 import struct
@@ -830,6 +831,10 @@ def test_no_process_leaves_a_core(lab, account, keys, scratch):
         assert os.stat(f"/proc/{pid}/environ").st_uid == 0, title
     peer.close()
     link.close()
+    # What goes while it runs is not made anew when it stops.
+    shutil.rmtree(scratch)
+    server.stop()
+    assert not os.path.exists(scratch)
 
 
 @needs_root
