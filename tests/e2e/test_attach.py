@@ -193,7 +193,7 @@ def test_alternate_screen(world):
     w = world()
     first = w.ssh("-o", "Session=work", size=(24, 80))
     ready(first)
-    first.type(b"cd /tmp; vi -u NONE -i NONE -n\n")
+    first.type(b"cd /tmp; TERM=xterm vi -u NONE -i NONE -n\n")
     first.wait(b"\x1b[?1049h")
     first.type(b"ihello editor\x1b")
     first.wait(b"hello editor")
