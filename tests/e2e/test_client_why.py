@@ -164,7 +164,7 @@ def test_wrong_use():
 @pytest.mark.parametrize("which", ["sshd", "openssh"])
 def test_a_quiet_session(lab, which):
     server = getattr(lab, which)()
-    done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "sleep 60")
+    done = lab.ssh(server, "-o", "ChannelTimeout=session=1", "sleep 20")
     assert done.returncode == 255 and (last()["class"], last()["phase"]) == ("idle", "session")
     shown = why()
     assert "    idle\n" in shown and "    ChannelTimeout" in shown

@@ -84,7 +84,7 @@ def test_part_is_confirmed_and_links_change(server, client):  # noqa: F811
 def test_confirmed_what_was_never_sent(server, client):  # noqa: F811
     c = client()
     c.confirms = False
-    channel = c.session(numbers(3 * MB) + "; sleep 60", window=3 * MB)
+    channel = c.session(numbers(3 * MB) + "; sleep 20", window=3 * MB)
     c.read(3 * MB)
     c.taken[channel + 1] += 1
     c.ack()
