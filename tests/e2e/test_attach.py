@@ -9,9 +9,11 @@ import subprocess
 import time
 
 import pytest
-from conftest import SLOW, USER, require, tool, wait_until
+from conftest import SLOW, USER, needs_root, require, tool, wait_until
 from test_client_mux import Terminal as MuxTerminal
 
+# As an ordinary user sessions are found by XDG_RUNTIME_DIR, which programs in them do not have.
+pytestmark = needs_root
 WAIT = 30
 
 
