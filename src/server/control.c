@@ -106,3 +106,13 @@ bool control_is_keeper(const char *name, uint16_t port) {
     return n > 5 && strcmp(name + n - 5, ".sock") == 0 &&
            sscanf(name, "sshd.%5u", &found) == 1 && (port == 0 || port == found);
 }
+
+bool terminal_next(struct reader *r, struct terminal_told *t) {
+    if (reader_left(r) == 0)
+        return false;
+    t->name = read_string(r);
+    t->state = read_u32(r);
+    t->status = read_u32(r);
+    t->watchers = read_u32(r);
+    return reader_end(r) == OK || reader_left(r) > 0;
+}

@@ -90,6 +90,15 @@ must_check enum err control_encode(enum control_number number, const void *body,
 // of the configuration file. False: there is none.
 bool control_folder(bool root, const char *runtime, const char *config_file, char *out,
                     size_t size);
+// One of a list of terminals' sessions, as ipc_status and control_session have it.
+struct terminal_told {
+    struct view name;
+    uint32_t state, status, watchers;  // enum terminal_state; status: of what has ended
+};
+
+// The next one; false: that was all, or what follows is cut short.
+bool terminal_next(struct reader *r, struct terminal_told *t);
+
 // Is that file in such a folder a keeper's socket, of that port (0: any)?
 bool control_is_keeper(const char *name, uint16_t port);
 // "FOLDER/NAME.PORT.sock", with "@ADDRESS" where it does not listen on all of them. NAME:

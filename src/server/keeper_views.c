@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "io/clock.h"
 #include "io/unix_socket.h"
+#include "server/control.h"
 #include "server/seam.h"
 #include "server/view.h"
 #include "wire/reader.h"
@@ -18,8 +19,7 @@
 
 struct terminal {
     struct link *link;
-    struct view name;
-    uint32_t state, status, watchers;
+    struct terminal_told told;
 };
 
 void link_sessions(struct link *l, struct view terminals) {
@@ -34,16 +34,11 @@ void link_sessions_forget(struct link *l) {
 }
 
 static bool next(struct link *l, struct reader *r, struct terminal *t) {
-    if (reader_left(r) == 0)
+    t->link = l;
+    if (!terminal_next(r, &t->told))
         return false;
-    *t = (struct terminal){.link = l, .name = read_string(r)};
-    t->state = read_u32(r);
-    t->status = read_u32(r);
-    t->watchers = read_u32(r);
-    if (reader_end(r) != OK && reader_left(r) == 0)
-        return false;
-    if (t->state == TERMINAL_SHOWN && l->suspended_at != 0 && !l->held)
-        t->state = TERMINAL_LEFT;  // its client has no link
+    if (t->told.state == TERMINAL_SHOWN && l->suspended_at != 0 && !l->held)
+        t->told.state = TERMINAL_LEFT;  // its client has no link
     return true;
 }
 
@@ -78,7 +73,7 @@ struct wanted {
 static bool is_named(void *arg, const struct terminal *t) {
     struct wanted *w = arg;
     char id[48];
-    if (t->link == w->not_of || !(view_equal(w->name, t->name) ||
+    if (t->link == w->not_of || !(view_equal(w->name, t->told.name) ||
                                   view_is(w->name, link_name(t->link, id, sizeof id))))
         return false;
     w->found = *t;
@@ -87,7 +82,7 @@ static bool is_named(void *arg, const struct terminal *t) {
 
 static bool count(void *arg, const struct terminal *t) {
     struct wanted *w = arg;
-    if (w->waiting && t->state == TERMINAL_SHOWN)
+    if (w->waiting && t->told.state == TERMINAL_SHOWN)
         return false;
     w->found = *t;
     w->n++;
@@ -99,7 +94,7 @@ static bool count(void *arg, const struct terminal *t) {
 // Our end of a new socket, whose other one the session's holder has. -1.
 static int view_pair(const struct terminal *t, uint32_t flags, const char *who) {
     int pair[2];
-    struct ipc_view m = {t->name, flags, view_text(who)};
+    struct ipc_view m = {t->told.name, flags, view_text(who)};
     if (unix_pair(pair, VIEW_MESSAGE) != OK)
         return -1;
     if (ipc_send(t->link->holder.fd, IPC_VIEW, &m, pair[1]) != OK)
@@ -120,15 +115,15 @@ struct line {
 static bool add_waiting(void *arg, const struct terminal *t) {
     struct line *line = arg;
     char name[VIEW_NAME];
-    if (t->state == TERMINAL_SHOWN || t->link == line->not_of ||
+    if (t->told.state == TERMINAL_SHOWN || t->link == line->not_of ||
         t->link->uid != line->not_of->uid)
         return false;
     if (line->names++ >= WAITING_MAX)
         return false;
     line->n += (size_t)snprintf(line->text + line->n, line->size - line->n, "%s%s%s",
                                 line->names > 1 ? ", " : "",
-                                text_clean(name, sizeof name, t->name),
-                                t->state == TERMINAL_ENDED ? " (ended)" : "");
+                                text_clean(name, sizeof name, t->told.name),
+                                t->told.state == TERMINAL_ENDED ? " (ended)" : "");
     return false;
 }
 

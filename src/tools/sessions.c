@@ -66,28 +66,13 @@ static bool parse(struct request *r, int argc, char **argv) {
 static const char *const terminal_states[TERMINAL_STATES] = {
     [TERMINAL_SHOWN] = "attached", [TERMINAL_LEFT] = "left", [TERMINAL_ENDED] = "ended"};
 
-struct terminal {
-    struct view name;
-    uint32_t state, status, watchers;
-};
-
-static bool next_terminal(struct reader *r, struct terminal *t) {
-    if (reader_left(r) == 0)
-        return false;
-    t->name = read_string(r);
-    t->state = read_u32(r);
-    t->status = read_u32(r);
-    t->watchers = read_u32(r);
-    return reader_end(r) == OK || reader_left(r) > 0;
-}
-
 // "  [build: left]", of each session that can be taken up.
 static void terminals_text(const struct control_session *s, char *out, size_t size) {
     struct reader r = reader_of(s->terminals);
-    struct terminal t;
+    struct terminal_told t;
     size_t n = 0;
     out[0] = '\0';
-    while (next_terminal(&r, &t) && t.state < TERMINAL_STATES && n < size) {
+    while (terminal_next(&r, &t) && t.state < TERMINAL_STATES && n < size) {
         char name[64], more[48] = "";
         if (t.state == TERMINAL_ENDED)
             snprintf(more, sizeof more, " with status %u", t.status);
@@ -101,10 +86,10 @@ static void terminals_text(const struct control_session *s, char *out, size_t si
 
 static void print_terminals(struct json *j, const struct control_session *s) {
     struct reader r = reader_of(s->terminals);
-    struct terminal t;
+    struct terminal_told t;
     json_name(j, "terminals");
     json_array(j);
-    while (next_terminal(&r, &t) && t.state < TERMINAL_STATES) {
+    while (terminal_next(&r, &t) && t.state < TERMINAL_STATES) {
         json_object(j);
         json_member_string(j, "name", t.name);
         json_member_text(j, "state", terminal_states[t.state]);

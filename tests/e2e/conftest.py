@@ -6,12 +6,14 @@ its process id; nothing outlives the test.
 import contextlib
 import getpass
 import glob
+import json
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -288,6 +290,19 @@ def npm_package(tmp_path_factory):
         return folder
 
     return install
+
+
+def can_unshare():
+    return IS_ROOT and subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode == 0
+
+
+def results_of(script, folder, keys):
+    """What a script beside the tests prints as JSON, run in namespaces of its own for mounts and networks."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    run = subprocess.run(["unshare", "-mn", sys.executable, os.path.join(here, script), folder, keys.folder, BIN, TOP],
+                         capture_output=True, text=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return json.loads(run.stdout)
 
 
 @pytest.fixture

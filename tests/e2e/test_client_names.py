@@ -1,19 +1,7 @@
 """Names and addresses, in a network of the test's own: SSHFP, CheckHostIP, canonical names, with a name server that
 answers what the test wants. Needs root, for a network namespace with a loopback and nothing else."""
-import json
-import os
-import subprocess
-import sys
-
 import pytest
-from conftest import BIN, IS_ROOT, SLOW, TOP
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def can_unshare():
-    return IS_ROOT and subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode == 0
-
+from conftest import can_unshare, results_of
 
 pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and network namespaces")
 
@@ -22,10 +10,7 @@ pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and networ
 def results(tmp_path_factory, keys):
     """All cases run in one namespace (names_world.py); each test looks at its own."""
     folder = str(tmp_path_factory.mktemp("names"))
-    run = subprocess.run(["unshare", "-mn", sys.executable, os.path.join(HERE, "names_world.py"), folder, keys.folder, BIN, TOP],
-                         capture_output=True, text=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(run.stdout)
+    return results_of("names_world.py", folder, keys)
 
 
 SSHFP = {  # case: (exit status, a word of the messages)

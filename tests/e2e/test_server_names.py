@@ -1,20 +1,9 @@
 """UseDNS, in a network of the test's own with a name server that answers what the test wants. Needs root."""
-import json
-import os
-import subprocess
-import sys
-
 import pytest
-from conftest import BIN, IS_ROOT, SLOW, TOP
+from conftest import can_unshare, results_of
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 NAMED = (10, 15)
 OTHERS = (11, 12, 13, 14, 16, 17)  # server_names_world.py has what is wrong with each
-
-
-def can_unshare():
-    return IS_ROOT and subprocess.run(["unshare", "-mn", "true"], capture_output=True).returncode == 0
-
 
 pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and network namespaces")
 
@@ -23,10 +12,7 @@ pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and networ
 def results(tmp_path_factory, keys):
     """All logins happen in one namespace; each test looks at its own."""
     folder = str(tmp_path_factory.mktemp("names"))
-    run = subprocess.run(["unshare", "-mn", sys.executable, os.path.join(HERE, "server_names_world.py"), folder, keys.folder, BIN, TOP],
-                         capture_output=True, text=True, timeout=120 * SLOW, stdin=subprocess.DEVNULL)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return json.loads(run.stdout)
+    return results_of("server_names_world.py", folder, keys)
 
 
 @pytest.mark.parametrize("last", NAMED)
