@@ -90,6 +90,10 @@ must_check enum err control_encode(enum control_number number, const void *body,
 // of the configuration file. False: there is none.
 bool control_folder(bool root, const char *runtime, const char *config_file, char *out,
                     size_t size);
+// That folder, in the environment of programs in sessions of an ordinary user's server:
+// they have neither its XDG_RUNTIME_DIR nor its configuration's place.
+#define CONTROL_FOLDER_VARIABLE "BOWLINE_CONTROL"
+
 // One of a list of terminals' sessions, as ipc_status and control_session have it.
 struct terminal_told {
     struct view name;

@@ -307,6 +307,7 @@ struct program_facts {
     const struct conf_list *set_env;
     struct view pam_environment;  // strings NAME=value
     const char *auth_info;        // path of ExposeAuthInfo's file; NULL: none
+    const char *control;          // folder of control sockets (server/control.h); or NULL
 };
 must_check enum err program_environment(struct env *e, const struct program_facts *f);
 // May the peer set this variable?

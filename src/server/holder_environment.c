@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "server/control.h"
 #include "server/holder.h"
 #include "wire/reader.h"
 
@@ -79,6 +80,8 @@ static enum err set_connection(struct env *e, const struct program_facts *f) {
         TRY(env_set(e, "SSH_AUTH_SOCK", f->agent_socket));
     if (f->auth_info != NULL)
         TRY(env_set(e, "SSH_USER_AUTH", f->auth_info));
+    if (f->control != NULL)
+        TRY(env_set(e, CONTROL_FOLDER_VARIABLE, f->control));
     if (f->tunnels != NULL)
         TRY(env_set(e, "SSH_TUNNEL", f->tunnels));
     if (f->original_command != NULL)

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "io/fd.h"
 #include "io/file.h"
+#include "server/control.h"
 #include "server/forward.h"
 #include "server/holder_status.h"
 #include "server/holder_view.h"
@@ -66,6 +67,7 @@ static enum err make_environment(struct session *s, const char *original,
         .term = s->with_pty ? s->term : NULL,
         .original_command = original,
         .timezone = getenv("TZ"),
+        .control = h->start->as_root ? NULL : getenv(CONTROL_FOLDER_VARIABLE),
         .mail = !h->config.use_pam,
         .system_text = file_text("/etc/environment", &system),
         .user_text = user_text(h, &user),

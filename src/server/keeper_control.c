@@ -415,14 +415,24 @@ static bool is_own_folder(const char *folder, bool root, struct fault *fault) {
     return true;
 }
 
+static bool place(const struct keeper *k, char *folder) {
+    return control_folder(geteuid() == 0, getenv("XDG_RUNTIME_DIR"),
+                          k->options->config_file, folder, CONTROL_PATH_SIZE);
+}
+
+void keeper_control_announce(const struct keeper *k) {
+    char folder[CONTROL_PATH_SIZE];
+    bool wanted = geteuid() != 0 && !k->options->inetd && place(k, folder);
+    if (!wanted || setenv(CONTROL_FOLDER_VARIABLE, folder, 1) != 0)
+        unsetenv(CONTROL_FOLDER_VARIABLE);
+}
+
 bool keeper_control_place(const struct keeper *k, char *folder, char *path,
                           const char *name, struct fault *fault) {
     bool root = geteuid() == 0;
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     const struct server_listens *listens = &k->config->listens;
-    if (listens->n == 0 ||
-        !control_folder(root, runtime, k->options->config_file, folder,
-                        CONTROL_PATH_SIZE) ||
+    if (listens->n == 0 || !place(k, folder) ||
         !control_path(folder, name, listens->v[0].host, listens->v[0].port, path,
                       CONTROL_PATH_SIZE)) {
         fault_set(fault, ERR_LIMIT, 0, "no place for the control socket");

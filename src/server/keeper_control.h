@@ -16,6 +16,10 @@ void keeper_control_take(struct keeper *k, int fd, struct view path);
 // CONTROL_PATH_SIZE.
 bool keeper_control_place(const struct keeper *k, char *folder, char *path,
                           const char *name, struct fault *fault);
+// Puts the folder into this process's environment (CONTROL_FOLDER_VARIABLE), from which
+// holders have it for their programs; takes it out where sessions need none (root's).
+// Before the nursery is forked.
+void keeper_control_announce(const struct keeper *k);
 
 // A holder has told its status, or will not.
 void keeper_control_status(struct link *l, const struct ipc_status *m);

@@ -1,6 +1,6 @@
 // The nursery, as its keeper sees it.
 #include "io/library.h"
-#include "server/keeper.h"
+#include "server/keeper_control.h"
 #include "server/pam_library.h"
 
 // In the new process: the host keys go, those of links that began before a reload too.
@@ -34,6 +34,7 @@ enum err keeper_start_nursery(struct keeper *k, struct fault *fault) {
                                       .config = k->config,
                                       .forget = forget,
                                       .arg = k};
+    keeper_control_announce(k);
     nursery_stop(k->nursery);
     k->nursery = NULL;
     if (k->config->use_pam)

@@ -84,6 +84,18 @@ struct round {
     bool enough;
 };
 
+// Folders are named by the environment too. What is in them may be anybody's, and a
+// server of another user's would get what is typed.
+static enum err check_owner(int fd, const char *path, struct fault *fault) {
+    struct unix_peer peer;
+    TRY(unix_peer(fd, &peer));
+    if (geteuid() == 0 || peer.uid == 0 || peer.uid == geteuid())
+        return OK;
+    return fault_set(fault, ERR_REFUSED, 0,
+                     "%s: a server of user number %u, neither root's nor yours", path,
+                     (unsigned)peer.uid);
+}
+
 // Nobody may be there, as behind what a killed server has left. It is not removed: its
 // next keeper does that, and it may belong to one that is just starting.
 static enum err ask_path(struct round *r, const char *path, struct fault *fault) {
@@ -91,6 +103,7 @@ static enum err ask_path(struct round *r, const char *path, struct fault *fault)
     int got = -1;
     TRY(unix_connect(path, SOCK_SEQPACKET, &got, fault));
     fd = got;
+    TRY(check_owner(fd, path, fault));
     r->asked++;
     r->enough = !r->ask(r->arg, fd, path) || r->asked == SERVERS_MAX;
     return OK;
@@ -111,12 +124,26 @@ static void ask_folder(struct round *r, const char *folder) {
     free(names);
 }
 
+// Root's, then an ordinary user's own: of the runtime folder, and of the server that this
+// program runs in a session of.
+static void ask_known(struct round *r) {
+    char root[PATH_MAX], runtime[PATH_MAX] = "";
+    const char *control = getenv(CONTROL_FOLDER_VARIABLE);
+    if (control_folder(true, NULL, NULL, root, sizeof root))
+        ask_folder(r, root);
+    if (geteuid() == 0)
+        return;
+    if (control_folder(false, getenv("XDG_RUNTIME_DIR"), NULL, runtime, sizeof runtime))
+        ask_folder(r, runtime);
+    if (control != NULL && control[0] == '/' && strcmp(control, runtime) != 0)
+        ask_folder(r, control);
+}
+
 void keepers_each(const struct keepers *k,
                   bool (*ask)(void *arg, int fd, const char *path), void *arg,
                   struct fault *fault) {
     struct round r = {k, ask, arg, 0, false};
     char folder[PATH_MAX], config[PATH_MAX];
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
     if (k->socket != NULL) {
         (void)ask_path(&r, k->socket, fault);
         return;
@@ -127,9 +154,5 @@ void keepers_each(const struct keepers *k,
             ask_folder(&r, folder);
         return;
     }
-    if (control_folder(true, NULL, NULL, folder, sizeof folder))
-        ask_folder(&r, folder);
-    if (geteuid() != 0 && runtime != NULL &&
-        control_folder(false, runtime, NULL, folder, sizeof folder))
-        ask_folder(&r, folder);
+    ask_known(&r);
 }

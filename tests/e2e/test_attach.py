@@ -4,12 +4,13 @@ tests/unit/terminal's business."""
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
-from conftest import IS_ROOT, SLOW, USER, require, tool, wait_until
+from conftest import IS_ROOT, SLOW, USER, needs_root, require, tool, wait_until
 from test_client_mux import Terminal as MuxTerminal
 
 WAIT = 30
@@ -222,9 +223,7 @@ def test_stock_client_held(world):
     ready(first, 1)
     first.kill()
     assert wait_until(lambda: any(t["state"] == "left" for t in w.sessions()), WAIT), w.sessions()
-    # Programs in sessions do not get the server's XDG_RUNTIME_DIR.
-    where = "" if IS_ROOT else f"XDG_RUNTIME_DIR={os.environ['XDG_RUNTIME_DIR']} "
-    second = w.ssh("-tt", program=stock, command=[f"{where}{tool('bowline')} attach --port {w.server.port}"])
+    second = w.ssh("-tt", program=stock, command=[f"{tool('bowline')} attach --port {w.server.port}"])
     second.wait(b"here101")
     second.type(b"echo it is $X\n")
     second.wait(b"it is kept")
@@ -241,6 +240,26 @@ def test_stock_client_not_held(world):
     assert wait_until(w.sessions, WAIT)
     first.kill()
     assert wait_until(lambda: w.sessions() == [], WAIT)
+
+
+@needs_root
+def test_another_users_server_is_not_spoken_to(account, scratch):
+    """Whatever the environment says: it would get what is typed."""
+    path, program = os.path.join(scratch, "sshd.22.sock"), os.path.join(account.home, "bowline")
+    shutil.copy(os.path.realpath(tool("bowline")), program)
+    os.chmod(program, 0o755)
+    os.chmod(scratch, 0o777)
+    code = ("import socket,sys,os; s=socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.bind(sys.argv[1]);"
+            "os.chmod(sys.argv[1], 0o666); s.listen(); print('ready', flush=True); sys.stdin.read()")
+    with subprocess.Popen(["/usr/bin/python3", "-c", code, path], user=65534, group=65534, extra_groups=[],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"ready\n"
+        for args, env in ((["--socket", path], {}), ([], {"BOWLINE_CONTROL": scratch})):
+            done = subprocess.run([program, "sessions", *args], env=env, user=account.name, group=account.gid,
+                                  extra_groups=[], capture_output=True, timeout=30 * SLOW)
+            assert done.returncode == 1
+            assert (b"neither root's nor yours" in done.stderr) == bool(args), done.stderr
+        other.stdin.close()
 
 
 def test_watched(world):

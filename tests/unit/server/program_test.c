@@ -21,6 +21,7 @@ static void environment(void **state) {
     assert_int_equal(env_set(&accepted, "LANG", "en"), OK);
     assert_int_equal(env_set(&accepted, "HOME", "/elsewhere"), OK);
     assert_int_equal(env_set(&accepted, "SSH_CONNECTION", "forged"), OK);
+    assert_int_equal(env_set(&accepted, "BOWLINE_CONTROL", "/forged"), OK);
     const char *sets[] = {"SET=by admin"};
     struct conf_list set_env = {sets, 1};
     struct program_facts f = {.user = "ann",
@@ -38,6 +39,7 @@ static void environment(void **state) {
                               .mail = true,
                               .accepted = &accepted,
                               .key_environment = view_of(key, sizeof key - 1),
+                              .control = "/run/user/1000/bowline",
                               .set_env = &set_env};
     assert_int_equal(program_environment(&e, &f), OK);
     static const char *const want[][2] = {
@@ -53,6 +55,7 @@ static void environment(void **state) {
         {"SSH_TTY", "/dev/pts/3"},
         {"TERM", "xterm"},
         {"SSH_ORIGINAL_COMMAND", "ls -l"},
+        {"BOWLINE_CONTROL", "/run/user/1000/bowline"},
         {"SSH_CLIENT", "192.0.2.1 1000 22"},
         {"SSH_CONNECTION", "192.0.2.1 1000 192.0.2.2 22"},
     };
