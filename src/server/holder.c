@@ -1,4 +1,5 @@
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -471,9 +472,30 @@ static char *text_of(struct view v) {
     return strndup((const char *)v.p, v.n);
 }
 
+// An administrator's: what was made in files and sockets goes with us.
+static void on_stop(void *arg, int number) {
+    struct holder *h = arg;
+    log_info(&h->log, "Exiting on signal %d", number);
+    holder_end(h, DISCONNECT_BY_APPLICATION, "Your session was ended by the administrator.");
+}
+
+// It is meant for the keeper, which reads its configuration anew.
+static void on_hang_up(void *arg, int number) {
+    (void)arg;
+    (void)number;
+}
+
+static enum err watch_signals(struct holder *h) {
+    static const int stops[HOLDER_STOPS] = {SIGTERM, SIGINT, SIGQUIT};
+    for (size_t i = 0; i < HOLDER_STOPS; i++)
+        TRY(loop_signal(&h->loop, &h->stops[i], stops[i], on_stop, h));
+    return loop_signal(&h->loop, &h->hang_up, SIGHUP, on_hang_up, h);
+}
+
 static enum err join(struct holder *h) {
     const struct holder_start *st = h->start;
     TRY(loop_init(&h->loop));
+    TRY(watch_signals(h));
     TRY(seam_init(&h->seam, st->seam, true));
     TRY(seam_hello(&h->seam, view_of(NULL, 0)));
     TRY(loop_watch(&h->loop, &h->keeper_watch, st->keeper, LOOP_IN, on_keeper, h));
@@ -531,9 +553,9 @@ _Noreturn void holder_run(const struct holder_start *start) {
         session_hang_up(s);
         session_told_end(s);
     }
-    forwards_end(&h);
     listeners_end(&h);
     agent_end(&h);
+    forwards_end(&h);
     holder_status_tell(&h);
     holder_auth_info_remove(&h);
     _exit(0);

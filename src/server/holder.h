@@ -136,6 +136,8 @@ struct session {
 
 struct holder_attempt;
 
+#define HOLDER_STOPS 3  // signals that end it
+
 struct holder {
     const struct holder_start *start;
     struct server_config config;  // with Match applied
@@ -144,6 +146,7 @@ struct holder {
     struct log log;
     struct ipc_log_sink log_sink;
     struct loop loop;
+    struct loop_signal stops[HOLDER_STOPS], hang_up;
     struct process_limit files;  // what programs get: the system's, or PAM's
     struct ipc_side keeper_side;
     struct loop_watch keeper_watch, seam_watch;

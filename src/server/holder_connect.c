@@ -68,6 +68,7 @@ static _Noreturn void help(const struct connect_job *job, int socket) {
     struct tcp_target t;
     int fd = -1;
     bool sent;
+    process_reset_signals();
     fd_close_all_but((int[]){0, 1, 2, socket}, 4);
     process_title("sshd: %s connecting", job->holder->user);
     target_of(job, &t);

@@ -1,6 +1,7 @@
 """Agent and X11 forwarding, host keys' proof, what runs before programs, environments, time-outs, chroot."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -12,6 +13,8 @@ from rawssh import (CHANNEL_CLOSE, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_C
                     CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS, Fields, boolean, string, u32)
 
 ASIDE = (GLOBAL_REQUEST, CHANNEL_WINDOW_ADJUST, rawssh.IGNORE, rawssh.DEBUG, rawssh.EXT_INFO)
+
+BY_APPLICATION = 11
 
 
 def run(lab, server, command, *options, user=USER, **kw):
@@ -85,6 +88,22 @@ def test_agent_names(server, keys, name, kind):
     path = agent_asked(peer, name, kind)
     peer.sock.close()
     assert wait_until(lambda: not os.path.exists(path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_no_socket_is_left_by_a_holder_that_is_told_to_stop(server, keys, number):
+    """Nor its folder; and the signal that has a server read its configuration anew ends no session."""
+    peer = rawssh.logged_in(server.port, USER, keys.path("user"))
+    path = agent_asked(peer, "auth-agent-req@openssh.com", b"auth-agent@openssh.com")
+    holder = int(path.rsplit(".", 1)[1])
+    os.kill(holder, signal.SIGHUP)
+    peer.send(bytes([GLOBAL_REQUEST]) + string("keepalive@openssh.com") + boolean(True))
+    peer.expect(REQUEST_FAILURE, skip=ASIDE)
+    os.kill(holder, number)
+    assert peer.closed() == BY_APPLICATION
+    assert wait_until(lambda: not os.path.exists(os.path.dirname(path)))
+    server.wait_log(f"Exiting on signal {int(number)}")
+    peer.sock.close()
 
 
 # ---- X11
