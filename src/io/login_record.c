@@ -26,12 +26,12 @@ static void put(char *field, size_t size, const char *text) {
 }
 #define PUT(field, text) put((field), sizeof(field), (text))
 
-static void put_address(struct utmpx *u, const char *host) {
+static void put_address(struct utmpx *u, const char *address) {
     struct in_addr v4;
     struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1)
+    if (inet_pton(AF_INET, address, &v4) == 1)
         memcpy(u->ut_addr_v6, &v4, sizeof v4);
-    else if (inet_pton(AF_INET6, host, &v6) == 1)
+    else if (inet_pton(AF_INET6, address, &v6) == 1)
         memcpy(u->ut_addr_v6, &v6, sizeof v6);
 }
 
@@ -81,7 +81,7 @@ bool login_record_write(const struct login_record *r) {
     if (r->in) {
         PUT(u.ut_user, r->user);
         PUT(u.ut_host, r->host);
-        put_address(&u, r->host);
+        put_address(&u, r->address);
         write_lastlog(r);
     }
     write_utmp(&u);
@@ -90,7 +90,8 @@ bool login_record_write(const struct login_record *r) {
 
 // ---- btmp ----
 
-void login_record_failed(const char *user, const char *host, int64_t at) {
+void login_record_failed(const char *user, const char *host, const char *address,
+                         int64_t at) {
     struct utmpx u = entry(LOGIN_PROCESS, NO_TERMINAL, at);
     struct stat st;
     scoped_fd fd = open(BTMP, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -100,7 +101,7 @@ void login_record_failed(const char *user, const char *host, int64_t at) {
     u.ut_pid = getpid();
     PUT(u.ut_user, user);
     PUT(u.ut_host, host);
-    put_address(&u, host);
+    put_address(&u, address);
     ssize_t n = write(fd, &u, sizeof u);
     if (n > 0 && n < (ssize_t)sizeof u)  // readers would take what follows at an angle
         (void)!ftruncate(fd, st.st_size);

@@ -12,10 +12,12 @@
 struct login_record {
     bool in;           // a login; else the end of one
     const char *line;  // "pts/3"
-    const char *user, *host;
-    pid_t pid;   // that stands for the login: alive as long as it lasts
-    uid_t uid;   // for lastlog
-    int64_t at;  // seconds since 1970
+    const char *user;
+    const char *host;     // the name that its address has, or its address
+    const char *address;  // in numbers; "": none
+    pid_t pid;            // that stands for the login: alive as long as it lasts
+    uid_t uid;            // for lastlog
+    int64_t at;           // seconds since 1970
 };
 
 // utmp and wtmp, and lastlog for a login. An end is written only if that line's entry is
@@ -24,7 +26,8 @@ bool login_record_write(const struct login_record *r);
 
 // btmp: a login that failed, without a terminal. Only into a file of root's that nobody
 // else can read. Never waits.
-void login_record_failed(const char *user, const char *host, int64_t at);
+void login_record_failed(const char *user, const char *host, const char *address,
+                         int64_t at);
 
 // lastlog: when and from where this user was on last. False: never, or it is not known.
 bool login_record_last(uid_t uid, int64_t *at, char host[LOGIN_RECORD_HOST]);

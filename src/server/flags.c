@@ -112,6 +112,13 @@ static bool on_t(struct flags *f, const char *value) {
     f->mode = MODE_TEST;
     return true;
 }
+static bool on_u(struct flags *f, const char *value) {
+    uint64_t length;
+    if (!text_number(value, 0, RECORD_NAME_MAX + 1, &length))
+        return false;
+    f->keeper.record_name_max = (uint32_t)length;
+    return true;
+}
 static bool on_V(struct flags *f, const char *value) {
     (void)value;
     f->mode = MODE_VERSION;
@@ -147,7 +154,7 @@ static const struct flag table[] = {
     {'r', NULL, "ignored", nothing},
     {'T', NULL, "check and print the configuration", on_T},
     {'t', NULL, "check configuration and host keys", on_t},
-    {'u', "length", "ignored: utmp gets addresses, of any length", nothing},
+    {'u', "length", "names longer than that are addresses in utmp (UseDNS)", on_u},
     {'V', NULL, "print the version", on_V},
 };
 
@@ -203,6 +210,7 @@ bool flags_parse(struct flags *f, int argc, char **argv) {
     f->keeper.host_key_files = f->host_keys;
     f->keeper.address_family = AF_UNSPEC;
     f->keeper.grace_s = UINT32_MAX;
+    f->keeper.record_name_max = RECORD_NAME_MAX;
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
             fprintf(stderr, "sshd: extra argument %s\n", argv[i]);

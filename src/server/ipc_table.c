@@ -315,8 +315,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(VIEW,         view,         IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
     ROW(VIEWED,       viewed,       IPC_KEEPER, IPC_HOLDER, LINK_NONE, IPC_FD),
     ROW(HELD,         held,         IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
-    ROW(HOST,         host,         IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_HOLDER, LINK_USER,
-        IPC_ONCE),
+    ROW(HOST,         host,         IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_HOLDER | IPC_RECORDER,
+        LINK_USER, IPC_ONCE),
 };
 // clang-format on
 

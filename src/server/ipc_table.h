@@ -399,8 +399,8 @@ struct ipc_domain {
 };
 
 // What the peer's address is called (UseDNS), confirmed: from the judge, which asks once
-// for all, before USER_ANSWER; to the holder before START. None: it has no such name.
-// Since version 4.
+// for all, before USER_ANSWER; to the holder before START, and to the recorder before
+// RECORD, whose host is the address. None: it has no such name. Since version 4.
 struct ipc_host {
     struct view name;
 };

@@ -187,7 +187,7 @@ static void tell_policy(struct judge *j) {
 
 static void record_failure(const struct judge *j) {
     if (getuid() == 0)
-        login_record_failed(j->user, j->host, (int64_t)clock_wall_s());
+        login_record_failed(j->user, j->host, j->start->peer, (int64_t)clock_wall_s());
 }
 
 static void on_user(struct judge *j, const struct ipc_user *m) {

@@ -153,6 +153,8 @@ struct link {
     bool anchored;     // the anchor has what the next keeper needs
 };
 
+#define RECORD_NAME_MAX 65u  // HOST_NAME_MAX and one, as OpenSSH has it
+
 struct keeper_options {
     const char *config_file;
     const char *const *lines;
@@ -162,9 +164,10 @@ struct keeper_options {
     const char *log_file;  // of -E
     bool to_stderr, foreground, debug, inetd, quiet;
     unsigned debug_level;
-    int address_family;  // of -4, -6; AF_UNSPEC
-    uint32_t grace_s;    // of -g; UINT32_MAX: not given
-    int argc;            // the command line, to be executed anew
+    int address_family;        // of -4, -6; AF_UNSPEC
+    uint32_t grace_s;          // of -g; UINT32_MAX: not given
+    uint32_t record_name_max;  // of -u: longer names are addresses in utmp
+    int argc;                  // the command line, to be executed anew
     char *const *argv;
     int handover;  // from the keeper before, over an exec; -1: none
 };

@@ -43,15 +43,14 @@ static bool start(struct keeper *k) {
     return true;
 }
 
-static bool tell(struct keeper *k, const struct ipc_record *m) {
+static bool tell(struct keeper *k, enum ipc_number number, const void *m) {
     bool sent = false;
     if (!start(k))
         return false;
-    if (ipc_try_send(k->recorder.fd, IPC_RECORD, m, -1, &sent) == OK)
+    if (ipc_try_send(k->recorder.fd, number, m, -1, &sent) == OK)
         return sent;
     fd_close(&k->recorder.fd);  // it was killed
-    return start(k) && ipc_try_send(k->recorder.fd, IPC_RECORD, m, -1, &sent) == OK &&
-           sent;
+    return start(k) && ipc_try_send(k->recorder.fd, number, m, -1, &sent) == OK && sent;
 }
 
 static void record(struct link *l, bool in, const char *line) {
@@ -59,12 +58,14 @@ static void record(struct link *l, bool in, const char *line) {
         .in = in,
         .line = view_text(line),
         .user = view_text(l->user),
-        .host = view_text(l->host[0] != '\0' ? l->host : l->peer),
+        .host = view_text(l->peer),
         .pid = (uint32_t)l->holder.exit.pid,
         .uid = l->uid,
         .at = clock_wall_s(),
     };
-    if (!tell(l->keeper, &m))
+    struct ipc_host host = {view_text(l->host)};
+    bool named = host.name.n > 0 && host.name.n <= l->keeper->options->record_name_max;
+    if ((named && !tell(l->keeper, IPC_HOST, &host)) || !tell(l->keeper, IPC_RECORD, &m))
         log_error(&l->keeper->log, "the login of %s on %s is not recorded in utmp",
                   l->user, line);
 }

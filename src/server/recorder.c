@@ -9,6 +9,7 @@
 #include "io/clock.h"
 #include "io/fd.h"
 #include "io/login_record.h"
+#include "io/look_up.h"
 #include "io/process.h"
 #include "io/sandbox.h"
 #include "server/ipc.h"
@@ -27,6 +28,7 @@ struct recorder {
     struct login *v;
     struct pollfd *fds;  // [0] the keeper, then the pidfd of each login
     size_t n, room;
+    char host[LOOK_UP_NAME_SIZE];  // the name of the next login's address; "": none
 };
 
 static bool grow(struct recorder *r) {
@@ -49,6 +51,7 @@ static void end(struct recorder *r, size_t i) {
     struct login_record record = {.line = r->v[i].line,
                                   .user = "",
                                   .host = "",
+                                  .address = "",
                                   .pid = r->v[i].pid,
                                   .at = (int64_t)clock_wall_s()};
     (void)login_record_write(&record);
@@ -71,12 +74,18 @@ static bool watch(struct recorder *r, const char *line, pid_t pid) {
 }
 
 static void take(struct recorder *r, const struct ipc_record *m) {
-    char line[32], user[LIMIT_USER_NAME + 1], host[64];
-    struct login_record record = {m->in,         line,          user,          host,
-                                  (pid_t)m->pid, (uid_t)m->uid, (int64_t)m->at};
+    char line[32], user[LIMIT_USER_NAME + 1], address[64];
+    struct login_record record = {.in = m->in,
+                                  .line = line,
+                                  .user = user,
+                                  .host = r->host[0] != '\0' ? r->host : address,
+                                  .address = address,
+                                  .pid = (pid_t)m->pid,
+                                  .uid = (uid_t)m->uid,
+                                  .at = (int64_t)m->at};
     text_copy(line, sizeof line, m->line);
     text_copy(user, sizeof user, m->user);
-    text_copy(host, sizeof host, m->host);
+    text_copy(address, sizeof address, m->host);
     for (size_t i = 0; i < r->n; i++)
         if (r->v[i].pid == record.pid && strcmp(r->v[i].line, line) == 0) {
             end(r, i);
@@ -88,6 +97,8 @@ static void take(struct recorder *r, const struct ipc_record *m) {
         record.in = false;
         (void)login_record_write(&record);
     }
+    r->host[0] = '\0';
+    r->side.seen = 0;  // each login may have a name
 }
 
 static void hear(struct recorder *r) {
@@ -101,7 +112,9 @@ static void hear(struct recorder *r) {
             r->fds[0].fd = -1;
             return;
         }
-        if (ready && m.row->number == IPC_RECORD)
+        if (ready && m.row->number == IPC_HOST)
+            text_copy(r->host, sizeof r->host, m.body.host.name);
+        else if (ready && m.row->number == IPC_RECORD)
             take(r, &m.body.record);
     }
 }

@@ -2,7 +2,7 @@
 import pytest
 from conftest import can_unshare, results_of
 
-NAMED = (10, 15)
+NAMED = (10, 15, 18)
 OTHERS = (11, 12, 13, 14, 16, 17)  # server_names_world.py has what is wrong with each
 
 pytestmark = pytest.mark.skipif(not can_unshare(), reason="needs root and network namespaces")
@@ -46,3 +46,30 @@ def test_what_the_log_says(results):
 def test_a_silent_name_server_ends_no_login(results):
     assert results["silent"] == [0, "numeric"], results["log"]
     assert "UseDNS: no answer about 192.0.2.20 within 10 s" in results["log"]
+
+
+def test_a_reload_counts_for_the_next_login(results):
+    assert results["reloads"] == ["numeric", "named", "numeric"]
+
+
+@pytest.fixture(params=["ours", "openssh"])
+def either(request, results):
+    if request.param not in results:
+        pytest.skip("no sshd of OpenSSH here")
+    return results[request.param]
+
+
+@pytest.mark.parametrize("case,name,address", [
+    ("10", "good.example", "192.0.2.10"), ("11", "192.0.2.11", "192.0.2.11"),
+    ("18", "192.0.2.18", "192.0.2.18"),  # its name is longer than 65 bytes
+    ("-u0", "192.0.2.10", "192.0.2.10")])
+def test_records_have_name_and_address(either, case, name, address):
+    assert either["recorded"][case] == {"utmp": [[name, address]], "wtmp": [[name, address]], "lastlog": name}
+
+
+@pytest.mark.parametrize("rule,who", [
+    ("AllowUsers root@*.example", [10, 15, 18]), ("AllowUsers root@good.example root@192.0.2.11", [10, 11]),
+    ("DenyUsers root@*.example", [11, 12, 13, 14, 16, 17]), ("DenyUsers root@192.0.2.0/28", [16, 17, 18]),
+    ("AllowUsers root@*.Example", [10, 15, 18])])
+def test_rules_of_users_by_name(either, rule, who):
+    assert either["allowed"][rule] == who
