@@ -39,7 +39,7 @@ fuzz:  ## every fuzz harness for FUZZ_SECONDS (60) each
 	@scripts/fuzz
 
 install: build  ## into PREFIX (/opt/bowline), beside OpenSSH
-	@scripts/install-programs $(BUILD) $(DESTDIR)$(PREFIX)
+	@scripts/install-programs $(BUILD) $(PREFIX) $(DESTDIR)
 
 clean:
 	rm -rf build build-asan build-fuzz

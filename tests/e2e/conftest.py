@@ -223,13 +223,13 @@ class Lab:
         self.servers.append(server)
         return server
 
-    def sshd(self, lines="", args=(), port=None, wait=True, **kw):
+    def sshd(self, lines="", args=(), port=None, wait=True, program=None, **kw):
         """Our sshd."""
         port = port or free_port()
         if "PerSourcePenalties" not in lines:
             # Tests that fail on purpose, one after another, must not lock out the next one.
             lines = "PerSourcePenalties no\n" + lines
-        return self._start("sshd", [tool("sshd"), "-D", "-e", "-f", self.config(port, lines, **kw), *args],
+        return self._start("sshd", [program or tool("sshd"), "-D", "-e", "-f", self.config(port, lines, **kw), *args],
                            port, wait=wait)
 
     def openssh(self, lines="", args=(), port=None, **kw):
