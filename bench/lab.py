@@ -1,5 +1,6 @@
 """What the benchmarks share: private servers, CPU accounting, delayed paths, medians."""
 import contextlib
+import glob
 import os
 import resource
 import shutil
@@ -122,6 +123,8 @@ class Suite:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(5)
         self.group.end()
+        for left in glob.glob(f"/run/bowline/*.{self.port}@*.sock"):  # of what was killed just now
+            os.remove(left)
 
 
 class Path:

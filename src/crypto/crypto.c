@@ -96,13 +96,21 @@ static bool fetch_all(void) {
     return state.poly1305 != NULL && fetch_hmac();
 }
 
-// libcrypto loads its tables of key types at their first use: once for all that are
-// forked. One key of each kind warms them up.
+// Found once, it stays in libcrypto's store.
+static bool find_exchange(const char *name) {
+    EVP_KEYEXCH *exchange = EVP_KEYEXCH_fetch(NULL, name, NULL);
+    EVP_KEYEXCH_free(exchange);
+    return exchange != NULL;
+}
+
+// libcrypto loads its tables of key types and of exchanges at their first use: once for
+// all that are forked. One key of each kind warms them up.
 static bool warm_up(void) {
     uint8_t unused[16];
     EVP_PKEY *x = EVP_PKEY_Q_keygen(NULL, NULL, "X25519");
     EVP_PKEY *e = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-    bool good = x != NULL && e != NULL;
+    bool good =
+        x != NULL && e != NULL && find_exchange("X25519") && find_exchange("ECDH");
     EVP_PKEY_free(x);
     EVP_PKEY_free(e);
     random_padding(unused, sizeof unused);

@@ -92,3 +92,8 @@ void random_padding(void *p, size_t n) {
     memcpy(p, from, n);
     pool->used += n;
 }
+
+void random_padding_idle(void) {
+    if (pool != NULL)
+        (void)madvise(pool, sizeof *pool, MADV_DONTNEED);
+}

@@ -10,3 +10,5 @@ void random_bytes(void *p, size_t n);
 // For padding: from a pool in user space that a fork wipes and refills; no system call a
 // packet.
 void random_padding(void *p, size_t n);
+// The pool's page goes back; the next call fills it anew.
+void random_padding_idle(void);

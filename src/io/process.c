@@ -179,8 +179,16 @@ enum err process_fork(struct process *p) {
     return e;
 }
 
+static pid_t fork_bare(unsigned long flags) {
+    return (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+}
+
+pid_t process_fork_bare(void) {
+    return fork_bare(0);
+}
+
 pid_t process_fork_sibling(void) {
-    return (pid_t)syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+    return fork_bare(CLONE_PARENT);
 }
 
 enum err process_wait(struct process *p, int *status) {

@@ -46,8 +46,10 @@ must_check enum err process_spawn(const struct process_spec *spec, struct proces
 // are.
 must_check enum err process_fork(struct process *p);
 
-// fork(2), but the child is our parent's, who reaps it. -1 with errno. Only from a
-// process with one thread.
+// fork(2) past the C library, whose own fork() writes to pages of its lists of threads
+// and of the loader's in each child. -1 with errno. Only from a process with one thread.
+pid_t process_fork_bare(void);
+// The same, but the child is our parent's, who reaps it.
 pid_t process_fork_sibling(void);
 
 // Waits until it ends; status as waitpid(2). Closes the pidfd.

@@ -430,8 +430,8 @@ static uint32_t write_extensions(const struct settings *s, struct writer *w) {
 static enum err open_transport(struct gate *g, struct transport_host_key *keys,
                                size_t n) {
     const struct settings *s = g->settings;
-    static uint8_t room[256];  // the transport refers to it, and the process has but one
-    struct writer ext = writer_to_span((struct span){room, sizeof room});
+    struct writer ext =
+        writer_to_span((struct span){g->extensions, sizeof g->extensions});
     uint32_t ext_count = write_extensions(s, &ext);
     TRY(writer_end(&ext));
     struct transport_config config = {
@@ -449,7 +449,7 @@ static enum err open_transport(struct gate *g, struct transport_host_key *keys,
         .rekey_bytes = s->rekey_bytes,
         .rekey_ms = (uint64_t)s->rekey_s * 1000,
         .server_sig_algs = settings_text(s->sig_algs),
-        .ext_info = view_of(room, ext.n),
+        .ext_info = view_of(g->extensions, ext.n),
         .ext_info_count = ext_count,
         .host_keys = keys,
         .host_key_count = n,

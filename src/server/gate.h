@@ -30,6 +30,7 @@ struct gate {
     struct ipc_log_sink log_sink;
     struct ipc_side keeper_side;
     struct transport *transport;
+    uint8_t extensions[256];   // of EXT_INFO: the transport refers to them
     struct auth_server *auth;  // NULL before the first keys and after SUCCESS
     bool authenticated, keeper_gone, link_eof, identified;
     bool ask_none;  // "none" may let this user in

@@ -79,6 +79,7 @@ enum err ipc_recv(int socket, struct ipc_side *side, struct span room,
         return e == ERR_UNSUPPORTED ? OK : e;
     }
     *ready = true;
+    out->n = m.n;
     out->fd = m.fds_n > 0 ? m.fds[0] : -1;
     return OK;
 }

@@ -490,6 +490,7 @@ struct ipc_message {
     const struct ipc_row *row;
     union ipc_body body;  // views into the message's bytes
     int fd;               // -1: none
+    size_t n;             // bytes that it was, at the front of the room given
 };
 
 // Decodes and judges one message by the table; `has_fd` tells whether a descriptor came

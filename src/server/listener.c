@@ -212,7 +212,7 @@ static bool fork_gate(struct listener *l, int link, const struct endpoint *peer,
     struct child *c = child_add(l);
     if (c == NULL)
         return false;
-    pid_t pid = fork();
+    pid_t pid = process_fork_bare();
     if (pid == 0) {
         close(pair[0]);
         ours = -1;

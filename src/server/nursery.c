@@ -46,36 +46,43 @@ static void receive(int fd, struct ipc_side *side, struct span room,
     }
 }
 
-struct names {
+#define KEPT 2u  // messages: START, LOGIN
+
+// What a child is told at its start and has for all its life, one behind the other. Only
+// the pages that are used are there: one, as a rule.
+struct told {
+    struct ipc_side side;
+    struct ipc_message message[KEPT];
+    size_t n, used;
+    char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
     char domain[TCP_INTERFACE_SIZE], host[LOOK_UP_NAME_SIZE];
+    uint8_t room[KEPT * LIMIT_IPC_MESSAGE];
 };
 
 // False: the message has none.
-static bool take_name(struct names *names, const struct ipc_message *m) {
+static bool take_name(struct told *t, const struct ipc_message *m) {
     if (m->row->number == IPC_DOMAIN)
-        text_copy(names->domain, sizeof names->domain, m->body.domain.name);
+        text_copy(t->domain, sizeof t->domain, m->body.domain.name);
     else if (m->row->number == IPC_HOST)
-        text_copy(names->host, sizeof names->host, m->body.host.name);
+        text_copy(t->host, sizeof t->host, m->body.host.name);
     else
         return false;
     return true;
 }
 
-// The rooms are static: only the pages that are used are there.
-static const struct ipc_message *next(int fd, enum ipc_role role, enum ipc_number number,
-                                      struct names *names) {
-    static uint8_t room[2][LIMIT_IPC_MESSAGE];
-    static struct ipc_message message[2];
-    static struct ipc_side side;
-    static size_t n;
-    side.from = IPC_KEEPER;
-    side.to = role;
+static const struct ipc_message *next(struct told *t, int fd, enum ipc_role role,
+                                      enum ipc_number number) {
+    struct ipc_message *m = &t->message[t->n++];
+    struct span room = {t->room + t->used, LIMIT_IPC_MESSAGE};
+    t->side.from = IPC_KEEPER;
+    t->side.to = role;
     do {
-        receive(fd, &side, (struct span){room[n], sizeof room[n]}, &message[n]);
-    } while (take_name(names, &message[n]));
-    if (message[n].row->number != number)
+        receive(fd, &t->side, room, m);
+    } while (take_name(t, m));
+    if (m->row->number != number)
         _exit(1);
-    return &message[n++];
+    t->used += m->n;
+    return m;
 }
 
 static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd) {
@@ -83,11 +90,10 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
         recorder_run(fd);
     if (role == IPC_SIGNER)
         signer_run(fd);
-    static char peer[ENDPOINT_TEXT_SIZE], local[ENDPOINT_TEXT_SIZE];
-    static struct names names;
-    const struct ipc_start *s = &next(fd, role, IPC_START, &names)->body.start;
-    text_copy(peer, sizeof peer, s->peer);
-    text_copy(local, sizeof local, s->local);
+    static _Alignas(4096) struct told told;
+    const struct ipc_start *s = &next(&told, fd, role, IPC_START)->body.start;
+    text_copy(told.peer, sizeof told.peer, s->peer);
+    text_copy(told.local, sizeof told.local, s->local);
     if (role == IPC_JUDGE) {
         process_title("sshd: judge");
         judge_run(&(struct judge_start){
@@ -95,26 +101,26 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
             .config = n->options.config,
             .session_id = s->session_id,
             .host_key = s->host_key,
-            .peer = peer,
-            .local = local,
+            .peer = told.peer,
+            .local = told.local,
             .peer_port = (uint16_t)s->peer_port,
             .local_port = (uint16_t)s->local_port,
-            .domain = names.domain,
+            .domain = told.domain,
             .host_keys = s->host_keys,
         });
     }
-    const struct ipc_message *login = next(fd, role, IPC_LOGIN, &names);
+    const struct ipc_message *login = next(&told, fd, role, IPC_LOGIN);
     holder_run(&(struct holder_start){
         .keeper = fd,
         .seam = login->fd,
-        .host = names.host[0] != '\0' ? names.host : peer,
+        .host = told.host[0] != '\0' ? told.host : told.peer,
         .config = n->options.config,
         .verdict = &login->body.verdict,
-        .peer = peer,
-        .local = local,
+        .peer = told.peer,
+        .local = told.local,
         .peer_port = (uint16_t)s->peer_port,
         .local_port = (uint16_t)s->local_port,
-        .domain = names.domain,
+        .domain = told.domain,
         .host_keys = s->host_keys,
         .as_root = getuid() == 0,
     });
@@ -125,7 +131,7 @@ static _Noreturn void become(const struct nursery *n, enum ipc_role role, int fd
 static void make(struct nursery *n, const struct ipc_message *m) {
     pid_t pid = process_fork_sibling();
     if (pid == 0) {
-        fd_close(&n->fd);
+        close(n->fd);  // n itself stays the nursery's page
         become(n, (enum ipc_role)m->body.make.role, m->fd);
     }
     struct ipc_made made = {pid > 0 ? (uint32_t)pid : 0};

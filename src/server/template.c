@@ -6,9 +6,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "crypto/random.h"
+
 #define LARGEST_HOLE 65536u
 #define HOLES_MAX 4096      // of one size
-#define STACK_KEPT 4096u    // below the caller's frame
+#define STACK_KEPT 512u     // below the caller's frame
 #define STACK_USED 524288u  // deeper nobody has been
 
 // Pointers to what is taken are not kept: that is the purpose.
@@ -32,6 +34,7 @@ void template_release(void) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t end = ((uintptr_t)&here - STACK_KEPT) & ~(page - 1);
     malloc_trim(0);
+    random_padding_idle();
     // What is not mapped of it gives ENOMEM, and the rest is done all the same.
     (void)madvise((void *)(end - STACK_USED), STACK_USED, MADV_DONTNEED);
 }

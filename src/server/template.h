@@ -6,5 +6,6 @@
 // lies together at its end, in pages of their own. Once, when the template is complete.
 void template_settle(void);
 
-// The process is quiet: free heap pages and the unused part of the stack go back.
+// The process is quiet: free heap pages, the pool of padding and the unused part of the
+// stack go back.
 void template_release(void);

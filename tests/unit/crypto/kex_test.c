@@ -3,6 +3,7 @@
 #include "vector.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/param_build.h>
 
 #include "crypto/crypto.h"
@@ -325,10 +326,58 @@ static void derives_as_rfc4253(void **state) {
     }
 }
 
+// ---- what libcrypto has allocated ----
+
+static size_t pieces;
+
+static void *counted(size_t n, const char *file, int line) {
+    (void)file, (void)line;
+    void *p = malloc(n);
+    pieces += p != NULL;
+    return p;
+}
+
+static void uncounted(void *p, const char *file, int line) {
+    (void)file, (void)line;
+    pieces -= p != NULL;
+    free(p);
+}
+
+static void *moved(void *p, size_t n, const char *file, int line) {
+    if (p == NULL)
+        return counted(n, file, line);
+    if (n > 0)
+        return realloc(p, n);
+    uncounted(p, file, line);
+    return NULL;
+}
+
+// What it looks up for the first time stays in its memory; what each link's process would
+// look up anew costs each of them time and pages. To be the first of these tests.
+static void all_is_looked_up_beforehand(void **state) {
+    (void)state;
+    static const char *const names[] = {"curve25519-sha256", "ecdh-sha2-nistp256",
+                                        "mlkem768x25519-sha256"};
+    static uint8_t q_c[KEX_BLOB_MAX], q_s[KEX_BLOB_MAX], secret[KEX_SECRET_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct kex_alg *alg = find(names[i]);
+        struct span s = {secret, sizeof secret};
+        struct kex_offer *o;
+        size_t before = pieces, n, m;
+        n = offer(&o, alg, q_c);
+        assert_int_equal(answer(alg, view_of(q_c, n), q_s, &s, &m), OK);
+        s.n = sizeof secret;
+        assert_int_equal(kex_offer_finish(o, view_of(q_s, m), &s), OK);
+        kex_offer_free(o);
+        assert_int_equal(pieces, before);
+    }
+}
+
 int main(void) {
-    if (crypto_init() != OK)
+    if (CRYPTO_set_mem_functions(counted, moved, uncounted) != 1 || crypto_init() != OK)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_is_looked_up_beforehand),
         cmocka_unit_test(x25519_matches_rfc7748),
         cmocka_unit_test(p256_matches_nist),
         cmocka_unit_test(both_sides_agree),

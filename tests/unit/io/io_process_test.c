@@ -172,6 +172,25 @@ static void waiting_and_signals(void **state) {
     assert_null(process_signal_name(99));
 }
 
+// It allocates, signals itself, and is ours to wait for.
+static void bare_fork_is_a_fork(void **state) {
+    (void)state;
+    int status;
+    pid_t self = getpid(), pid = process_fork_bare();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char *p = malloc(100000);
+        if (p == NULL || getppid() != self || getpid() == self)
+            _exit(1);
+        memset(p, 1, 100000);
+        free(p);
+        raise(SIGTERM);
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 static void dropped_for_good(void **state) {
     (void)state;
     SKIP_UNLESS(getuid() == 0, "needs root");
@@ -426,6 +445,7 @@ int main(void) {
         cmocka_unit_test(spawn_tells_why_not),
         cmocka_unit_test(spawn_swaps_standard),
         cmocka_unit_test(waiting_and_signals),
+        cmocka_unit_test(bare_fork_is_a_fork),
         cmocka_unit_test(dropped_for_good),
         cmocka_unit_test(acting_as_a_user),
         cmocka_unit_test(pty_sizes_and_terminal),
