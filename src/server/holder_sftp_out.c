@@ -189,7 +189,9 @@ size_t sftp_pump(struct holder_sftp *f, struct view in) {
     struct holder *h = c->holder;
     size_t taken = 0, moved = 0;
     while (moved < TURN_BYTES && !f->s->exited && may_send(f)) {
-        struct sftp_step step = {.in = view_of(in.p + taken, in.n - taken)};
+        // What is kept leaves with the turn: sftp_update() comes with no input.
+        struct sftp_step step = {.in = view_of(in.p + taken, in.n - taken),
+                                 .keeps = in.n > 0};
         size_t due = sftp_server_due(f->session.server);
         size_t max = connection_data_max(h->connection, c->channel);
         if (due > (max < SMALL ? max : SMALL))

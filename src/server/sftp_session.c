@@ -84,7 +84,8 @@ static enum err serve(struct pump *p, struct fault *fault) {
     while ((step.taken > 0 || step.filled > 0) && buf_len(&p->out) < OUT_PAUSE) {
         struct span room;
         TRY(buf_reserve(&p->out, ROOM, &room));
-        step = (struct sftp_step){buf_view(&p->in), &room, 1, true, 0, 0};
+        step = (struct sftp_step){
+            .in = buf_view(&p->in), .rooms = &room, .n = 1, .split = true};
         TRY(sftp_server_step(p->s->server, &step, fault));
         buf_taken(&p->in, step.taken);
         buf_added(&p->out, step.filled);

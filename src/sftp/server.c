@@ -7,6 +7,7 @@
 #include "sftp/server_state.h"
 
 #define OUT_MAX (4u * SFTP_PACKET_MAX)
+#define KEPT_MAX 512u  // bytes: the answers to 18 WRITEs
 // length, type, id, a handle of ours, offset, length of the data
 #define WRITE_HEAD (4u + 1u + 4u + 4u + SFTP_HANDLE_SIZE + 8u + 4u)
 
@@ -392,6 +393,10 @@ static bool has_room(const struct sftp_server *s, const struct cursor *c, size_t
     return c->left > 0 && (c->left >= sftp_server_due(s) || (split && c->left == room));
 }
 
+static bool keeps(const struct sftp_server *s, const struct sftp_step *step) {
+    return step->keeps && !s->reading.on && !s->waits && buf_len(&s->out) < KEPT_MAX;
+}
+
 enum err sftp_server_step(struct sftp_server *s, struct sftp_step *step,
                           struct fault *fault) {
     struct cursor c = cursor_of(step->rooms, step->n);
@@ -399,9 +404,11 @@ enum err sftp_server_step(struct sftp_server *s, struct sftp_step *step,
     enum err e = OK;
     step->taken = 0;
     while (e == OK) {
-        flush(s, &c);
-        if (buf_len(&s->out) > 0 || s->waits)
-            break;
+        if (!keeps(s, step)) {
+            flush(s, &c);
+            if (buf_len(&s->out) > 0 || s->waits)
+                break;
+        }
         if (s->reading.on) {
             if (!has_room(s, &c, room, step->split))
                 break;

@@ -37,6 +37,9 @@ struct sftp_step {
     // A READ may be answered whose data does not fit into all the rooms: what does not is
     // copied, once. Else it waits for larger ones.
     bool split;
+    // More input is sure to be looked at soon: answers are kept while there is some, a
+    // few hundred bytes of them, so that many leave together.
+    bool keeps;
     size_t taken, filled;  // out: of the input; of all rooms together
 };
 

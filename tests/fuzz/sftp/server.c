@@ -50,7 +50,11 @@ static enum err run(struct sftp_server *s, struct view in, size_t cut, size_t ro
     size_t at = 0, total = 0;
     while (total < OUT_MAX) {
         size_t n = in.n - at < cut ? in.n - at : cut;
-        struct sftp_step step = {view_of(in.p + at, n), spans, 3, split, 0, 0};
+        struct sftp_step step = {.in = view_of(in.p + at, n),
+                                 .rooms = spans,
+                                 .n = 3,
+                                 .split = split,
+                                 .keeps = n > 0 && (room_size & 1) != 0};
         TRY(sftp_server_step(s, &step, NULL));
         at += step.taken;
         total += step.filled;

@@ -55,8 +55,10 @@ static void serve(struct lab *l) {
     do {
         struct view v = sftp_client_out(l->client);
         struct span rooms[] = {{room, l->cut < sizeof room ? l->cut : sizeof room}};
-        step = (struct sftp_step){
-            view_of(v.p, v.n < l->cut ? v.n : l->cut), rooms, 1, true, 0, 0};
+        step = (struct sftp_step){.in = view_of(v.p, v.n < l->cut ? v.n : l->cut),
+                                  .rooms = rooms,
+                                  .n = 1,
+                                  .split = true};
         assert_int_equal(sftp_server_step(l->server, &step, NULL), OK);
         sftp_client_out_done(l->client, step.taken);
         assert_int_equal(buf_append(&l->answers, view_of(room, step.filled)), OK);

@@ -101,7 +101,12 @@ static enum err run(struct lab *l, size_t cut, size_t room_size, bool split) {
         struct span rooms[2] = {{p, room_size}, {p + room_size, room_size}};
         struct view v = buf_view(&l->in);
         step = (struct sftp_step){
-            view_of(v.p, v.n < cut ? v.n : cut), rooms, 2, split, 0, 0};
+            .in = view_of(v.p, v.n < cut ? v.n : cut),
+            .rooms = rooms,
+            .n = 2,
+            .split = split,
+            .keeps = v.n > 0,
+        };
         e = sftp_server_step(l->server, &step, NULL);
         buf_taken(&l->in, step.taken);
         if (e == OK && step.filled > 0)
@@ -374,6 +379,53 @@ static void failed_writes(void **state) {
     close_lab(&l);
 }
 
+static struct sftp_step keep(struct lab *l, struct span room, bool keeps) {
+    struct sftp_step step = {
+        .in = buf_view(&l->in), .rooms = &room, .n = 1, .keeps = keeps};
+    assert_int_equal(sftp_server_step(l->server, &step, NULL), OK);
+    assert_int_equal(buf_append(&l->out, view_of(room.p, step.filled)), OK);
+    buf_taken(&l->in, step.taken);
+    return step;
+}
+
+// Answers that are kept leave together and in order; nothing waits for what is not there.
+static void answers_are_kept_while_input_comes(void **state) {
+    struct lab l;
+    uint8_t h[8], bytes[4096];
+    struct span room = {bytes, sizeof bytes};
+    (void)state;
+    open_lab(&l, (struct sftp_server_config){0});
+    start(&l);
+    open_file(&l, "/f", RW, h);
+    for (uint32_t i = 0; i < 5; i++)
+        ask(&l, SFTP_WRITE, "uvqs", i, view_of(h, 8), (uint64_t)i, "x");
+    struct sftp_step step = keep(&l, room, true);
+    assert_int_equal(step.filled, 0);
+    assert_int_equal(buf_len(&l.in), 0);
+    assert_true(sftp_server_due(l.server) > 0);
+    (void)keep(&l, room, false);
+    assert_int_equal(sftp_server_due(l.server), 0);
+    for (uint32_t i = 0; i < 5; i++)
+        expect_status(&l, i, SFTP_OK);
+    // Not for ever: some hundred bytes go while more input is there.
+    for (uint32_t i = 0; i < 100; i++)
+        ask(&l, SFTP_WRITE, "uvqs", i, view_of(h, 8), (uint64_t)i, "x");
+    step = keep(&l, room, true);
+    assert_int_equal(buf_len(&l.in), 0);
+    assert_true(step.filled > 0 && sftp_server_due(l.server) < 600);
+    (void)keep(&l, room, false);
+    for (uint32_t i = 0; i < 100; i++)
+        expect_status(&l, i, SFTP_OK);
+    // Data is not kept back.
+    ask(&l, SFTP_WRITE, "uvqs", 1u, view_of(h, 8), (uint64_t)0, "y");
+    ask(&l, SFTP_READ, "uvqu", 2u, view_of(h, 8), (uint64_t)0, 10u);
+    (void)keep(&l, room, true);
+    (void)keep(&l, room, false);
+    expect_status(&l, 1, SFTP_OK);
+    expect_data(&l, 2, (const uint8_t *)"yxxxxxxxxx", 10);
+    close_lab(&l);
+}
+
 static void handles_are_checked(void **state) {
     struct lab l;
     uint8_t h[8], again[8], odd[8];
@@ -601,6 +653,7 @@ int main(void) {
         cmocka_unit_test(reading),
         cmocka_unit_test(reads_wait_for_room),
         cmocka_unit_test(failed_writes),
+        cmocka_unit_test(answers_are_kept_while_input_comes),
         cmocka_unit_test(handles_are_checked),
         cmocka_unit_test(read_only),
         cmocka_unit_test(lists_of_requests),
