@@ -206,9 +206,26 @@ class Bench:
                         took[way, label] = size / MB / wall
                 with contextlib.suppress(OSError):
                     os.remove(f"{folder}/copy")
+        self.far_small(20 if self.args.quick else 200)
         labels = [side[0] for side in self.sides()]
         for way in ways:
             self.row(f"scp on a 100 ms path, {way}, login included", "MB/s", took[way, "openssh"], took[way, "bowline"], None,
+                     [(k, took[way, k]) for k in labels[2:]])
+
+    def far_small(self, count):
+        """A folder of small files on a path of 50 ms."""
+        took = {}
+        with self.files(0, count) as folder:
+            ways = {"get": ["-r", f"HOST:{folder}/small", f"{folder}/back"], "put": ["-r", f"{folder}/small", f"HOST:{folder}/there"]}
+            for label, programs, ssh, server in self.sides():
+                with Path(self.build, server.port, 25) as path:
+                    for way, words in ways.items():
+                        took[way, label] = self.copy(f"{programs}/scp", ssh, server, words, port=path.port)[0]
+                for name in ("back", "there"):
+                    shutil.rmtree(f"{folder}/{name}", ignore_errors=True)
+        labels = [side[0] for side in self.sides()]
+        for way in ways:
+            self.row(f"scp -r {way} on a 50 ms path, {count} files", "s", took[way, "openssh"], took[way, "bowline"], None,
                      [(k, took[way, k]) for k in labels[2:]])
 
     def login(self):

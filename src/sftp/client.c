@@ -138,6 +138,10 @@ size_t sftp_client_outstanding(const struct sftp_client *c) {
     return c->pending_n;
 }
 
+uint32_t sftp_client_ticket(const struct sftp_client *c) {
+    return c->next_id;
+}
+
 struct view sftp_client_out(const struct sftp_client *c) {
     return buf_view(&c->out);
 }
@@ -159,6 +163,14 @@ bool sftp_client_has(const struct sftp_client *c, enum sftp_operation_id op) {
 
 uint32_t sftp_client_block(const struct sftp_client *c, bool write) {
     return write ? c->write_block : c->read_block;
+}
+
+uint64_t sftp_client_handles(const struct sftp_client *c) {
+    return c->handles;
+}
+
+bool sftp_client_fixed(const struct sftp_client *c) {
+    return c->config.requests > 0;
 }
 
 void sftp_client_shrink(struct sftp_client *c, uint32_t bytes) {

@@ -66,6 +66,10 @@ uint32_t sftp_client_version(const struct sftp_client *c);
 bool sftp_client_has(const struct sftp_client *c, enum sftp_operation_id op);
 // Bytes of one READ or WRITE.
 uint32_t sftp_client_block(const struct sftp_client *c, bool write);
+// Handles that may be open at a time; 0: the server does not say, or not yet.
+uint64_t sftp_client_handles(const struct sftp_client *c);
+// The configuration says how many requests there may be.
+bool sftp_client_fixed(const struct sftp_client *c);
 // A READ brought less than that although the file goes on: ask for less (512 at least).
 void sftp_client_shrink(struct sftp_client *c, uint32_t bytes);
 
@@ -88,6 +92,8 @@ must_check enum err sftp_client_write_room(struct sftp_client *c, struct view ha
 must_check enum err sftp_client_write(struct sftp_client *c, struct view handle,
                                       uint64_t offset, uint32_t n, uint64_t now);
 size_t sftp_client_outstanding(const struct sftp_client *c);
+// Of the request that was asked last.
+uint32_t sftp_client_ticket(const struct sftp_client *c);
 
 // ---- bytes ----
 struct view sftp_client_out(const struct sftp_client *c);

@@ -36,11 +36,12 @@ static uint32_t block_of(const struct sftp_client *c, uint64_t limit, uint64_t p
 static void take_limits(struct sftp_client *c, struct view body) {
     struct reader r = reader_of(body);
     uint64_t packet = read_u64(&r), reading = read_u64(&r), writing = read_u64(&r);
-    read_u64(&r);
+    uint64_t handles = read_u64(&r);
     if (r.err != OK)
         return;
     c->read_block = block_of(c, reading, packet);
     c->write_block = block_of(c, writing, packet);
+    c->handles = handles;
 }
 
 static enum err take_version(struct sftp_client *c, struct reader *r, uint64_t now,

@@ -24,6 +24,7 @@ struct sftp_client {
     uint32_t version, next_id;
     uint64_t extensions;  // bits of operations
     uint32_t read_block, write_block;
+    uint64_t handles;  // the server's limit; 0: not told
     struct sftp_flow flow;
     struct sftp_arriving data;
     uint32_t pending_n, transfers_n;  // transfers: READs and WRITEs of them

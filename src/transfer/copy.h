@@ -37,3 +37,7 @@ bool copy_is_folder(const struct sftp_attributes *a);
 bool copy_is_link(const struct sftp_attributes *a);
 // A file, or a server that does not say what it is.
 bool copy_is_file(const struct sftp_attributes *a);
+
+// What a file of ours has to be over there; preserve: all permissions, and times.
+struct stat;
+struct sftp_attributes copy_attributes(const struct stat *st, bool preserve);

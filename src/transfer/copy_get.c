@@ -7,7 +7,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
-#include "transfer/copy.h"
+#include "transfer/ahead.h"
 #include "transfer/interrupt.h"
 #include "transfer/names.h"
 #include "transfer/say.h"
@@ -51,6 +51,8 @@ static void keep(struct getting *g, struct view v, uint64_t offset) {
             n = 0;
         if (n < 0) {
             g->error = errno;
+            if (offset < g->d.hole)
+                g->d.hole = offset;
             sftp_download_stop(&g->d);
             return;
         }
@@ -195,7 +197,18 @@ static bool attributes(struct getting *g, const struct sftp_attributes *known) {
     return false;
 }
 
-static bool get_opened(struct getting *g, const struct sftp_handle_name *handle) {
+// All of it is there already.
+static bool take_whole(struct getting *g, struct view data) {
+    g->d.next = g->d.high = g->d.end = data.n;
+    g->d.received = data.n;
+    keep(g, data, 0);
+    meter_set(&g->meter, data.n);
+    return true;
+}
+
+// whole: the file; NULL: it is to be fetched.
+static bool get_opened(struct getting *g, const struct sftp_handle_name *handle,
+                       const struct buf *whole) {
     char name[NAME_PATH];
     uint64_t offset = 0, size = g->a.flags & SFTP_ATTR_SIZE ? g->a.size : 0;
     if (!open_local(g, &offset) || !path_last(name, g->from))
@@ -207,32 +220,41 @@ static bool get_opened(struct getting *g, const struct sftp_handle_name *handle)
     g->d.one_by_one = !g->seekable;
     meter_begin(&g->meter, g->how->meter, name, offset, size);
     g->r->meter = &g->meter;
-    bool ok = receive(g);
+    bool ok = whole != NULL ? take_whole(g, buf_view(whole)) : receive(g);
     g->r->meter = NULL;
     meter_end(&g->meter);
     return ok && received(g) && settle(g);
+}
+
+static bool close_local(struct getting *g) {
+    if (g->fd < 0 || close(g->fd) == 0)
+        return true;
+    say_errno("close local", g->to);
+    return false;
 }
 
 bool copy_get(struct remote *r, const char *from, const char *to,
               const struct sftp_attributes *known, const struct copy_how *how) {
     struct getting g = {.r = r, .how = how, .from = from, .to = to, .fd = -1};
     struct sftp_attributes none = {0};
-    struct sftp_handle_name handle;
+    struct sftp_handle_name handle = {.n = 0};
+    scoped_buf whole;
+    buf_init(&whole, AHEAD_FILE_MAX);
     if (!attributes(&g, known))
         return false;
+    if (ahead_got(r, from, &whole)) {
+        bool ok = get_opened(&g, &handle, &whole);
+        return close_local(&g) && ok;
+    }
     uint32_t status = remote_open_file(r, from, SFTP_OPEN_READ, &none, &handle);
     if (status != SFTP_OK) {
         say_status("open remote", from, status);
         return false;
     }
-    bool ok = get_opened(&g, &handle);
+    bool ok = get_opened(&g, &handle, NULL);
     if (!r->lost)
         remote_close_handle(r, &handle);
-    if (g.fd >= 0 && close(g.fd) != 0) {
-        say_errno("close local", to);
-        ok = false;
-    }
-    return ok;
+    return close_local(&g) && ok;
 }
 
 // ---- folders ----
@@ -267,6 +289,36 @@ static bool get_entry(struct remote *r, const char *from, const char *to,
         return copy_get(r, source, target, &a, how);
     say("download \"%s\": not a regular file", CLEAN(source));
     return true;
+}
+
+// From `next` on, as far as there is room. Up to what is no small file: what is in there
+// has its turn first.
+static size_t ask_ahead(struct remote *r, const char *from,
+                        const struct remote_listing *names, size_t next,
+                        const struct copy_how *how) {
+    char source[NAME_PATH];
+    for (; next < names->n; next++) {
+        const struct remote_entry *e = &names->list[next];
+        if (!name_is_plain(e->name))
+            continue;
+        if (!path_join(source, from, e->name) ||
+            !ahead_get(r, source, &e->attributes, how))
+            break;
+    }
+    return next;
+}
+
+static bool get_names(struct remote *r, const char *from, const char *to,
+                      const struct remote_listing *names, const struct copy_how *how,
+                      unsigned depth) {
+    bool ok = true;
+    size_t ahead = 0;
+    for (size_t i = 0; i < names->n && !interrupted() && !r->lost; i++) {
+        ahead = ask_ahead(r, from, names, ahead > i ? ahead : i, how);
+        ok &= get_entry(r, from, to, &names->list[i], how, depth);
+    }
+    ahead_forget(r);
+    return ok;
 }
 
 static bool make_local(const char *to, mode_t mode) {
@@ -318,9 +370,7 @@ static bool get_folder(struct remote *r, const char *from, const char *to,
     uint32_t status = remote_list(r, from, &names);
     if (status != SFTP_OK)
         say_status("remote readdir", from, status);
-    bool ok = status == SFTP_OK;
-    for (size_t i = 0; i < names.n && !interrupted() && !r->lost; i++)
-        ok &= get_entry(r, from, to, &names.list[i], how, depth);
+    bool ok = get_names(r, from, to, &names, how, depth) && status == SFTP_OK;
     settle_folder(to, &a, fresh, how);
     return ok && !interrupted() && !r->lost;
 }

@@ -7,7 +7,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
-#include "transfer/copy.h"
+#include "transfer/ahead.h"
 #include "transfer/interrupt.h"
 #include "transfer/names.h"
 #include "transfer/say.h"
@@ -25,7 +25,7 @@ struct putting {
     bool interrupted;
 };
 
-static struct sftp_attributes attributes_of(const struct stat *st, bool preserve) {
+struct sftp_attributes copy_attributes(const struct stat *st, bool preserve) {
     return (struct sftp_attributes){
         .flags = SFTP_ATTR_MODE | (preserve ? SFTP_ATTR_TIMES : 0),
         .mode = preserve ? st->st_mode & 07777 : st->st_mode & 0777,
@@ -95,7 +95,7 @@ static bool send(struct putting *p) {
 static bool settle(struct putting *p) {
     static const char *const what[] = {"set attributes of", "fsync", "close remote"};
     union sftp_request handle = {.handle = {sftp_handle_view(&p->u.handle)}};
-    struct sftp_attributes a = attributes_of(&p->st, true);
+    struct sftp_attributes a = copy_attributes(&p->st, true);
     uint8_t bytes[64];
     uint32_t tickets[3] = {0};
     bool sent = p->u.status == SFTP_OK && p->error == 0 && !p->interrupted;
@@ -162,15 +162,33 @@ static bool find_offset(struct putting *p, uint64_t *offset) {
     return lseek(p->fd, (off_t)there.size, SEEK_SET) >= 0;
 }
 
+static void say_putting(const struct copy_how *how, const char *from, const char *to) {
+    if (how->doings)
+        say_doing("%s %s to %s", how->resume ? "Resuming" : "Uploading", CLEAN(from),
+                  CLEAN(to));
+}
+
+// It is there: what is left is to say so.
+static bool was_put(const char *from, const char *to, uint64_t size,
+                    const struct copy_how *how) {
+    char name[NAME_PATH];
+    struct meter meter;
+    if (!path_last(name, from))
+        return false;
+    say_putting(how, from, to);
+    meter_begin(&meter, how->meter, name, 0, size);
+    meter_set(&meter, size);
+    meter_end(&meter);
+    return true;
+}
+
 static bool put_opened(struct putting *p, const struct sftp_handle_name *handle,
                        uint64_t offset) {
     char name[NAME_PATH];
     union sftp_request fstat_of = {.handle = {sftp_handle_view(handle)}};
     if (!path_last(name, p->from))
         return false;
-    if (p->how->doings)
-        say_doing("%s %s to %s", p->how->resume ? "Resuming" : "Uploading",
-                  CLEAN(p->from), CLEAN(p->to));
+    say_putting(p->how, p->from, p->to);
     sftp_upload_begin(&p->u, handle, offset);
     if (p->how->in_place)
         p->sizing = remote_ask(p->r, SFTP_OP_FSTAT, &fstat_of);
@@ -186,11 +204,13 @@ bool copy_put(struct remote *r, const char *from, const char *to,
               const struct copy_how *how) {
     struct putting p = {.r = r, .how = how, .from = from, .to = to, .fd = -1};
     struct sftp_handle_name handle;
-    uint64_t offset;
+    uint64_t offset, size;
     uint32_t flags = SFTP_OPEN_WRITE | SFTP_OPEN_CREATE;
+    if (ahead_was_put(r, to, &size))
+        return was_put(from, to, size, how);
     bool ok = open_local(&p) && find_offset(&p, &offset);
     if (ok) {
-        struct sftp_attributes a = attributes_of(&p.st, false);
+        struct sftp_attributes a = copy_attributes(&p.st, false);
         if (!how->resume && !how->in_place)
             flags |= SFTP_OPEN_TRUNCATE;
         uint32_t status = remote_open_file(r, to, flags, &a, &handle);
@@ -240,6 +260,22 @@ static bool make_remote(struct remote *r, const char *to, uint32_t mode) {
     return false;
 }
 
+// As for downloads (copy_get.c).
+static size_t ask_ahead(struct remote *r, const char *from, const char *to,
+                        const struct words *names, size_t next,
+                        const struct copy_how *how) {
+    char source[NAME_PATH], target[NAME_PATH];
+    struct stat st;
+    for (; next < names->n; next++) {
+        const char *name = names->list[next];
+        if (!path_join(source, from, name) || !path_join(target, to, name) ||
+            (how->follow ? stat(source, &st) : lstat(source, &st)) != 0 ||
+            !S_ISREG(st.st_mode) || !ahead_put(r, source, target, how))
+            break;
+    }
+    return next;
+}
+
 static bool put_names(struct remote *r, const char *from, const char *to,
                       const struct copy_how *how, unsigned depth) {
     scoped_words names = {0};
@@ -254,8 +290,12 @@ static bool put_names(struct remote *r, const char *from, const char *to,
             ok &= words_add(&names, e->d_name) == OK;
     closedir(folder);
     words_sort(&names);
-    for (size_t i = 0; i < names.n && !interrupted() && !r->lost; i++)
+    size_t ahead = 0;
+    for (size_t i = 0; i < names.n && !interrupted() && !r->lost; i++) {
+        ahead = ask_ahead(r, from, to, &names, ahead > i ? ahead : i, how);
         ok &= put_entry(r, from, to, names.list[i], how, depth);
+    }
+    ahead_forget(r);
     return ok && !interrupted() && !r->lost;
 }
 
@@ -272,7 +312,7 @@ static bool put_folder(struct remote *r, const char *from, const char *to,
     }
     if (how->doings)
         say_doing("Entering %s", CLEAN(from));
-    struct sftp_attributes a = attributes_of(&st, how->preserve);
+    struct sftp_attributes a = copy_attributes(&st, how->preserve);
     if (!make_remote(r, to, a.mode & 0777))
         return false;
     bool ok = put_names(r, from, to, how, depth);

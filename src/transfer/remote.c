@@ -6,6 +6,7 @@
 
 #include "io/clock.h"
 #include "io/fd.h"
+#include "transfer/ahead.h"
 #include "transfer/interrupt.h"
 #include "transfer/say.h"
 
@@ -104,22 +105,36 @@ static bool wait_and_move(struct remote *r) {
     return fds[0].revents == 0 || read_some(r, &n);
 }
 
-bool remote_ready(struct remote *r, struct sftp_reply *reply) {
+// The next reply that is no file's asked for ahead. *took: such ones were there.
+static bool next_reply(struct remote *r, struct sftp_reply *reply, bool *took) {
     struct fault fault = {0};
-    size_t taken = 0;
+    bool ahead = true;
+    *took = false;
     *reply = (struct sftp_reply){.kind = SFTP_REPLY_NONE};
-    if (r->lost)
-        return false;
-    enum err e = sftp_client_step(r->client, buf_view(&r->input), r->whole, clock_ms(),
-                                  &taken, reply, &fault);
-    buf_taken(&r->input, taken);
-    return e == OK || remote_lost(r, &fault);
+    while (ahead && !r->lost) {
+        size_t taken = 0;
+        enum err e = sftp_client_step(r->client, buf_view(&r->input), r->whole,
+                                      clock_ms(), &taken, reply, &fault);
+        buf_taken(&r->input, taken);
+        if (e != OK)
+            return remote_lost(r, &fault);
+        ahead = reply->kind != SFTP_REPLY_NONE && ahead_take(r, reply);
+        *took = *took || ahead;
+    }
+    return !r->lost;
+}
+
+bool remote_ready(struct remote *r, struct sftp_reply *reply) {
+    bool took;
+    return next_reply(r, reply, &took);
 }
 
 bool remote_turn(struct remote *r, struct sftp_reply *reply) {
-    if (!remote_ready(r, reply) || reply->kind != SFTP_REPLY_NONE)
+    bool took;
+    // Who waits for what was taken is not to wait any longer.
+    if (!next_reply(r, reply, &took) || took || reply->kind != SFTP_REPLY_NONE)
         return !r->lost;
-    return wait_and_move(r) && remote_ready(r, reply);
+    return wait_and_move(r) && next_reply(r, reply, &took);
 }
 
 // ---- asking ----
@@ -216,5 +231,7 @@ int remote_close(struct remote *r) {
     sftp_client_free(r->client);
     r->client = NULL;
     buf_free(&r->input);
+    ahead_free(r->ahead);
+    r->ahead = NULL;
     return status;
 }

@@ -10,11 +10,14 @@
 #include "transfer/program.h"
 #include "transfer/throttle.h"
 
+struct ahead;
+
 struct remote {
     struct sftp_client *client;
     struct program program;
     struct buf input;
     struct throttle *throttle;  // NULL: none
+    struct ahead *ahead;        // transfer/ahead.h: owned; NULL: nothing was asked
     struct meter *meter;        // told of time passing; NULL: none
     bool lost, wide_in, wide_out;
     bool whole;  // data comes in whole answers

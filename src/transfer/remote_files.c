@@ -157,6 +157,8 @@ uint32_t remote_copy(struct remote *r, const char *from, const char *to) {
 
 // ---- listings ----
 
+#define LISTING_ASKS 16u  // READDIRs at a time
+
 static bool add_entry(struct remote_listing *l, const struct sftp_name *name) {
     char copy[NAME_PATH];
     if (l->n == l->room) {
@@ -188,6 +190,38 @@ static uint32_t take_names(struct remote_listing *l, const struct sftp_reply *re
     return reader_end(&in) == OK ? SFTP_OK : SFTP_BAD_MESSAGE;
 }
 
+// Several READDIRs are under way, so that a long folder takes few round trips; two at
+// first, for a short one's names and their end. What comes behind the end says nothing.
+static uint32_t read_names(struct remote *r, const struct sftp_handle_name *h,
+                           struct remote_listing *out) {
+    const union sftp_request request = {.handle = {sftp_handle_view(h)}};
+    uint32_t tickets[LISTING_ASKS], status = SFTP_OK;
+    size_t open = 0, most = 2, i;
+    struct sftp_reply reply;
+    do {
+        while (status == SFTP_OK && open < most) {
+            tickets[open] = remote_ask(r, SFTP_OP_READDIR, &request);
+            if (tickets[open++] == 0)
+                return SFTP_CONNECTION_LOST;
+        }
+        if (!remote_turn(r, &reply))
+            return SFTP_CONNECTION_LOST;
+        for (i = 0;
+             i < open && (reply.kind == SFTP_REPLY_NONE || tickets[i] != reply.ticket);)
+            i++;
+        if (i == open)
+            continue;
+        tickets[i] = tickets[--open];
+        if (status != SFTP_OK)
+            continue;
+        status = reply.kind == SFTP_REPLY_STATUS && reply.status != SFTP_OK
+                     ? reply.status
+                     : take_names(out, &reply);
+        most = 2 * most < LISTING_ASKS ? 2 * most : LISTING_ASKS;
+    } while (open > 0 || status == SFTP_OK);
+    return status;
+}
+
 uint32_t remote_list(struct remote *r, const char *path, struct remote_listing *out) {
     struct sftp_handle_name h;
     struct sftp_reply reply;
@@ -197,12 +231,7 @@ uint32_t remote_list(struct remote *r, const char *path, struct remote_listing *
         opened(remote_call(r, SFTP_OP_OPENDIR, &request, &reply), &reply, &h);
     if (status != SFTP_OK)
         return status;
-    request = (union sftp_request){.handle = {sftp_handle_view(&h)}};
-    while (status == SFTP_OK) {
-        status = remote_call(r, SFTP_OP_READDIR, &request, &reply);
-        if (status == SFTP_OK)
-            status = take_names(out, &reply);
-    }
+    status = read_names(r, &h, out);
     remote_close_handle(r, &h);
     return status == SFTP_EOF ? SFTP_OK : status;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "transfer/ahead.h"
 #include "transfer/names.h"
 #include "transfer/remote_glob.h"
 #include "transfer/say.h"
@@ -199,8 +200,12 @@ bool scp_sftp_get(struct scp *s, const struct address *from, const char *to) {
         say("%s: Not a directory", CLEAN(to));
         return false;
     }
-    for (size_t i = 0; i < found.n && !r->lost; i++)
+    size_t ahead = 0;
+    for (size_t i = 0; i < found.n && !r->lost; i++) {
+        ahead = ahead_get_matches(r, &found, ahead > i ? ahead : i, &s->how);
         ok &= get_match(s, r, &found.list[i], to, folder);
+    }
+    ahead_forget(r);
     return ok && !r->lost;
 }
 

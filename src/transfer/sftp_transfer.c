@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "transfer/ahead.h"
 #include "transfer/interrupt.h"
 #include "transfer/names.h"
 #include "transfer/say.h"
@@ -75,8 +76,12 @@ bool sftp_get(const struct sftp_call *c) {
     bool into = c->n < 2 || is_local_folder(to), ok = true;
     if (found.n > 1 && !into)
         return single(to);
-    for (size_t i = 0; i < found.n && !interrupted() && !c->s->remote.lost; i++)
+    size_t ahead = 0;
+    for (size_t i = 0; i < found.n && !interrupted() && !c->s->remote.lost; i++) {
+        ahead = ahead_get_matches(&c->s->remote, &found, ahead > i ? ahead : i, &how);
         ok &= get_one(c, &found.list[i], to, into, &how);
+    }
+    ahead_forget(&c->s->remote);
     return ok && !interrupted();
 }
 
@@ -98,6 +103,19 @@ static bool put_one(const struct sftp_call *c, const char *from, const char *to,
         return copy_put_folder(&c->s->remote, from, target, how);
     say("local \"%s\" is not a regular file", CLEAN(from));
     return false;
+}
+
+static size_t put_ahead(const struct sftp_call *c, const glob_t *found, size_t next,
+                        const char *to, const struct copy_how *how) {
+    char target[NAME_PATH];
+    struct stat st;
+    for (; next < found->gl_pathc; next++) {
+        const char *from = found->gl_pathv[next];
+        if (stat(from, &st) != 0 || !S_ISREG(st.st_mode) ||
+            !path_into(target, to, from) || !ahead_put(&c->s->remote, from, target, how))
+            break;
+    }
+    return next;
 }
 
 static bool is_remote_folder(const struct sftp_call *c, const char *path) {
@@ -122,9 +140,15 @@ bool sftp_put(const struct sftp_call *c) {
     }
     bool into = c->n < 2 || is_remote_folder(c, to);
     bool ok = found.gl_pathc < 2 || into || single(to);
+    size_t ahead = 0;
     for (size_t i = 0;
-         i < found.gl_pathc && (ok || into) && !interrupted() && !c->s->remote.lost; i++)
+         i < found.gl_pathc && (ok || into) && !interrupted() && !c->s->remote.lost;
+         i++) {
+        if (into)
+            ahead = put_ahead(c, &found, ahead > i ? ahead : i, to, &how);
         ok &= put_one(c, found.gl_pathv[i], to, into, &how);
+    }
+    ahead_forget(&c->s->remote);
     globfree(&found);
     return ok && !interrupted();
 }

@@ -384,6 +384,19 @@ def test_a_file_cut_short_is_told(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"0123456789"
 
 
+@pytest.mark.skipif(not IS_ROOT, reason="mounts a small disk")
+def test_a_full_disk_leaves_what_was_written(tmp_path):
+    """And nothing behind it that looks like more."""
+    whole = data(tmp_path / "file", 1_000_000)
+    (tmp_path / "disk").mkdir()
+    script = f"""mount -t tmpfs -o size=200k none {tmp_path}/disk && "$@" h:{tmp_path}/file {tmp_path}/disk/file
+        status=$?; cp {tmp_path}/disk/file {tmp_path}/kept; exit $status"""
+    done = run(["unshare", "-m", "sh", "-c", script, "sh", *direct()])
+    assert done.returncode == 1 and "No space left" in done.stderr, done.stderr
+    kept = (tmp_path / "kept").read_bytes()
+    assert 0 < len(kept) <= 204_800 and kept == whole[:len(kept)]
+
+
 def test_names_in_the_meter_are_cleaned(tmp_path):
     pexpect = pytest.importorskip("pexpect")
     name = "a\x1b]0;title\x07b"
