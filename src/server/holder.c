@@ -550,14 +550,14 @@ _Noreturn void holder_run(const struct holder_start *start) {
     h.now = h.heard_at = h.busy_at = h.unused_at = h.used_at = clock_ms();
     while (!h.ending)
         turn(&h);
+    agent_end(&h);  // first, as all that nobody else would remove
+    holder_auth_info_remove(&h);
     for (struct session *s = h.sessions; s != NULL; s = s->next) {
         session_hang_up(s);
         session_told_end(s);
     }
     listeners_end(&h);
-    agent_end(&h);
     forwards_end(&h);
     holder_status_tell(&h);
-    holder_auth_info_remove(&h);
     _exit(0);
 }

@@ -14,6 +14,7 @@
 #include "io/pty.h"
 #include "server/event_table.h"
 #include "server/ipc.h"
+#include "server/leavings.h"
 #include "server/seam.h"
 
 struct holder_start {
@@ -169,11 +170,11 @@ struct holder {
     bool message_told;                      // the verdict's
     int64_t last_at;                        // of the login before; 0: none is told
     char last_host[LOGIN_RECORD_HOST];
-    char tunnels[128];   // names of devices, for programs; "": none
-    char *agent_folder;  // NULL: no agent is forwarded
-    char agent_path[108];
-    uint64_t unused_at, used_at;  // no channel since; data last went
-    struct buf unsent;            // one message that the seam had no room for
+    char tunnels[128];  // names of devices, for programs; "": none
+    struct leavings leavings;
+    char agent_path[LEAVING_NAME + 32];  // of its socket; "": no agent is forwarded
+    uint64_t unused_at, used_at;         // no channel since; data last went
+    struct buf unsent;                   // one message that the seam had no room for
     // resume-v1@bowline, see holder_link.h
     struct resume resume;
     uint8_t exporter[RESUME_SECRET];

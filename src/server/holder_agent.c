@@ -8,13 +8,21 @@
 #include "base/text.h"
 #include "io/unix_socket.h"
 #include "server/forward.h"
+#include "server/holder_status.h"
 
+// The keeper knows it before there is anything in it.
 static bool make_folder(struct holder *h) {
-    char path[] = "/tmp/ssh-XXXXXXXXXX";
+    char path[] = LEAVING_AGENT_TEMPLATE;
     if (mkdtemp(path) == NULL)  // 0700
         return false;
-    h->agent_folder = strdup(path);
-    return h->agent_folder != NULL;
+    const char *name = path + strlen(LEAVINGS_AT);
+    if (!leavings_take(&h->leavings, LEAVING_AGENT, view_text(name))) {
+        rmdir(path);
+        return false;
+    }
+    snprintf(h->agent_path, sizeof h->agent_path, "%s/agent.%ld", path, (long)getpid());
+    holder_leavings_tell(h);
+    return true;
 }
 
 static bool listen_for_agent(struct holder *h, const char *type) {
@@ -24,8 +32,6 @@ static bool listen_for_agent(struct holder *h, const char *type) {
         log_error(&h->log, "Agent forwarding disabled: no folder can be made in /tmp");
         return false;
     }
-    snprintf(h->agent_path, sizeof h->agent_path, "%s/agent.%ld", h->agent_folder,
-             (long)getpid());
     if (unix_listen(h->agent_path, SOCK_STREAM, 0600, false, &fd, &fault) != OK) {
         log_error(&h->log, "Agent forwarding disabled: %s", fault_text(&fault));
         return false;
@@ -45,7 +51,7 @@ bool agent_listen(struct holder *h, const char *type) {
         log_debug(&h->log, "agent forwarding is not allowed");
         return false;
     }
-    if (h->agent_folder != NULL)
+    if (h->agent_path[0] != '\0')
         return true;
     if (listen_for_agent(h, type))
         return true;
@@ -54,12 +60,9 @@ bool agent_listen(struct holder *h, const char *type) {
 }
 
 void agent_end(struct holder *h) {
-    if (h->agent_folder == NULL)
+    if (h->agent_path[0] == '\0')
         return;
-    if (h->agent_path[0] != '\0')
-        unlink(h->agent_path);
-    rmdir(h->agent_folder);
-    free(h->agent_folder);
-    h->agent_folder = NULL;
     h->agent_path[0] = '\0';
+    leaving_remove(&h->leavings, LEAVING_AGENT, geteuid(), getpid());
+    holder_leavings_tell(h);
 }

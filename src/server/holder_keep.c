@@ -135,9 +135,9 @@ static void end_the_rest(struct holder *h) {
     for (struct session *s = h->sessions; s != NULL; s = s->next)
         if (!s->c.alone)
             session_hang_up(s);
+    agent_end(h);
     forwards_end(h);
     listeners_end(h);
-    agent_end(h);
 }
 
 static void hold(struct holder *h, uint64_t until) {

@@ -152,7 +152,7 @@ void listener_end(struct forward_listener *l) {
         fd_close(&l->fds[i]);
     }
     loop_timer_unset(&h->loop, &l->resume);
-    if (l->kind == LISTEN_UNIX || l->kind == LISTEN_AGENT)
+    if (l->kind == LISTEN_UNIX)  // the agent's goes with its folder
         unlink(l->host);
     for (struct forward_listener **at = &h->listeners; *at != NULL; at = &(*at)->next)
         if (*at == l) {

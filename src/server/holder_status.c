@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "server/forward.h"
+#include "server/holder_link.h"
 #include "server/holder_view.h"
 #include "wire/writer.h"
 
@@ -36,6 +37,12 @@ void holder_status_tell(struct holder *h) {
     bool sent;
     enum err e = ipc_try_send(h->start->keeper, IPC_STATUS, &status, -1, &sent);
     (void)e;  // the keeper asks again
+}
+
+void holder_leavings_tell(struct holder *h) {
+    struct ipc_leavings told = {view_text(h->leavings.name[LEAVING_AGENT]),
+                                view_text(h->leavings.name[LEAVING_AUTH_INFO])};
+    holder_tell_keeper(h, IPC_LEAVINGS, &told);
 }
 
 void holder_status(struct holder *h, const char *tty) {

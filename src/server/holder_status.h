@@ -7,3 +7,5 @@
 // What was asked for last; NULL: a login shell.
 void holder_status_command(const char *command);
 void holder_status_tell(struct holder *h);
+// What is to be removed if this process is killed.
+void holder_leavings_tell(struct holder *h);

@@ -228,6 +228,9 @@ static const struct message_field f_domain[] = {F(U64, id), F(TEXT, name), FIELD
 #define ROW_STRUCT ipc_host
 static const struct message_field f_host[] = {F(TEXT, name), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT ipc_leavings
+static const struct message_field f_leavings[] = {F(TEXT, agent), F(TEXT, auth_info), FIELDS_END};
+#undef ROW_STRUCT
 
 #define ROW(NAME, name, from, to, states, flags)                                         \
     [IPC_##NAME] = {IPC_##NAME, from, to, states, flags,                                 \
@@ -317,6 +320,7 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(HELD,         held,         IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, 0),
     ROW(HOST,         host,         IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_HOLDER | IPC_RECORDER,
         LINK_USER, IPC_ONCE),
+    ROW(LEAVINGS,     leavings,     IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
 };
 // clang-format on
 

@@ -111,6 +111,7 @@ enum ipc_number {
     IPC_VIEWED,
     IPC_HELD,
     IPC_HOST,
+    IPC_LEAVINGS,
     IPC_NUMBERS
 };
 
@@ -405,6 +406,12 @@ struct ipc_host {
     struct view name;
 };
 
+// What a holder has in /tmp, by its names there (leavings.h), when that changes. Since
+// version 4.
+struct ipc_leavings {
+    struct view agent, auth_info;
+};
+
 union ipc_body {
     struct ipc_listening listening;
     struct ipc_link_new link_new;
@@ -464,6 +471,7 @@ union ipc_body {
     struct ipc_viewed viewed;
     struct ipc_held held;
     struct ipc_host host;
+    struct ipc_leavings leavings;
 };
 
 struct ipc_row {

@@ -17,6 +17,7 @@
 #include "server/event_log.h"
 #include "server/events.h"
 #include "server/ipc.h"
+#include "server/leavings.h"
 #include "server/link_record.h"
 #include "server/nursery.h"
 #include "server/penalties.h"
@@ -151,6 +152,7 @@ struct link {
     bool judge_stays;  // until its holder has ended
     int seam;          // the gate's end, of a holder that the judge made; else -1
     bool anchored;     // the anchor has what the next keeper needs
+    struct leavings leavings;  // of its holder
 };
 
 #define RECORD_NAME_MAX 65u  // HOST_NAME_MAX and one, as OpenSSH has it

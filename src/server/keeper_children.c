@@ -50,6 +50,8 @@ static void on_child_exit(void *arg, int status) {
                   judge ? "judge" : "holder", l->peer, WTERMSIG(status));
     if (!judge && WIFSIGNALED(status))
         link_reason(l, "crashed", view_text(""));
+    for (int kind = 0; !judge && kind < LEAVING_KINDS; kind++)
+        leaving_remove(&l->leavings, (enum leaving)kind, l->uid, c->exit.pid);
     if (judge && l->question != 0 && l->fd >= 0)
         link_end(l, "the judge ended");
     else
@@ -333,6 +335,14 @@ enum err link_watch_exit(struct keeper_child *c, pid_t pid, int pidfd) {
 
 // ---- the holder ----
 
+// A name that is none is a lie.
+static void take_leavings(struct link *l, const struct ipc_leavings *m) {
+    if (!leavings_take(&l->leavings, LEAVING_AGENT, m->agent) ||
+        !leavings_take(&l->leavings, LEAVING_AUTH_INFO, m->auth_info))
+        log_error(&l->keeper->log, "holder of %s has odd names in /tmp", l->user);
+    keeper_anchor_again(l);
+}
+
 static void take_holder(struct link *l, const struct ipc_message *m) {
     if (m->row->number == IPC_PROVE)
         link_prove(l, m->body.prove.blobs);
@@ -354,6 +364,8 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         link_claim(l, &m->body.claim);
     else if (m->row->number == IPC_HELD)
         link_held(l, &m->body.held);
+    else if (m->row->number == IPC_LEAVINGS)
+        take_leavings(l, &m->body.leavings);
 }
 
 static void on_holder(void *arg, uint32_t ready) {

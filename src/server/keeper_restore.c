@@ -24,6 +24,13 @@ static void put_fds(const struct link *l, int *fds) {
     fds[LINK_FD_SEAM] = l->seam;
 }
 
+static void put_names(const struct link *l, struct link_record *r) {
+    r->domain = view_text(l->domain);
+    r->host = view_text(l->host);
+    r->agent = view_text(l->leavings.name[LEAVING_AGENT]);
+    r->auth_info = view_text(l->leavings.name[LEAVING_AUTH_INFO]);
+}
+
 enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
     scoped_buf keys;
     buf_init(&keys, LINK_RECORD_MAX / 2);
@@ -78,9 +85,8 @@ enum err link_record_of(const struct link *l, struct buf *out, int *fds) {
         .suspended_terminal = l->suspended_terminal,
         .attaching = l->attaching,
         .factors = l->factors,
-        .domain = view_text(l->domain),
-        .host = view_text(l->host),
     };
+    put_names(l, &r);
     put_side(&l->side, &r.gate_version, &r.gate_seen);
     put_side(&l->holder.side, &r.holder_version, &r.holder_seen);
     put_side(&l->judge.side, &r.judge_version, &r.judge_seen);
@@ -106,6 +112,8 @@ static enum err take_texts(struct link *l, const struct link_record *r) {
         text_copy(l->local, sizeof l->local, r->local) &&
         text_copy(l->domain, sizeof l->domain, r->domain) &&
         text_copy(l->host, sizeof l->host, r->host) &&
+        leavings_take(&l->leavings, LEAVING_AGENT, r->agent) &&
+        leavings_take(&l->leavings, LEAVING_AUTH_INFO, r->auth_info) &&
         text_copy(l->user, sizeof l->user, r->user) &&
         text_copy(l->key, sizeof l->key, r->key) &&
         text_copy(l->comment, sizeof l->comment, r->comment) &&

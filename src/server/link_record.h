@@ -47,8 +47,9 @@ struct link_record {
     bool suspended_terminal;
     uint64_t attaching;
     uint32_t factors;
-    struct view domain;  // that its socket is bound to
-    struct view host;    // name of the peer's address; empty: none
+    struct view domain;            // that its socket is bound to
+    struct view host;              // name of the peer's address; empty: none
+    struct view agent, auth_info;  // struct leavings
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -242,8 +242,9 @@ def test_over_a_reload(start):
 def run(way, known, *options, env=None):
     args = [tool("ssh"), "-F", "none", "-p", str(way.port), "-o", f"UserKnownHostsFile={known}", "-o", "GlobalKnownHostsFile=none",
             *options, "127.0.0.1", "for i in $(seq 60); do echo $i; sleep 0.02; done"]
+    # Unbuffered: communicate() does not see what readline() has read beyond its line.
     return subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
-                            start_new_session=True)
+                            start_new_session=True, bufsize=0)
 
 
 def over_cuts(lab, server, tmp_path, *options, words=(PASSWORD,)):

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import rawssh
 import resuming
-from conftest import needs_root
+from conftest import ASAN, needs_root
 from test_resume_server import client, server  # noqa: F401
 
 pytestmark = needs_root
@@ -51,7 +51,7 @@ def test_link_lost_with_everything_unconfirmed(server, client, size, copied):  #
     assert first == output(size)
     own = holder_memory(server)
     assert own is not None
-    assert own > size - RING if copied else own < size / 2
+    assert ASAN or (own > size - RING if copied else own < size / 2)  # a sanitizer keeps what was freed
     c.cut()
     c.taken, c.confirms = before, True  # it has forgotten all of it
     c.come_back()

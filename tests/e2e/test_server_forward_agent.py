@@ -106,6 +106,31 @@ def test_no_socket_is_left_by_a_holder_that_is_told_to_stop(server, keys, number
     peer.sock.close()
 
 
+def names_of(lab, server, agent):
+    """A session that stays until its input ends: it, and what its process has in /tmp. The socket's name has the process number."""
+    p = subprocess.Popen([*lab.ssh_args(server, "-A", 'echo "$SSH_AUTH_SOCK"; echo "$SSH_USER_AUTH"; exec cat', program="ssh")],
+                         env=agent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    names = [p.stdout.readline().decode().strip() for _ in range(2)]
+    assert names[0].startswith("/tmp/ssh-") and names[1].startswith("/tmp/sshauth."), p.communicate(timeout=10 * SLOW)
+    return p, int(names[0].rsplit(".", 1)[1]), [os.path.dirname(names[0]), names[1]]
+
+
+def test_a_killed_process_leaves_nothing(lab, agent):
+    """Its keeper removes what it had in /tmp; also a keeper that has come since."""
+    server = lab.sshd("ExposeAuthInfo yes\n")
+    for reload in (False, True):
+        p, holder, paths = names_of(lab, server, agent)
+        assert all(os.path.exists(path) for path in paths)
+        if reload:
+            ready = server.log().count("listener is ready")
+            server.process.send_signal(signal.SIGHUP)
+            assert wait_until(lambda: server.log().count("listener is ready") > ready, 30), server.log()
+        os.kill(holder, signal.SIGKILL)
+        p.communicate(timeout=30 * SLOW)
+        assert p.returncode == 255
+        assert wait_until(lambda: not any(os.path.exists(path) for path in paths), 30), paths
+
+
 # ---- X11
 
 @pytest.fixture(scope="module")
