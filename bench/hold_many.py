@@ -88,7 +88,7 @@ def kill_server(suite):
 def start_again(suite):
     suite.process = subprocess.Popen(suite.process.args, preexec_fn=suite.group.enter, stdin=subprocess.DEVNULL, stdout=suite.log,
                                      stderr=suite.log)
-    wait_listening(suite.port, 30)
+    wait_listening(suite.port, 30, suite.address)
 
 
 def memory(suite, kind):

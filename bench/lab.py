@@ -43,7 +43,7 @@ class Group:
     def __init__(self, name):
         self.v2 = os.path.exists(V2)
         root = "/sys/fs/cgroup" if self.v2 else ACCOUNTING
-        self.path = os.path.join(root, f"bowline-bench-{os.getpid()}-{name}")
+        self.path = os.path.join(root, f"bowline-bench-{os.getpid()}-{os.urandom(3).hex()}-{name}")
         os.mkdir(self.path)
 
     def enter(self):
@@ -90,7 +90,8 @@ def child_cpu():
 class Suite:
     """A suite under test: where its programs are, and one running server."""
 
-    def __init__(self, name, ssh, sshd, folder, keys, account, pam=False, address="127.0.0.1"):
+    def __init__(self, name, ssh, sshd, folder, keys, account, pam=False, address="127.0.0.1",
+                 sftp=None, more=""):
         self.name, self.ssh, self.folder, self.keys = name, ssh, folder, keys
         self.account, self.address = account, address
         self.port = free_port()
@@ -100,7 +101,8 @@ class Suite:
             f.write(f"Port {self.port}\nListenAddress {address}\nHostKey {keys}/host\nAuthorizedKeysFile {keys}/authorized_keys\n"
                     f"StrictModes no\nPidFile none\nUsePAM {'yes' if pam else 'no'}\n"
                     "MaxStartups 1000:30:2000\nMaxSessions 100\nLogLevel INFO\n")
-            f.write("Subsystem sftp " + ("internal-sftp" if "bowline" in name else "/usr/lib/openssh/sftp-server") + "\n")
+            f.write("Subsystem sftp " + (sftp or ("internal-sftp" if "bowline" in name else "/usr/lib/openssh/sftp-server")) + "\n")
+            f.write(more)
             if "bowline" in name:
                 # Handshakes that never log in are what is measured here.
                 f.write("PerSourcePenalties no\n")
@@ -148,7 +150,7 @@ def laboratory():
     """A folder with throw-away keys and an account to log in to."""
     folder = tempfile.mkdtemp(prefix="bowline-bench-")
     os.chmod(folder, 0o755)
-    name = f"bwlbench{os.getpid() % 10000}"
+    name = f"bwlbench{os.urandom(3).hex()}"  # not by number of process: of those there may be several spaces
     for role in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{role}"], check=True)
     shutil.copy(f"{folder}/user.pub", f"{folder}/authorized_keys")

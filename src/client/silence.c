@@ -9,6 +9,9 @@
 
 #define PATIENCE_MS 3000u
 #define PATIENCE_RTTS 4u
+// When the network has changed: then it is likely that the link is lost, and an attempt
+// that was needless is dropped as soon as the old link speaks.
+#define PATIENCE_CHANGED_MS 500u
 #define SETTLE_MS 1000u
 // A backstop: our own patience is over long before.
 #define USER_TIMEOUT_MS 60000u
@@ -46,9 +49,13 @@ static bool asks(const struct run *r) {
            (is_on(r) || (is_plain(r) && keeps_awake(r)));
 }
 
-static uint64_t patience_ms(const struct silence *s) {
+static uint64_t patience_of(const struct silence *s, uint64_t least_ms) {
     uint64_t rtts = PATIENCE_RTTS * (uint64_t)s->rtt_ms;
-    return rtts > PATIENCE_MS ? rtts : PATIENCE_MS;
+    return rtts > least_ms ? rtts : least_ms;
+}
+
+static uint64_t patience_ms(const struct silence *s) {
+    return patience_of(s, PATIENCE_MS);
 }
 
 static void measure(struct run *r) {
@@ -211,10 +218,23 @@ enum err silence_tick(struct run *r, uint64_t now) {
     return ask(r, now);
 }
 
+// A question that is open, or was asked just now, has to be answered soon.
+static void shorten(struct run *r, uint64_t now) {
+    struct silence *s = &r->silence;
+    uint64_t patience = patience_of(s, PATIENCE_CHANGED_MS);
+    if (s->probe == 0 || now - s->probe + patience >= s->wait_ms)
+        return;
+    s->wait_ms = now - s->probe + patience;
+    log_debug(&r->c->log, "resume: the network has changed, the link has %u ms to speak",
+              (unsigned)patience);
+}
+
 enum err silence_hurry(struct run *r, uint64_t now) {
     if (r->redial != NULL)
         redial_hurry(r->redial, now);
     enum err e = is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;
+    if (is_on(r))
+        shorten(r, now);
     // If that is in vain, it is the change that has cost the link.
     r->silence.idle_s = 0;
     return e;

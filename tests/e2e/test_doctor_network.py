@@ -157,3 +157,28 @@ def test_one_of_two_addresses(lab, net, far, tmp_path):
     tcp = {step["text"].split()[0]: step["verdict"] for step in report["steps"] if step["step"] == "tcp"}
     assert tcp == {THERE: "ok", "10.77.0.3": "warn"} and report["verdict"] == "warn"
     assert report["steps"][-1]["finding"] == "settings"
+
+
+def watches(pid):
+    """It has asked to be told of changes of the network."""
+    with open(f"/proc/{pid}/net/netlink") as f:
+        return any(line.split()[2] == str(pid) for line in f.readlines()[1:])
+
+
+def test_a_session_whose_address_changes(lab, net, far):
+    """The next link is tried soon, not only when the old one has been silent for so long as that would take without a change."""
+    server = far()
+    args = ["ip", "netns", "exec", net.here, tool("ssh"), *options(lab), "-v", THERE, "cat"]
+    with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as p:
+        try:
+            echo(p, b"here\n")
+            assert wait_until(lambda: watches(p.pid), 30)
+            for words in ["addr", "flush", "dev", "v0"], ["addr", "add", "10.77.0.9/24", "dev", "v0"]:
+                assert subprocess.run(["ip", "-n", net.here, *words]).returncode == 0
+            echo(p, b"elsewhere\n")
+            p.stdin.close()
+            assert p.wait(30 * SLOW) == 0
+            assert b"the network has changed, the link has" in p.stderr.read()
+            assert "10.77.0.9" in server.log()
+        finally:
+            p.kill()

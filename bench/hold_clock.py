@@ -1,0 +1,195 @@
+#!/usr/bin/python3
+"""Hours of silence in a minute: our client and server with clocks that jump, over a path that is silent or forgets.
+
+    bench/hold_clock.py [--bin BUILD] [--cases silence,limit,asleep] [--limits 60,240,350,600] [--hours 24]
+
+clock_shift.c moves the programs' clocks. As long as packets pass time is real; when all is quiet it jumps ahead by steps. Cases:
+  silence  nothing passes for 30 minutes, and for 8 hours: does the terminal go on, and when is the link back?
+  limit    a NAT that forgets without a word what was silent for 60, 240, 350, 600 s: how often does an idle session lose its link in
+           --hours, and how many packets does that cost?
+  asleep   the client stands still for 10 hours, the server for 10 minutes
+For root, in name spaces of its own. Exit status 1: a session ended, or a byte was lost.
+"""
+import argparse
+import contextlib
+import os
+import random
+import signal
+import struct
+import sys
+import time
+
+from hold import TOP, Bench
+from hold_faults import Fault, kill
+from hold_path import SERVER, Path, enter
+from hold_workloads import Failure, Result, Terminal
+from lab import Suite, laboratory
+
+QUIET_S = 0.05  # real seconds without a packet: then time may jump
+STEP_S = 10  # so far at once
+
+
+class Clock:
+    """What clock_shift.c adds to the clocks: all three alike, or the time of a sleep, in which CLOCK_MONOTONIC stands still."""
+
+    def __init__(self, path):
+        self.path, self.mono, self.boot = path, 0, 0
+        with open(path, "wb") as f:
+            f.write(bytes(4096))
+        self.put()
+
+    def put(self):
+        ns = 10 ** 9
+        with open(self.path, "r+b") as f:
+            f.write(struct.pack("=qqq", self.mono * ns, self.boot * ns, self.boot * ns))
+
+    def jump(self, seconds, asleep=False):
+        self.mono += 0 if asleep else seconds
+        self.boot += seconds
+        self.put()
+
+
+class World:
+    """The path, and the time that passes on it."""
+
+    def __init__(self, path, clock):
+        self.path, self.clock, self.seen, self.last_s = path, clock, path.stat()[0], 0.0
+        self.limit, self.started, self.forgotten, self.clear = 0, time.monotonic(), 0, False
+
+    def now(self):
+        """Seconds, as the programs count them."""
+        return time.monotonic() - self.started + self.clock.mono
+
+    def busy(self):
+        packets = self.path.stat()[0]
+        moved, self.seen = packets != self.seen, packets
+        if moved:
+            self.last_s = self.now()
+            self.clear = False
+        return moved
+
+    def step(self):
+        """Until it is quiet, then ahead; the NAT forgets what was silent for too long."""
+        quiet = time.monotonic() + QUIET_S
+        while time.monotonic() < quiet:
+            if self.busy():
+                quiet = time.monotonic() + QUIET_S
+            time.sleep(0.01)
+        self.clock.jump(STEP_S)
+        if self.limit and not self.clear and self.now() - self.last_s >= self.limit:
+            self.path.tell("now forget")
+            self.clear = True
+            self.forgotten += 1
+
+    def run(self, seconds, terminal):
+        end = self.now() + seconds
+        while self.now() < end:
+            self.step()
+            terminal.take(0)
+
+
+def start(bench):
+    bench.begin(Fault(0, "", "none"), "terminal")
+    t = Terminal(bench, Result())
+    t.ready()
+    check(t)
+    return t
+
+
+def check(t):
+    """A line goes there and back; the seconds that it takes."""
+    began = time.monotonic()
+    t.type()
+    t.until(len(t.sent))
+    return time.monotonic() - began
+
+
+def case_silence(bench, world):
+    for minutes in (30, 480):
+        with contextlib.closing(start(bench)) as t:
+            bench.path.tell("now drop")
+            for _ in range(100):
+                t.type()
+            world.run(60 * minutes, t)
+            bench.path.tell("pass")
+            began, before = time.monotonic(), world.now()
+            while t.got < len(t.sent):
+                world.step()
+                t.take(0)
+                if time.monotonic() - began > 60:
+                    raise Failure(f"{len(t.sent) - t.got} bytes did not come back")
+            print(f"silence of {minutes:>4} min: {len(t.sent)} bytes typed into it all came, {world.now() - before:.0f} s of the client's "
+                  f"time after it", flush=True)
+
+
+def case_limit(bench, world):
+    for limit in (int(x) for x in bench.args.limits.split(",")):
+        with contextlib.closing(start(bench)) as t:
+            before, syns = world.path.stat()[:2]
+            world.limit, world.forgotten, world.clear = limit, 0, False
+            for hour in range(bench.args.hours):
+                world.run(3600, t)
+                if hour == 0:
+                    first = world.path.stat()[1] - syns
+            world.limit = 0
+            packets, links = (a - b for a, b in zip(world.path.stat()[:2], (before, syns)))
+            check(t)
+            print(f"limit {limit:>3} s, {bench.args.hours} h: the NAT forgot {world.forgotten} times, {links} new links, {first} of them in "
+                  f"the first hour; {packets / bench.args.hours / 60:.2f} packets a minute, both ways together", flush=True)
+
+
+def case_asleep(bench, world):
+    for who, hours in (("client", 10), ("server", 1 / 6)):
+        names = {"client": (bench.suite.ssh,), "server": ("sshd", bench.sshd)}[who]
+        with contextlib.closing(start(bench)) as t:
+            kill(names, signal.SIGSTOP)
+            bench.path.tell("now forget")
+            world.clock.jump(int(3600 * hours), asleep=True)
+            time.sleep(2)
+            kill(names, signal.SIGCONT)
+            if who == "client":
+                bench.path.readdress()  # as a machine that wakes up finds its network anew
+            print(f"{who} asleep for {hours:.1f} h: the first key after {1000 * check(t):.0f} ms", flush=True)
+
+
+CASES = {name[5:]: f for name, f in list(globals().items()) if name.startswith("case_")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=os.path.join(TOP, "build"))
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--limits", default="60,240,350,600")
+    parser.add_argument("--hours", type=int, default=24)
+    parser.add_argument("--delay", type=int, default=5, help="one way, ms")
+    args = parser.parse_args()
+    args.seed, args.cuts = random.randrange(1 << 30), 0
+    enter()
+    bad = 0
+    with laboratory() as (folder, account), contextlib.closing(Path(args.bin, args.delay)) as path:
+        os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
+        os.environ["CLOCK_SHIFT"] = os.path.join(folder, "clock")
+        clock = Clock(os.environ["CLOCK_SHIFT"])
+        os.chmod(os.environ["CLOCK_SHIFT"], 0o644)
+        sshd = os.path.join(args.bin, "bin", "sshd")
+        os.environ["LD_PRELOAD"] = os.path.join(args.bin, "bench", "libclock_shift.so")
+        try:
+            suite = Suite("bowline", os.path.join(args.bin, "bin", "ssh"), sshd, folder, folder, account, address=SERVER)
+        finally:
+            del os.environ["LD_PRELOAD"]
+        bench = Bench(args, suite, sshd, folder, path)
+        bench.PRELOAD = ("env", "LD_PRELOAD=" + os.path.join(args.bin, "bench", "libclock_shift.so"))
+        try:
+            for name in args.cases.split(","):
+                try:
+                    CASES[name](bench, World(path, clock))
+                except Failure as e:
+                    bad += 1
+                    print(f"{name}: {e}")
+        finally:
+            suite.stop()
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

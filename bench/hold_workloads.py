@@ -1,0 +1,380 @@
+"""What runs in bench/hold.py while its path fails: five workloads, each of which accounts for every byte."""
+import contextlib
+import hashlib
+import os
+import pty
+import random
+import select
+import socket
+import subprocess
+import termios
+import threading
+import time
+
+from lab import free_port
+
+PATIENCE = 150  # seconds without a byte: the run has failed
+LOGIN_BYTES = 12000  # more than a login takes, both ways together
+
+
+class Failure(Exception):
+    pass
+
+
+class Result:
+    def __init__(self):
+        self.failed = self.lost = self.doubled = 0
+        self.back, self.notes = [], []
+
+
+def compare(result, sent, got):
+    """Two sequences that should be the same."""
+    if sent == got:
+        return
+    i = next((i for i, (a, b) in enumerate(zip(sent, got)) if a != b), min(len(sent), len(got)))
+    result.lost += max(0, len(sent) - len(got))
+    result.doubled += max(0, len(got) - len(sent))
+    raise Failure(f"differs from {i} of {len(sent)} on: {sent[i:i + 40]!r} became {got[i:i + 40]!r}")
+
+
+# ---- a terminal ----
+
+class Terminal:
+    """Numbered lines typed at a terminal, and what `cat` says of them."""
+
+    def __init__(self, bench, result):
+        self.result, self.sent, self.got, self.lines, self.rest = result, bytearray(), 0, 0, b""
+        self.master, slave = pty.openpty()
+        mode = termios.tcgetattr(slave)
+        mode[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(slave, termios.TCSANOW, mode)
+        os.set_blocking(self.master, False)
+        self.ssh = subprocess.Popen(bench.ssh("stty raw -echo; echo ready; exec cat", options=(
+            "-tt", "-e", "none", "-o", "LogLevel=QUIET", "-o", "ObscureKeystrokeTiming=no")),
+            stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        os.close(slave)
+
+    def ready(self):
+        text = b""
+        while not text.rstrip().endswith(b"ready"):
+            if not select.select([self.ssh.stdout], [], [], 20)[0]:
+                raise Failure("no session")
+            data = os.read(self.ssh.stdout.fileno(), 65536)
+            if not data:
+                raise Failure(f"no session: ssh {self.ssh.wait(5)}")
+            text += data
+
+    def type(self):
+        line = b"line %d of the terminal\n" % self.lines
+        self.lines += 1
+        self.rest += line
+        self.sent += line
+        self.push()
+
+    def push(self):
+        with contextlib.suppress(BlockingIOError):
+            while self.rest:
+                self.rest = self.rest[os.write(self.master, self.rest):]
+
+    def take(self, seconds):
+        self.push()
+        if not select.select([self.ssh.stdout], [], [], seconds)[0]:
+            return
+        data = os.read(self.ssh.stdout.fileno(), 65536)
+        if not data:
+            raise Failure(f"ended with {self.ssh.wait(5)}")
+        if data != self.sent[self.got:self.got + len(data)]:
+            if data in self.sent[:self.got]:
+                self.result.doubled += len(data)
+            compare(self.result, bytes(self.sent[self.got:self.got + len(data)]), data)
+        self.got += len(data)
+
+    def until(self, end):
+        limit = time.monotonic() + PATIENCE
+        while self.got < end:
+            self.take(0.05)
+            if time.monotonic() > limit:
+                self.result.lost += len(self.sent) - self.got
+                raise Failure(f"{len(self.sent) - self.got} bytes did not come back")
+
+    def close(self):
+        self.ssh.kill()
+        self.ssh.wait()
+        os.close(self.master)
+
+
+def workload_terminal(bench, result):
+    with contextlib.closing(Terminal(bench, result)) as t:
+        t.ready()
+        while bench.cuts < bench.wanted:
+            bench.arm(2, 4)
+            while not bench.back.is_set():
+                if not bench.quiet.is_set() and len(t.sent) - t.got < 400000:
+                    t.type()
+                t.take(0.01)
+            t.type()
+            t.until(len(t.sent))
+            if not bench.twice:
+                result.back.append(time.monotonic() - bench.back_at)
+        t.until(len(t.sent))
+
+
+# ---- files ----
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").digest()
+
+
+def sftp_options(words):
+    """ssh's options as sftp takes them."""
+    return ["-P" if w == "-p" else w for w in words]
+
+
+def workload_sftp(bench, result):
+    """Files to and fro by Debian's sftp over our ssh, and Debian's sftp-server below our sshd."""
+    local, back, batch = (os.path.join(bench.folder, n) for n in ("local", "back", "batch"))
+    with open(local, "wb") as f:
+        for _ in range(bench.args.size):
+            f.write(bench.rng.randbytes(1 << 20))
+    with open(batch, "w") as f:
+        f.write(f"put {local} there\nget there {back}\nrm there\n")
+    words = bench.suite.command(bench.suite.ssh, options=bench.OPTIONS)
+    command = bench.path.client("sftp", "-q", "-S", bench.suite.ssh, "-b", batch, *sftp_options(words[1:-1]), words[-1])
+    while bench.cuts < bench.wanted:
+        bench.arm_always(4.5, 6.2 if bench.args.size < 128 else 8, first=LOGIN_BYTES)
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=1800)
+        bench.disarm()
+        if done.returncode != 0:
+            raise Failure(f"sftp {done.returncode}: {done.stderr[-200:]!r}")
+        if digest(local) != digest(back):
+            result.lost += 1
+            raise Failure("the file came back changed")
+        os.unlink(back)
+
+
+# ---- streams ----
+
+class Echo:
+    """A service that says what it hears, at a port or a path."""
+
+    def __init__(self, path=None):
+        if path is None:
+            self.listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+            self.port = self.listening.getsockname()[1]
+        else:
+            self.listening = socket.socket(socket.AF_UNIX)
+            self.listening.bind(path)
+            self.listening.listen(64)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    @staticmethod
+    def serve(s):
+        with s, contextlib.suppress(OSError):
+            while data := s.recv(65536):
+                s.sendall(data)
+
+    def close(self):
+        self.listening.close()
+
+
+def connect(where):
+    if isinstance(where, int):
+        return socket.create_connection(("127.0.0.1", where), 10)
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(where)
+    return s
+
+
+def one_stream(where, seed, stop, problems):
+    rng = random.Random(seed)
+    try:
+        with connect(where) as s:
+            s.settimeout(PATIENCE)
+            while not stop.wait(rng.random() / 4):
+                data = rng.randbytes(rng.randrange(1, 60000))
+                writer = threading.Thread(target=s.sendall, args=(data,))
+                writer.start()
+                got = bytearray()
+                while len(got) < len(data) and (more := s.recv(65536)):
+                    got += more
+                writer.join()
+                if len(got) < len(data):
+                    raise Failure("the stream ended")
+                if hashlib.sha256(got).digest() != hashlib.sha256(data).digest():
+                    raise Failure("the stream was changed")
+    except (OSError, Failure) as e:
+        problems.append(str(e))
+
+
+def wait_until(what, condition, ssh):
+    end = time.monotonic() + 20
+    while time.monotonic() < end and ssh.poll() is None:
+        with contextlib.suppress(OSError):
+            if condition():
+                return
+        time.sleep(0.05)
+    raise Failure(what)
+
+
+def reaches(where):
+    connect(where).close()
+    return True
+
+
+def workload_streams(bench, result):
+    """20 forwarded connections at once, half of them with -L and half with -R, each echoed and compared."""
+    near, far = (os.path.join(bench.folder, f"{n}{bench.serial}") for n in ("near", "far"))
+    port = free_port()
+    with contextlib.closing(Echo()) as there, contextlib.closing(Echo(far)):
+        ssh = subprocess.Popen(bench.ssh(options=("-N", "-L", f"{near}:127.0.0.1:{there.port}", "-R", f"127.0.0.1:{port}:{far}")),
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        problems, stop = [], threading.Event()
+        threads = [threading.Thread(target=one_stream, args=(where, bench.rng.random(), stop, problems))
+                   for where in [near, port] * 10]
+        try:
+            wait_until("the forwardings did not come up", lambda: reaches(near) and reaches(port), ssh)
+            for t in threads:
+                t.start()
+            bench.arm_always(3, 5.7)
+            while bench.cuts < bench.wanted and not problems and ssh.poll() is None:
+                time.sleep(0.05)
+            bench.disarm()
+            time.sleep(1)
+            stop.set()
+            for t in threads:
+                t.join()
+            if ssh.poll() is not None:
+                raise Failure(f"ssh ended: {ssh.stderr.read()[-200:]!r}")
+            if problems:
+                result.lost += len(problems)
+                raise Failure(f"{len(problems)} of 20: {problems[0]}")
+        finally:
+            stop.set()
+            ssh.kill()
+            ssh.wait()
+
+
+# ---- a command that ends while nobody is there ----
+
+def let_end(pipe, ssh):
+    """The command goes on to its end, as soon as it waits for it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and ssh.poll() is None:
+        with contextlib.suppress(OSError):
+            fd = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(fd, b"x\n")
+            os.close(fd)
+            return
+        time.sleep(0.005)
+
+
+def workload_exec(bench, result):
+    """The command is let end when the fault has begun; output and status are waited for."""
+    pipe = os.path.join(bench.folder, f"pipe{bench.serial}")
+    os.mkfifo(pipe)
+    os.chmod(pipe, 0o666)
+    command = f"head -c 300000 /dev/zero | tr '\\0' x; read l <{pipe}; printf end; exit 7"
+    while bench.cuts < bench.wanted:
+        ssh = subprocess.Popen(bench.ssh(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            first = os.read(ssh.stdout.fileno(), 1)
+            if not first:
+                raise Failure(f"no session: {ssh.communicate()[1][-200:]!r}")
+            time.sleep(bench.rng.uniform(0, 0.4))
+            bench.strike()
+            let_end(pipe, ssh)
+            out, err = ssh.communicate(timeout=PATIENCE)
+        finally:
+            ssh.kill()
+            ssh.wait()
+        compare(result, b"x" * 300000 + b"end", first + out)
+        if ssh.returncode != 7:
+            raise Failure(f"status {ssh.returncode}: {err[-200:]!r}")
+        bench.back.wait(PATIENCE)
+
+
+# ---- an agent ----
+
+class SlowAgent:
+    """Before a real agent: each answer takes a while, so that there is nearly always a request that waits."""
+
+    def __init__(self, path, agent):
+        self.agent, self.waiting = agent, set()
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(path)
+        self.listening.listen(16)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        with s, connect(self.agent) as a, contextlib.suppress(OSError):
+            threading.Thread(target=self.answer, args=(a, s), daemon=True).start()
+            while request := s.recv(65536):
+                self.waiting.add(s)
+                a.sendall(request)
+            self.waiting.discard(s)
+
+    def answer(self, a, s):
+        with contextlib.suppress(OSError):
+            while answer := a.recv(65536):
+                time.sleep(random.random() / 4)
+                self.waiting.discard(s)
+                s.sendall(answer)
+
+    def close(self):
+        self.listening.close()
+
+
+def workload_agent(bench, result):
+    """Signatures asked of an agent on this side, all the time."""
+    real, slow, enough = (os.path.join(bench.folder, f"{n}{bench.serial}") for n in ("agent", "slow", "enough"))
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", real], stdout=subprocess.DEVNULL)
+    script = (f"echo ready; i=0; while [ ! -e {enough} ]; do ssh-add -L >/tmp/{os.path.basename(bench.folder)}.key && "
+              f"ssh-add -T /tmp/{os.path.basename(bench.folder)}.key || exit 9; i=$((i+1)); done; "
+              f"rm /tmp/{os.path.basename(bench.folder)}.key; echo fine $i")
+    try:
+        wait_until("no agent", lambda: reaches(real), agent)
+        subprocess.run(["ssh-add", "-q", os.path.join(bench.folder, "user")], env=dict(os.environ, SSH_AUTH_SOCK=real), check=True,
+                       stderr=subprocess.DEVNULL)
+        with contextlib.closing(SlowAgent(slow, real)) as s:
+            bench.noting = lambda: len(s.waiting) > 0
+            ssh = subprocess.Popen(bench.ssh(script, options=("-A",)), env=dict(os.environ, SSH_AUTH_SOCK=slow),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            if ssh.stdout.readline() != b"ready\n":
+                raise Failure(f"no session: {ssh.communicate()[1][-200:]!r}")
+            while bench.cuts < bench.wanted and ssh.poll() is None:
+                if bench.rng.random() < 0.3:
+                    bench.arm(2, 3.5)
+                else:
+                    wait_until("nobody asks the agent", lambda: s.waiting, ssh)
+                    bench.strike()
+                bench.back.wait(PATIENCE)
+            with open(enough, "w"):
+                pass
+            out, err = ssh.communicate(timeout=PATIENCE)
+            if ssh.returncode != 0 or not out.startswith(b"fine"):
+                raise Failure(f"status {ssh.returncode}: {out!r} {err[-200:]!r}")
+            result.notes.append(f"{bench.noted} with a request under way, {out.split()[1].decode()} signatures")
+    finally:
+        bench.noting = None
+        agent.terminate()
+        agent.wait()
+
+
+WORKLOADS = {name[9:]: f for name, f in list(globals().items()) if name.startswith("workload_")}
