@@ -140,6 +140,29 @@ static void write_vterm(struct screen *s, struct view v) {
     }
 }
 
+// No more than a line of them.
+static void write_repeated(struct screen *s) {
+    const struct repeat *r = &s->repeat;
+    uint32_t most = (uint32_t)s->columns;
+    for (uint32_t i = 0; i < r->due && i < most; i++)
+        write_vterm(s, view_of(r->last, r->last_n));
+}
+
+// At most SCREEN_TAIL_MAX bytes.
+static void write_piece(struct screen *s, struct view v) {
+    uint8_t out[SCREEN_TAIL_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < v.n; i++) {
+        out[n++] = repeat_take(&s->repeat, v.p[i]);
+        if (s->repeat.due == 0)
+            continue;
+        write_vterm(s, view_of(out, n));
+        write_repeated(s);
+        n = 0;
+    }
+    write_vterm(s, view_of(out, n));
+}
+
 enum err screen_feed(struct screen *s, struct view bytes) {
     while (bytes.n > 0 && s->failed == OK) {
         size_t room = SCREEN_TAIL_MAX - buf_len(&s->tail);
@@ -154,7 +177,7 @@ enum err screen_feed(struct screen *s, struct view bytes) {
         if (good == 0 && v.n == SCREEN_TAIL_MAX)
             good = v.n;
         terminal_modes_feed(&s->modes, view_of(v.p, good));
-        write_vterm(s, view_of(v.p, good));
+        write_piece(s, view_of(v.p, good));
         buf_taken(&s->tail, good);
     }
     return s->failed;

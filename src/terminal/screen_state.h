@@ -1,6 +1,7 @@
 // What screen.c and paint.c share.
 #pragma once
 
+#include "terminal/repeat.h"
 #include "terminal/screen.h"
 
 #define SCREEN_TAIL_MAX 4096  // of an unfinished sequence
@@ -13,6 +14,7 @@ struct screen {
     VTermState *state;
     int rows, columns;
     struct terminal_modes modes;
+    struct repeat repeat;
     struct buf tail;   // what may be the beginning of a sequence or a character
     struct buf lines;  // that were scrolled away: u32 length, bytes
     size_t lines_n;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -156,6 +157,40 @@ static void test_lines_have_a_cap(void **state) {
     assert_true(buf_len(&out) > SCREEN_LINES_BYTES / 2);
 }
 
+// REP: what libvterm alone would do for ever, without a character or with one that has no
+// width. A painting that hangs is a failure, too.
+static void test_repeated(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *line;
+    } rows[] = {
+        {"a\x1b[3b", "aaaa\r"},
+        {"ab\x1b[b.", "abb.\r"},
+        {"\xc3\xa4\x1b[2b", "\xc3\xa4\xc3\xa4\xc3\xa4\r"},
+        {"\x1b[5bx", "x\r"},
+        {"\x1b[\x01\x05"
+         "bx",
+         "x\r"},
+        {"\x1b\x01[5bx", "x\r"},
+        {"\x1b\xeb[5bx", "x\r"},
+        {"a\x1b[?5bx", "ax\r"},
+        {"a\x1b[2 bx", "ax\r"},
+        {"a\x1b[2\x18"
+         "bx",
+         "abx\r"},
+        {"\r\xcc\x81\x1b[9b\r\x1b[2Kx", "x\r"},
+        {"\x1b[99999999999bx", "x\r"},
+    };
+    alarm(60);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *out = painted(rows[i].text);
+        assert_memory_equal(out, rows[i].line, strlen(rows[i].line));
+    }
+    // No more than a line of it.
+    assert_null(strstr(painted("a\x1b[99999b"), "aaaaaaaaaaaaaaaaaaaaaa"));
+    alarm(0);
+}
+
 // What a person's terminal shows goes to its own memory of lines first.
 static void test_for_a_person(void **state) {
     (void)state;
@@ -179,6 +214,7 @@ int main(void) {
         cmocka_unit_test(test_resized),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_lines_have_a_cap),
+        cmocka_unit_test(test_repeated),
         cmocka_unit_test(test_for_a_person),
     };
     return cmocka_run_group_tests(tests, load, NULL);

@@ -1,0 +1,20 @@
+// REP (ECMA-48 s.8.3.103, "CSI n b": the last character n times more), which libvterm is
+// not given: it repeats a character without width for ever, and what it has at its start
+// is one. It gets the characters themselves.
+//
+// Reads what libvterm might take for the sequence, and a little more: never less.
+#pragma once
+
+#include "base/bytes.h"
+
+struct repeat {
+    uint8_t state;
+    bool between, plain;  // of an escape sequence: intermediates; digits alone
+    uint32_t count;       // its parameter
+    uint8_t last[4];      // the last character, UTF-8
+    uint8_t last_n;       // 0: there is none
+    uint32_t due;         // how often it is to be written now
+};
+
+// The byte that libvterm gets in this one's place. `due` and `last` say what follows it.
+uint8_t repeat_take(struct repeat *r, uint8_t c);
