@@ -289,6 +289,20 @@ static void on_viewer(void *arg, uint32_t ready) {
         drop(v);
 }
 
+// Those that do not take their end are not kept for ever.
+static bool has_room(const struct session *s) {
+    struct viewer *oldest = NULL;
+    uint32_t over = 0;
+    for (struct viewer *v = kept(s)->viewers; v != NULL; v = v->next)
+        if (v->over) {
+            oldest = v;  // the newest stands first
+            over++;
+        }
+    if (over >= VIEWERS_MAX)
+        drop(oldest);
+    return view_count(s, true) + view_count(s, false) < VIEWERS_MAX;
+}
+
 static struct session *named(struct holder *h, struct view name) {
     for (struct session *s = h->sessions; s != NULL; s = s->next)
         if (kept(s) != NULL && !kept(s)->collected &&
@@ -299,9 +313,8 @@ static struct session *named(struct holder *h, struct view name) {
 
 void view_add(struct holder *h, const struct ipc_view *m, int fd) {
     struct session *s = named(h, m->name);
-    struct viewer *v = s != NULL ? calloc(1, sizeof *v) : NULL;
-    if (v == NULL || view_count(s, true) + view_count(s, false) >= VIEWERS_MAX) {
-        free(v);
+    struct viewer *v = s != NULL && has_room(s) ? calloc(1, sizeof *v) : NULL;
+    if (v == NULL) {
         fd_close(&fd);
         return;
     }

@@ -33,10 +33,26 @@ void link_sessions_forget(struct link *l) {
     buf_free(&l->sessions_told);
 }
 
+// "PORT-SERIAL", or that with ".N": the id of this connection, whatever port its link has
+// come by.
+static bool is_id(const struct link *l, struct view name) {
+    char serial[24];
+    size_t i = 0, n = (size_t)snprintf(serial, sizeof serial, "-%llu",
+                                       (unsigned long long)l->serial);
+    while (i < name.n && name.p[i] >= '0' && name.p[i] <= '9')
+        i++;
+    return i > 0 && name.n - i >= n && name.n < VIEW_NAME &&
+           memcmp(name.p + i, serial, n) == 0 &&
+           (name.n == i + n || name.p[i + n] == '.');
+}
+
 static bool next(struct link *l, struct reader *r, struct terminal *t) {
     t->link = l;
-    if (!terminal_next(r, &t->told))
-        return false;
+    // A holder, which is its user's, does not get to take another connection's id.
+    do {
+        if (!terminal_next(r, &t->told))
+            return false;
+    } while (!view_name_is_good(t->told.name) && !is_id(l, t->told.name));
     if (t->told.state == TERMINAL_SHOWN && l->suspended_at != 0 && !l->held)
         t->told.state = TERMINAL_LEFT;  // its client has no link
     return true;
@@ -65,19 +81,28 @@ static bool look(struct keeper *k, uid_t uid, picks *fn, void *arg) {
 struct wanted {
     struct view name;
     struct terminal found;
-    const struct link *not_of;
-    unsigned n;
-    bool waiting;  // only such
+    const struct link *claims;  // another one of that user's is meant; NULL: any
+    unsigned n;                 // of how many users, or how many there are
+    bool waiting;               // only such
 };
 
+static bool is_of_others(const struct wanted *w, const struct link *l) {
+    return w->claims != NULL && (l == w->claims || l->uid != w->claims->uid);
+}
+
+// The first one. Whoever sees more than one user's has to say which, if those are called
+// alike.
 static bool is_named(void *arg, const struct terminal *t) {
     struct wanted *w = arg;
     char id[48];
-    if (t->link == w->not_of || !(view_equal(w->name, t->told.name) ||
-                                  view_is(w->name, link_name(t->link, id, sizeof id))))
+    if (is_of_others(w, t->link) ||
+        !(view_equal(w->name, t->told.name) ||
+          view_is(w->name, link_name(t->link, id, sizeof id))))
         return false;
-    w->found = *t;
-    return true;
+    if (w->n == 0)
+        w->found = *t;
+    w->n += w->n == 0 || t->link->uid != w->found.link->uid;
+    return false;
 }
 
 static bool count(void *arg, const struct terminal *t) {
@@ -158,18 +183,21 @@ static void answer(struct link *l, const struct ipc_claimed *m, int fd) {
 
 void link_claim(struct link *l, const struct ipc_claim *m) {
     char id[48], text[1024], who[LIMIT_USER_NAME + 96];
-    struct wanted w = {.name = m->name, .not_of = l};
+    struct wanted w = {.name = m->name, .claims = l};
     struct ipc_claimed told = {.channel = m->channel,
                                .result = CLAIM_YOURS,
                                .id = view_text(link_name(l, id, sizeof id)),
                                .may_keep = keeper_resumes(l->keeper)};
     int fd = -1;
     text[0] = '\0';
+    bool good = view_name_is_good(m->name);
+    if (good)
+        (void)look(l->keeper, l->uid, is_named, &w);
     if (m->name.n == 0) {
         waiting_text(l, text, sizeof text);
-    } else if (!view_name_is_good(m->name)) {
+    } else if (!good) {
         told.result = CLAIM_REFUSED;
-    } else if (look(l->keeper, l->uid, is_named, &w) && w.found.link->uid == l->uid) {
+    } else if (w.n > 0) {
         snprintf(who, sizeof who, "%s from %s", l->user, l->peer);
         fd = view_pair(&w.found, 0, who);
         told.result = fd >= 0 ? CLAIM_VIEW : CLAIM_REFUSED;
@@ -185,22 +213,23 @@ void link_claim(struct link *l, const struct ipc_claim *m) {
 int keeper_view(struct keeper *k, uid_t uid, struct view name, uint32_t flags,
                 const char *who, char *why, size_t why_size) {
     struct wanted w = {.name = name, .waiting = true};
-    bool found;
     if (name.n > 0) {
-        found = look(k, uid, is_named, &w);
+        (void)look(k, uid, is_named, &w);
     } else {
         (void)look(k, uid, count, &w);
         w.waiting = w.n > 0;
         if (!w.waiting)
             (void)look(k, uid, count, &w);
-        found = w.n == 1;
     }
+    bool named = name.n > 0;
     snprintf(why, why_size, "%s",
-             found        ? "that session cannot be reached"
-             : w.n > 1    ? "several sessions are there; say which: bowline sessions"
-             : name.n > 0 ? "no session of yours has that name"
-                          : "no session of yours is there");
-    return found ? view_pair(&w.found, flags, who) : -1;
+             w.n == 1  ? "that session cannot be reached"
+             : w.n > 1 ? named ? "sessions of several users have that name; say which by "
+                                 "its connection's ID: bowline sessions"
+                               : "several sessions are there; say which: bowline sessions"
+             : named   ? "no session of yours has that name"
+                       : "no session of yours is there");
+    return w.n == 1 ? view_pair(&w.found, flags, who) : -1;
 }
 
 // ---- without a link ----
