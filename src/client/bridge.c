@@ -41,10 +41,12 @@ void bridge_free(struct bridge *b) {
     *b = (struct bridge){0};
 }
 
-struct bridge_link *bridge_link_new(struct bridge *b) {
+struct bridge_link *bridge_link_new(struct bridge *b, const char *type, uint64_t now) {
     struct bridge_link *l = calloc(1, sizeof *l);
     if (l == NULL)
         return NULL;
+    l->type = type;
+    l->used = now;
     buf_init(&l->to_near[0], LIMIT_WINDOW_MAX);
     buf_init(&l->to_near[1], LIMIT_WINDOW_MAX);
     buf_init(&l->to_far, LIMIT_WINDOW_START + LIMIT_CHANNEL_PACKET);
@@ -151,6 +153,7 @@ static bool give_data(struct bridge *b, struct bridge_link *l, int stream,
     connection_data_header(b->near, l->near, (uint32_t)stream, n, p);
     memcpy(p + header, v.p, n);
     buf_taken(&l->to_near[stream], n);
+    l->used = now;
     buf_release_if_empty(&l->to_near[stream]);
     b->broken = b->broken || connection_consumed(b->far, l->far, n, now) != OK;
     return true;
@@ -172,6 +175,7 @@ struct view bridge_far_data(const struct bridge *b, const struct bridge_link *l)
 
 void bridge_far_sent(struct bridge *b, struct bridge_link *l, size_t n, uint64_t now) {
     buf_taken(&l->to_far, n);
+    l->used = now;
     buf_release_if_empty(&l->to_far);
     b->broken = b->broken || connection_consumed(b->near, l->near, n, now) != OK;
 }
@@ -191,6 +195,13 @@ static void near_did(struct bridge *b, enum err e) {
     b->broken = b->broken || e != OK;
 }
 
+enum err bridge_close(struct bridge *b, struct bridge_link *l) {
+    near_did(b, connection_close(b->near, l->near));
+    enum err e = connection_close(b->far, l->far);
+    bridge_link_drop(b, l);
+    return e;
+}
+
 enum err bridge_settle(struct bridge *b) {
     for (struct bridge_link *l = b->links, *next; l != NULL; l = next) {
         next = l->next;
@@ -199,11 +210,8 @@ enum err bridge_settle(struct bridge *b) {
         if (l->near_eof && buf_len(&l->to_far) == 0 &&
             !connection_eof_sent(b->far, l->far))
             TRY(connection_eof(b->far, l->far));
-        if (!is_over(l))
-            continue;
-        near_did(b, connection_close(b->near, l->near));
-        TRY(connection_close(b->far, l->far));
-        bridge_link_drop(b, l);
+        if (is_over(l))
+            TRY(bridge_close(b, l));
     }
     return OK;
 }

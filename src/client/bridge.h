@@ -15,6 +15,9 @@
 struct bridge_link {
     struct bridge_link *next;
     uint32_t near, far;
+    const char *type;               // of the channel
+    uint64_t used;                  // when data last moved
+    bool open;                      // confirmed by the end that was asked
     struct buf to_near[2], to_far;  // data on its way; [1]: standard error
     bool near_eof, far_eof;
     bool near_closed, far_closed;
@@ -46,11 +49,13 @@ must_check enum err bridge_far_event(struct bridge *b,
                                      uint64_t now);
 // The far end opens a channel that the near end has asked for.
 must_check enum err bridge_far_open(struct bridge *b,
-                                    const struct connection_event *event);
+                                    const struct connection_event *event, uint64_t now);
 // Messages for the near end, as long as there are fewer than `enough` bytes in `out`.
 void bridge_give(struct bridge *b, struct buf *out, size_t enough, uint64_t now);
 // Data that the far end can have now in one message; what was sent of it.
 struct view bridge_far_data(const struct bridge *b, const struct bridge_link *l);
 void bridge_far_sent(struct bridge *b, struct bridge_link *l, size_t n, uint64_t now);
+// Closes one at both ends, with what was on its way; it is gone then.
+must_check enum err bridge_close(struct bridge *b, struct bridge_link *l);
 // Hands on ends, and takes away channels that are over.
 must_check enum err bridge_settle(struct bridge *b);

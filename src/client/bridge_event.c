@@ -45,7 +45,8 @@ static void refuse_near(struct bridge *b, uint32_t channel, enum open_failure re
     near_did(b, connection_refuse(b->near, channel, reason, text));
 }
 
-static enum err near_open(struct bridge *b, const struct connection_event *event) {
+static enum err near_open(struct bridge *b, const struct connection_event *event,
+                          uint64_t now) {
     uint32_t far;
     if (!is_among(opens, sizeof opens / sizeof opens[0], event->name) ||
         !is_sound(event)) {
@@ -53,7 +54,7 @@ static enum err near_open(struct bridge *b, const struct connection_event *event
                     "not by a shared connection");
         return OK;
     }
-    struct bridge_link *l = bridge_link_new(b);
+    struct bridge_link *l = bridge_link_new(b, event->type->name, now);
     enum err e = l != NULL
                      ? connection_open(b->far, event->type->name, event->fields, &far)
                      : ERR_MEMORY;
@@ -97,6 +98,7 @@ static void near_close(struct bridge *b, struct bridge_link *l, uint64_t now) {
 
 static void near_data(struct bridge *b, struct bridge_link *l,
                       const struct connection_event *event, uint64_t now) {
+    l->used = now;
     if (event->extended != 0 || l->far_closed)
         near_did(b, connection_consumed(b->near, l->near, event->data.n, now));
     else
@@ -121,6 +123,7 @@ static enum err near_channel(struct bridge *b, struct bridge_link *l,
                              const struct connection_event *event, uint64_t now) {
     switch (event->kind) {
     case CONNECTION_OPENED:
+        l->open = true;
         return connection_accept(b->far, l->far, event->fields);
     case CONNECTION_OPEN_REFUSED:
         return near_refused(b, l, event);
@@ -148,7 +151,7 @@ static enum err near_channel(struct bridge *b, struct bridge_link *l,
 enum err bridge_near_event(struct bridge *b, const struct connection_event *event,
                            uint64_t now) {
     if (event->kind == CONNECTION_OPEN)
-        return near_open(b, event);
+        return near_open(b, event, now);
     if (event->kind == CONNECTION_GLOBAL_REQUEST)
         return b->global(b->context, event);
     struct bridge_link *l = event->user;
@@ -186,6 +189,7 @@ static void far_reply(struct bridge *b, struct bridge_link *l, bool success) {
 
 static enum err far_data(struct bridge *b, struct bridge_link *l,
                          const struct connection_event *event, uint64_t now) {
+    l->used = now;
     if (event->extended > 1 || l->near_closed)
         return connection_consumed(b->far, l->far, event->data.n, now);
     near_did(b, buf_append(&l->to_near[event->extended], event->data));
@@ -196,6 +200,7 @@ static enum err far_channel(struct bridge *b, struct bridge_link *l,
                             const struct connection_event *event, uint64_t now) {
     switch (event->kind) {
     case CONNECTION_OPENED:
+        l->open = true;
         near_did(b, connection_accept(b->near, l->near, event->fields));
         break;
     case CONNECTION_OPEN_REFUSED:
@@ -237,8 +242,9 @@ enum err bridge_far_event(struct bridge *b, const struct connection_event *event
     return OK;
 }
 
-enum err bridge_far_open(struct bridge *b, const struct connection_event *event) {
-    struct bridge_link *l = bridge_link_new(b);
+enum err bridge_far_open(struct bridge *b, const struct connection_event *event,
+                         uint64_t now) {
+    struct bridge_link *l = bridge_link_new(b, event->type->name, now);
     enum err e =
         l != NULL ? connection_open(b->near, event->type->name, event->fields, &l->near)
                   : ERR_MEMORY;

@@ -68,10 +68,11 @@ struct client {
     bool is_local;         // the peer is this very machine
     bool keys_may_change;  // the host's key stands in a file of the user's
 
-    bool takes_early;   // the server announced early-session@bowline
-    bool takes_resume;  // .. and resume-v1@bowline
-    struct run *early;  // asked for along with the login; NULL: not so; owned
-    bool hold_step;     // the next step is told after the login
+    bool takes_early;        // the server announced early-session@bowline
+    bool takes_resume;       // .. and resume-v1@bowline
+    bool takes_agent_names;  // .. and agent-forward: RFC 9987's names
+    struct run *early;       // asked for along with the login; NULL: not so; owned
+    bool hold_step;          // the next step is told after the login
     char held_step[1024];
 
     struct kept *kept;  // keys that let us in, for further links; owned

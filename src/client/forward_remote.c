@@ -150,7 +150,7 @@ static enum err open_by_rule(struct forwards *f, const struct connection_event *
     if (rule == NULL)
         return refuse(f, event, OPEN_ADMINISTRATIVELY_PROHIBITED, "not asked for");
     if (rule->lent_to != NULL)
-        return bridge_far_open(&rule->lent_to->proxy->bridge, event);
+        return bridge_far_open(&rule->lent_to->proxy->bridge, event, clock_ms());
     struct relay *r = take_channel(f, event);
     if (r == NULL)
         return refuse(f, event, OPEN_RESOURCE_SHORTAGE, "no memory");
@@ -207,7 +207,8 @@ enum err forward_peer_open(struct forwards *f, const struct connection_event *ev
     if (view_is(event->name, "forwarded-streamlocal@openssh.com") &&
         request_decode(event->type, event->fields, &local, &fault) == OK)
         return open_by_rule(f, event, find_path(f, local.path));
-    if (view_is(event->name, "auth-agent@openssh.com"))
+    if (view_is(event->name, "auth-agent@openssh.com") ||
+        view_is(event->name, "agent-connect"))
         return open_agent(f, event);
     if (view_is(event->name, "x11"))
         return open_x11(f, event);

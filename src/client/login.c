@@ -318,6 +318,8 @@ static enum err on_transport(struct login *l, const struct transport_event *even
         auth_client_ext_info(l->auth, event->name, event->data);
         if (view_is(event->name, "early-session@bowline"))
             l->c->takes_early = true;
+        if (view_is(event->name, "agent-forward"))
+            l->c->takes_agent_names = true;
         if (view_is(event->name, RESUME_NAME))
             l->c->takes_resume = true;
     }

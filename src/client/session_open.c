@@ -151,8 +151,10 @@ static enum err offer_agent(struct session *s) {
     if (!client_path(s->c, text, f->agent_path, sizeof f->agent_path))
         return OK;
     f->agent = true;
-    return connection_request(s->connection, s->channel, "auth-agent-req@openssh.com",
-                              false, (struct view){0});
+    const char *name =
+        s->c->takes_agent_names ? "agent-req" : "auth-agent-req@openssh.com";
+    log_debug(&s->c->log, "agent: forwarding is asked for (%s)", name);
+    return connection_request(s->connection, s->channel, name, false, (struct view){0});
 }
 
 static void open_streams(struct session *s) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "client/mux_proxy.h"
 #include "client/run.h"
 
 __attribute__((format(printf, 2, 3))) static void say(struct buf *out, const char *format,
@@ -68,6 +69,17 @@ static void tell_rules(const struct forwards *f, struct buf *out) {
     }
 }
 
+static void tell_proxies(const struct mux_master *m, struct buf *out) {
+    for (const struct mux_client *k = m->clients; k != NULL; k = k->next)
+        for (const struct bridge_link *l = k->proxy != NULL ? k->proxy->bridge.links
+                                                            : NULL;
+             l != NULL; l = l->next)
+            say(out, "  #%u mux-proxy (%s), %s%s%s%zu bytes wait", l->far, l->type,
+                l->open ? "" : "opening, ", l->near_eof ? "EOF sent, " : "",
+                l->far_eof ? "EOF received, " : "",
+                buf_len(&l->to_near[0]) + buf_len(&l->to_near[1]) + buf_len(&l->to_far));
+}
+
 void tell_channels(const struct run *r, struct buf *out) {
     say(out, "The following connections are open:");
     for (const struct session *s = r->sessions; s != NULL; s = s->next)
@@ -75,6 +87,7 @@ void tell_channels(const struct run *r, struct buf *out) {
             s->channel, s->what, s->own ? "" : ", of a passenger",
             !s->opened ? "opening, " : "", s->input_ended ? "input ended, " : "",
             buf_len(&s->out.left));
+    tell_proxies(&r->mux, out);
     forwards_tell(&r->forwards, out);
     tell_rules(&r->forwards, out);
 }

@@ -2,6 +2,7 @@
 #include "client/timeouts.h"
 
 #include "base/text.h"
+#include "client/mux_proxy.h"
 #include "client/run.h"
 #include "io/clock.h"
 
@@ -12,6 +13,9 @@ const char *timeout_type(struct view channel_type) {
     static const struct {
         const char *channel, *name;
     } names[] = {
+        {"session", "session"},
+        {"direct-tcpip", "direct-tcpip"},
+        {"direct-streamlocal@openssh.com", "direct-streamlocal@openssh.com"},
         {"forwarded-tcpip", "forwarded-tcpip"},
         {"forwarded-streamlocal@openssh.com", "forwarded-streamlocal@openssh.com"},
         {"auth-agent@openssh.com", "agent-connection"},
@@ -41,8 +45,21 @@ static uint64_t global_timeout(const struct run *r) {
     return 0;
 }
 
+// The next channel of a client in proxy mode behind `l`, which is of *k (NULL: the
+// first). NULL: there is none.
+static struct bridge_link *next_link(const struct run *r, struct mux_client **k,
+                                     const struct bridge_link *l) {
+    struct bridge_link *next = l != NULL ? l->next : NULL;
+    while (next == NULL && (*k = *k != NULL ? (*k)->next : r->mux.clients) != NULL)
+        next = (*k)->proxy != NULL ? (*k)->proxy->bridge.links : NULL;
+    return next;
+}
+
 static uint64_t last_use(const struct run *r) {
     uint64_t last = r->forwards.used;
+    struct mux_client *k = NULL;
+    for (struct bridge_link *l = NULL; (l = next_link(r, &k, l)) != NULL;)
+        last = l->used > last ? l->used : last;
     for (const struct session *s = r->sessions; s != NULL; s = s->next)
         last = s->used > last ? s->used : last;
     return last;
@@ -65,6 +82,11 @@ static uint64_t relay_due(const struct run *r, const struct relay *relay) {
     return counts ? due(r, relay->type, relay->used) : CLOCK_NEVER;
 }
 
+static uint64_t link_due(const struct run *r, const struct bridge_link *l) {
+    bool counts = l->open && !l->near_closed && !l->far_closed;
+    return counts ? due(r, timeout_type(view_text(l->type)), l->used) : CLOCK_NEVER;
+}
+
 uint64_t timeouts_deadline(const struct run *r) {
     uint64_t first = CLOCK_NEVER;
     if (r->c->config.channel_timeout.n == 0)
@@ -78,7 +100,26 @@ uint64_t timeouts_deadline(const struct run *r) {
         uint64_t at = relay_due(r, relay);
         first = at < first ? at : first;
     }
+    struct mux_client *k = NULL;
+    for (struct bridge_link *l = NULL; (l = next_link(r, &k, l)) != NULL;) {
+        uint64_t at = link_due(r, l);
+        first = at < first ? at : first;
+    }
     return first;
+}
+
+static enum err check_proxy(struct run *r, struct mux_proxy *p, uint64_t now) {
+    bool closed = false;
+    for (struct bridge_link *l = p->bridge.links, *next; l != NULL; l = next) {
+        next = l->next;
+        if (now < link_due(r, l))
+            continue;
+        log_info(&r->c->log, "channel %u: closed, it was inactive (ChannelTimeout)",
+                 l->far);
+        TRY(bridge_close(&p->bridge, l));
+        closed = true;
+    }
+    return closed ? mux_proxy_turn(p) : OK;  // the client is told
 }
 
 enum err timeouts_check(struct run *r) {
@@ -99,5 +140,8 @@ enum err timeouts_check(struct run *r) {
         log_info(log, "%s: closed, it was inactive (ChannelTimeout)", relay->what);
         TRY(relay_close_channel(relay));
     }
+    for (struct mux_client *k = r->mux.clients; k != NULL; k = k->next)
+        if (k->proxy != NULL && !k->gone)
+            TRY(check_proxy(r, k->proxy, now));
     return OK;
 }

@@ -411,6 +411,7 @@ static const struct extension {
 } extensions[] = {
     {"publickey-hostbound@openssh.com", "0", false},
     {"ping@openssh.com", "0", false},
+    {"agent-forward", "0", false},  // the names of RFC 9987, too
     {"early-session@bowline", "0", false},
     {"resume-v1@bowline", "", true},
 };

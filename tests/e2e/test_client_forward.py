@@ -321,16 +321,19 @@ def test_gateway_ports(lab, echo):
             assert (f" 00000000:{port:04X} 00000000:0000 0A" in table) == anywhere
 
 
-def test_agent_forwarding(lab, keys):
+@pytest.mark.parametrize("suite,name", [("openssh", "auth-agent-req@openssh.com"), ("sshd", "agent-req")])
+def test_agent_forwarding(lab, keys, suite, name):
+    """By the names of RFC 9987 where the server says that it knows them."""
     require("ssh-agent")
-    server = lab.openssh()
+    server = getattr(lab, suite)()
     out = subprocess.run(["ssh-agent", "-s"], stdout=subprocess.PIPE, check=True, text=True).stdout
     env = dict(os.environ, **dict(re.findall(r"(SSH_\w+)=([^;]+);", out)))
     try:
         subprocess.run(["ssh-add", "-q", keys.path("user")], env=env, check=True)
         fingerprint = subprocess.run(["ssh-add", "-l"], env=env, stdout=subprocess.PIPE, check=True).stdout
-        r = lab.ssh(server, "-A", "ssh-add -l", env=env)
+        r = lab.ssh(server, "-A", "-vvv", "ssh-add -l", env=env)
         assert (r.returncode, r.stdout) == (0, fingerprint), r.stderr
+        assert name.encode() in r.stderr, r.stderr
         r = lab.ssh(server, "-a", "ssh-add -l", env=env)
         assert r.returncode != 0
         r = lab.ssh(server, "-o", "ForwardAgent=$SSH_AUTH_SOCK", "ssh-add -l", env=env)

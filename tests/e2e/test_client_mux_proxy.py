@@ -266,6 +266,36 @@ def test_direct_tcpip(shared, echo):
             assert p.open("direct-tcpip", direct(closed.getsockname()[1])).opened == 2
 
 
+def test_channels_are_listed(ours, echo):
+    with Peer(ours.path) as p:
+        p.run("cat")
+        p.open("direct-tcpip", direct(echo.port))
+        shown = ours.control("channels")
+        assert shown.returncode == 0, shown.stderr
+        assert b"mux-proxy (session)" in shown.stdout and b"mux-proxy (direct-tcpip)" in shown.stdout, shown.stdout
+        # Also in the numbering of the other channels.
+        numbers = [line.split()[0] for line in shown.stdout.splitlines() if line.startswith(b"  #")]
+        assert len(numbers) == len(set(numbers)) >= 2
+
+
+@pytest.mark.parametrize("timeout", ["direct-tcpip=1", "global=1"])
+def test_quiet_channels_are_closed(lab, echo, timeout):
+    """ChannelTimeout: by the channel's type, at both ends; the others stay."""
+    with Shared(lab, "ours", "ours", "-o", f"ChannelTimeout={timeout}") as s, Peer(s.path) as p:
+        quiet = p.open("direct-tcpip", direct(echo.port))
+        p.until(lambda: quiet.closed)
+        quiet.close()
+        if timeout != "global=1":
+            other = p.run("cat")
+            third = p.open("direct-tcpip", direct(echo.port))
+            p.until(lambda: third.closed)
+            third.close()
+            other.write(b"still here")
+            p.until(lambda: other.data == b"still here")
+        wait_until(lambda: b"direct-tcpip" not in s.control("channels").stdout)
+        assert p.run("echo more").finish() == b"more\n"
+
+
 def test_remote_forward(ours):
     """Ours alone: Debian's master leaves the request unanswered."""
     with Peer(ours.path) as p:

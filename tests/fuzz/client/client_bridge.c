@@ -31,7 +31,7 @@ static bool take_far(struct world *w, struct view message) {
     while (connection_next(w->far, &event)) {
         bool mine = false;
         if (event.kind == CONNECTION_OPEN && event.type != NULL) {
-            if (bridge_far_open(&w->bridge, &event) != OK)
+            if (bridge_far_open(&w->bridge, &event, 0) != OK)
                 abort();
         } else if (bridge_far_event(&w->bridge, &event, &mine, w->now) != OK) {
             return false;
