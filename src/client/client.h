@@ -7,8 +7,8 @@
 
 #include <limits.h>
 
+#include "base/ends_class.h"
 #include "base/log.h"
-#include "client/ends_class.h"
 #include "client/flags.h"
 #include "client/link.h"
 #include "conf/client_config.h"
@@ -30,7 +30,8 @@ struct client_end {
     enum client_phase phase;         // that was reached
     uint64_t started, started_boot;  // clock_ms(), clock_boot_ms(); 0: no link of ours
     unsigned probes;                 // unanswered signs of life
-    bool disconnected;               // the server said why
+    bool disconnected;               // the server said why ..
+    enum ends_class said;            // .. in this class
     char methods_left[160];          // what the server would have taken, after ERR_AUTH
     int host_result;                 // enum known_hosts_result, after ERR_HOST_KEY
     bool not_resumed;                // the link was lost, and there was no other ..

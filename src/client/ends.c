@@ -24,7 +24,7 @@ static const char *const phases[] = {[CLIENT_LINK] = "link",
                                      [CLIENT_SESSION] = "session"};
 static enum ends_class of_closed(const struct client *c) {
     if (c->end.disconnected)
-        return ENDS_DISCONNECT;
+        return c->end.said;
     if (c->end.not_resumed)
         return c->end.lost_as;
     if (c->proxied)

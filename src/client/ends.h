@@ -3,7 +3,7 @@
 #pragma once
 
 #include "client/client.h"
-#include "client/ends_class.h"
+#include "client/ends_advice.h"
 
 // From the facts of a run that ended with `e`.
 enum ends_class ends_classify(const struct client *c, enum err e);

@@ -57,6 +57,8 @@ static enum err on_closed(struct client *c, const struct transport_event *event)
     char text[512];
     const struct fault *fault = transport_fault(c->link.transport);
     c->end.disconnected = event->reason != 0;
+    if (!c->bowline_peer || !ends_class_in(event->description, &c->end.said, NULL))
+        c->end.said = ENDS_DISCONNECT;
     int error = c->proxied ? 0 : c->link.error;
     if (event->reason == 0 && error == ECONNRESET)
         return fault_set(&c->fault, ERR_CLOSED, 0, "Connection reset by %s port %u",

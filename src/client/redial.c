@@ -128,6 +128,8 @@ static bool grace_passed(const struct redial *d, uint64_t more_ms) {
 
 // Of a connection that it does not have the host cannot say why.
 static enum ends_class class_of(const struct redial *d) {
+    if (d->told)
+        return d->told_as;
     switch (d->why) {
     case RESUME_REFUSED_UNKNOWN:
     case RESUME_REFUSED_ENDED:

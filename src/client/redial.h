@@ -32,8 +32,10 @@ struct redial {
     bool attached;            // it is over: there is a new link
     bool hopeless;            // what ended the last attempt will not change ..
     enum resume_refusal why;  // .. by the host's word; NONE: not by that
-    enum err error;           // of the run's own
-    struct fault last;        // what ended the last attempt
+    bool told;                // .. and how the connection ended there
+    enum ends_class told_as;
+    enum err error;     // of the run's own
+    struct fault last;  // what ended the last attempt
     struct notice notice;
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "client/hostkeys.h"
 #include "client/proxy.h"
 #include "client/redial.h"
@@ -89,6 +90,7 @@ static enum err prepare(struct redial *d) {
     d->began = clock_ms();
     d->attach_sent = d->hopeless = d->anew = false;
     d->why = RESUME_REFUSED_NONE;
+    d->told = false;
     return OK;
 }
 
@@ -169,8 +171,8 @@ static enum err hopeless(struct redial *d, enum err e, const char *what) {
 static enum err on_answer(struct redial *d, struct view message) {
     struct fault fault = {0};
     enum resume_refusal why;
-    char text[160];
-    struct view id = transport_session_id(d->c->link.transport);
+    char text[FAULT_TEXT_SIZE], said[FAULT_TEXT_SIZE];
+    struct view rest, id = transport_session_id(d->c->link.transport);
     enum err e = resume_attached_in(&d->run->carrier.resume, message, id, &why, &fault);
     if (e != OK)
         return hopeless(d, e, fault.code != OK ? fault_text(&fault) : err_text(e));
@@ -179,7 +181,9 @@ static enum err on_answer(struct redial *d, struct view message) {
         return OK;
     }
     d->why = why;
-    snprintf(text, sizeof text, "the host refuses: %s", resume_refusal_text(why));
+    d->told = ends_class_in(resume_refused_text(message), &d->told_as, &rest);
+    snprintf(text, sizeof text, "the host refuses: %s",
+             d->told ? text_clean(said, 200, rest) : resume_refusal_text(why));
     (void)!hopeless(d, ERR_REFUSED, text);
     d->hopeless = why != RESUME_REFUSED_BUSY;
     return ERR_REFUSED;

@@ -262,6 +262,20 @@ enum err resume_opened_in(struct resume *r, struct view message, struct fault *f
     return OK;
 }
 
+// The rest is random: a name that is not met twice.
+static void make_handle(struct resume *r) {
+    random_bytes(r->handle, sizeof r->handle);
+    for (size_t i = 0; i < RESUME_MADE; i++)
+        r->handle[i] = (uint8_t)(r->made >> 8 * (RESUME_MADE - 1 - i));
+}
+
+uint64_t resume_handle_made(const uint8_t *handle) {
+    uint64_t made = 0;
+    for (size_t i = 0; i < RESUME_MADE; i++)
+        made = made << 8 | handle[i];
+    return made;
+}
+
 enum err resume_open_in(struct resume *r, struct view message, const uint8_t *exporter,
                         uint32_t granted, struct buf *out, struct fault *fault) {
     struct msg_resume_open m;
@@ -271,8 +285,8 @@ enum err resume_open_in(struct resume *r, struct view message, const uint8_t *ex
     if (m.random.n != RESUME_SECRET)
         return bad_length(fault, SSH_MSG_RESUME_OPEN, "random");
     if (granted == 0)
-        return resume_refuse(RESUME_REFUSED_DISABLED, out);
-    random_bytes(r->handle, sizeof r->handle);
+        return resume_refuse(RESUME_REFUSED_DISABLED, NULL, out);
+    make_handle(r);
     random_bytes(r->random, sizeof r->random);
     memcpy(r->exporter, exporter, sizeof r->exporter);
     r->grace = granted;
@@ -284,8 +298,9 @@ enum err resume_open_in(struct resume *r, struct view message, const uint8_t *ex
     return OK;
 }
 
-enum err resume_refuse(enum resume_refusal why, struct buf *out) {
-    struct msg_resume_refused m = {why, view_text(resume_refusal_text(why))};
+enum err resume_refuse(enum resume_refusal why, const char *text, struct buf *out) {
+    struct msg_resume_refused m = {
+        why, view_text(text != NULL ? text : resume_refusal_text(why))};
     return write_message(out, SSH_MSG_RESUME_REFUSED, &m);
 }
 
@@ -407,6 +422,15 @@ static enum err refused_in(struct view message, enum resume_refusal *why,
     *why = m.reason < RESUME_REFUSALS ? (enum resume_refusal)m.reason
                                       : RESUME_REFUSED_DISABLED;
     return OK;
+}
+
+struct view resume_refused_text(struct view message) {
+    struct msg_resume_refused m;
+    struct fault fault = {0};
+    if (message.n == 0 || message.p[0] != SSH_MSG_RESUME_REFUSED ||
+        message_decode(SSH_MSG_RESUME_REFUSED, message, &m, &fault) != OK)
+        return view_of(NULL, 0);
+    return m.text;
 }
 
 enum err resume_attached_in(struct resume *r, struct view message, struct view session_id,

@@ -29,6 +29,7 @@
 #define RESUME_NAME "resume-v1@bowline"
 #define RESUME_SECRET 32
 #define RESUME_HANDLE 16
+#define RESUME_MADE 6  // bytes of it: when it was made, ms since 1970; server's own
 // Kept at most; then nothing more is to be read that would have to be sent. Control
 // messages may go over it by LIMIT_CONTROL_OUT.
 #define RESUME_STORE (64u * 1024u * 1024u)
@@ -68,6 +69,7 @@ struct resume {
     uint64_t epoch;  // links so far, from 0
     uint32_t grace;  // seconds, granted
     uint8_t handle[RESUME_HANDLE];
+    uint64_t made;  // server: ms since 1970 that the next handle begins with
     struct replay store;
     struct resume_lane *lanes;
     uint32_t lane_count;
@@ -108,7 +110,12 @@ must_check enum err resume_open_in(struct resume *r, struct view message,
                                    const uint8_t *exporter, uint32_t granted,
                                    struct buf *out, struct fault *fault);
 // Server: the answer to OPEN, or to an ATTACH that nobody looks at. Appends REFUSED.
-must_check enum err resume_refuse(enum resume_refusal why, struct buf *out);
+// text: for people, and for the client's class of the end (base/ends_class.h); NULL: that
+// of the reason.
+must_check enum err resume_refuse(enum resume_refusal why, const char *text,
+                                  struct buf *out);
+// When a server made that handle, ms since 1970.
+uint64_t resume_handle_made(const uint8_t *handle);
 
 // ---- going on ----
 // Every connection message that goes out, in order, before or after it is sent: counted
@@ -144,6 +151,8 @@ must_check enum err resume_attach(struct resume *r, struct view session_id,
 must_check enum err resume_attached_in(struct resume *r, struct view message,
                                        struct view session_id, enum resume_refusal *why,
                                        struct fault *fault);
+// The text of REFUSED, the peer's; empty where it is no such message.
+struct view resume_refused_text(struct view message);
 // The handle that an ATTACH names; empty: it is malformed.
 struct view resume_attach_handle(struct view message);
 // Server, first: is it right? Changes nothing. NONE: it is; the owner now lets go of the

@@ -49,7 +49,8 @@
     X(BY_UID, by_uid, NUMBER, 0, "who did it")                                           \
     X(BY_PID, by_pid, NUMBER, 0, "the process that asked for it")                        \
     X(REASON, reason, TEXT, 64, "why, in one word of a fixed set")                       \
-    X(TEXT, text, TEXT, 512, "more of it, for people")
+    X(TEXT, text, TEXT, 512, "more of it, for people")                                   \
+    X(CLASS, class, TEXT, 32, "what the end was, a word of doc/ends.md")
 
 enum event_field {
 #define X(NAME, name, kind, max, meaning) EVENT_FIELD_##NAME,
@@ -117,7 +118,8 @@ struct event {
           EVENT_F(COMMENT),                                                              \
       "the user is let in")                                                              \
     X(LOGIN_ENDED, "login.ended", false,                                                 \
-      EVENT_WHO | EVENT_F(UID) | EVENT_F(SECONDS) | EVENT_BYTES | EVENT_WHY,             \
+      EVENT_WHO | EVENT_F(UID) | EVENT_F(SECONDS) | EVENT_BYTES | EVENT_WHY |            \
+          EVENT_F(CLASS),                                                                \
       "everything of that login is over: the words of connection.closed, or "            \
       "administrator, crashed, too-many-suspended, not-resumed (in time), resumed (it "  \
       "goes on as another)")                                                             \
@@ -168,7 +170,7 @@ struct event {
       "its client is back, from that address; seconds: without a link; text: id of the " \
       "connection that it came by, whose login ends with this")                          \
     X(CONNECTION_RESUME_REFUSED, "connection.resume_refused", false,                     \
-      EVENT_WHO | EVENT_WHY,                                                             \
+      EVENT_WHO | EVENT_WHY | EVENT_F(CLASS),                                            \
       "a client came for a connection and did not get it: unknown, ended, identity, "    \
       "proof, epoch, gap, busy; text: id of that connection")                            \
     X(SESSION_LEFT, "session.left", true,                                                \

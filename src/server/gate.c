@@ -72,7 +72,7 @@ static void closed_by_peer(struct gate *g, const struct transport_event *event) 
     char text[FAULT_TEXT_SIZE];
     const struct fault *fault = transport_fault(g->transport);
     if (event->reason == 0 && (fault->code == OK || fault->code == ERR_CLOSED)) {
-        gate_end(g, cause_of(g, ERR_CLOSED), 0, "");
+        gate_end(g, cause_of(g, ERR_CLOSED), 0, g->link_reset ? GATE_RESET_TEXT : "");
     } else if (event->reason == 0) {
         gate_end(g, cause_of(g, fault->code), err_disconnect_reason(fault->code),
                  fault_text(fault));
@@ -175,12 +175,14 @@ static void read_link(struct gate *g) {
     if (room.n == 0)
         return;
     size_t n = 0;
+    errno = 0;
     enum err e = fd_read_some(g->link, room, &n);
     if (e == OK && n == 0)
         return;
     g->busy_at = g->now;
     if (e != OK) {
         g->link_eof = true;
+        g->link_reset = errno != 0;
         transport_in_eof(g->transport);
         return;
     }
@@ -197,7 +199,7 @@ static bool write_link(struct gate *g) {
         return false;
     enum err e = fd_write_some(g->link, out, &n);
     if (e != OK) {
-        gate_end(g, cause_of(g, ERR_CLOSED), 0, "");
+        gate_end(g, cause_of(g, ERR_CLOSED), 0, errno == EPIPE ? "" : GATE_RESET_TEXT);
         transport_out_done(g->transport, out.n);  // nobody takes it any more
         return false;
     }
@@ -237,6 +239,9 @@ static void take_ipc(struct gate *g, struct ipc_message *m) {
     case IPC_HOLDER_READY:
         gate_seam_open(g, m->fd, m->body.holder_ready.version);
         m->fd = -1;
+        break;
+    case IPC_ENDED:
+        gate_resume_ended(g, &m->body.ended);
         break;
     case IPC_NOT_RESUMED:
         gate_resume_refused(g, m->body.not_resumed.reason);

@@ -32,7 +32,7 @@ struct gate {
     struct transport *transport;
     uint8_t extensions[256];   // of EXT_INFO: the transport refers to them
     struct auth_server *auth;  // NULL before the first keys and after SUCCESS
-    bool authenticated, keeper_gone, link_eof, identified;
+    bool authenticated, keeper_gone, link_eof, link_reset, identified;
     bool ask_none;  // "none" may let this user in
     struct buf
         early;  // messages 80 and up that wait for the login's success: u32, message
@@ -53,6 +53,8 @@ struct gate {
     bool asked_resumption;
     bool comes_back, came_back, told_secret;  // the last: the holder has what it needs
     uint32_t refusal;
+    char ended_as[FAULT_TEXT_SIZE +
+                  64];         // "CLASS: words" of that connection; may be empty
     uint64_t attach_deadline;  // of a client that is to be refused
 
     bool ending;  // DISCONNECT is in the output; flush and end
@@ -88,6 +90,8 @@ must_check enum err gate_resume_secret(struct gate *g, uint32_t holder_version);
 // OPEN, for a holder that cannot, or does not know of it. False: it is another message.
 bool gate_resume_open(struct gate *g, struct view message);
 void gate_resume_refused(struct gate *g, uint32_t reason);  // the keeper's word
+// .. which knows why that connection ended.
+void gate_resume_ended(struct gate *g, const struct ipc_ended *m);
 // REFUSED, and the end of the link.
 void gate_resume_refuse(struct gate *g, uint32_t reason);
 // The client's first message, where there is nothing to resume.

@@ -1,6 +1,9 @@
 // resume-v1@bowline (doc/resume.md) at the gate: it passes the messages, tells the keeper
 // which connection a client comes for, gives the holder what the secret is made from, and
 // is the one to refuse where there is no such connection.
+#include <stdio.h>
+
+#include "base/text.h"
 #include "connection/resume.h"
 #include "server/gate.h"
 #include "wire/messages.h"
@@ -31,7 +34,7 @@ bool gate_resume_open(struct gate *g, struct view message) {
     if (message.p[0] != SSH_MSG_RESUME_OPEN || g->told_secret ||
         !transport_can_send(g->transport))
         return false;
-    enum err e = resume_refuse(RESUME_REFUSED_DISABLED, &out);
+    enum err e = resume_refuse(RESUME_REFUSED_DISABLED, NULL, &out);
     if (e == OK)
         e = transport_send_view(g->transport, buf_view(&out));
     if (e != OK)
@@ -46,12 +49,21 @@ void gate_resume_refused(struct gate *g, uint32_t reason) {
     g->attach_deadline = g->now + ATTACH_MS;
 }
 
+void gate_resume_ended(struct gate *g, const struct ipc_ended *m) {
+    char class[64], text[FAULT_TEXT_SIZE];
+    snprintf(g->ended_as, sizeof g->ended_as, "%s: %s",
+             text_clean(class, sizeof class, m->class),
+             text_clean(text, sizeof text, m->text));
+}
+
 void gate_resume_refuse(struct gate *g, uint32_t reason) {
     scoped_buf out = {.max = 512};
-    enum err e = resume_refuse((enum resume_refusal)reason, &out);
+    const char *text = g->ended_as[0] != '\0'
+                           ? g->ended_as
+                           : resume_refusal_text((enum resume_refusal)reason);
+    enum err e = resume_refuse((enum resume_refusal)reason, text, &out);
     if (e == OK)
         e = transport_send_view(g->transport, buf_view(&out));
-    const char *text = resume_refusal_text((enum resume_refusal)reason);
     if (e == OK)
         e = transport_disconnect(g->transport, DISCONNECT_BY_APPLICATION, text);
     (void)e;  // the link ends in any case

@@ -26,6 +26,7 @@
 void holder_end(struct holder *h, uint32_t reason, const char *text) {
     if (h->ending)
         return;
+    holder_over(h, ENDS_ERROR, text);
     h->ending = true;
     if (h->linked)
         seam_end(&h->seam, reason, text);
@@ -190,6 +191,13 @@ static void take_hello(struct holder *h, struct view ident) {
         global_announce_keys(h);
 }
 
+static void said_goodbye(struct holder *h, const struct seam_event *event) {
+    if (keep_link_gone(h, false))
+        return;
+    holder_client_gone(h, event->reason, event->message);
+    h->ending = true;
+}
+
 // May the peer be read? Not while our answers to it do not go out.
 static bool may_take(const struct holder *h) {
     return !h->ending && h->linked && !h->blocked && !h->proving && !h->claiming &&
@@ -218,7 +226,7 @@ static bool pull_seam(struct holder *h) {
         if (event.kind == SEAM_HELLO)
             take_hello(h, event.message);
         else if (event.kind == SEAM_END)
-            h->ending = !keep_link_gone(h, false);
+            said_goodbye(h, &event);
         else if (event.kind == SEAM_SECRET)
             holder_take_secret(h, &event);
         else
@@ -276,8 +284,8 @@ static void on_keeper(void *arg, uint32_t ready) {
     if (m.row->number == IPC_TELL && m.body.tell.action == TELL_STATUS)
         holder_status_tell(h);
     else if (m.row->number == IPC_TELL)
-        holder_end(h, DISCONNECT_BY_APPLICATION,
-                   text_clean(text, sizeof text, m.body.tell.text));
+        holder_end_as(h, ENDS_ADMINISTRATOR,
+                      text_clean(text, sizeof text, m.body.tell.text));
     else if (m.row->number == IPC_VOUCH)
         holder_vouch(h, &m.body.vouch);
     else if (m.row->number == IPC_PROVED)
@@ -351,8 +359,10 @@ static void check_idle(struct holder *h) {
 
 static void update(struct holder *h) {
     h->terminal = h->pace_wait = false;
-    for (struct session *s = h->sessions; s != NULL; s = s->next)
+    for (struct session *s = h->sessions; s != NULL; s = s->next) {
+        h->any_started = h->any_started || s->started;
         h->terminal = h->terminal || (s->with_pty && s->started && !s->exited);
+    }
     h->again = false;
     for (struct session *s = h->sessions; s != NULL; s = s->next) {
         for (size_t i = 0; i < STREAM_COUNT; i++)
@@ -559,5 +569,6 @@ _Noreturn void holder_run(const struct holder_start *start) {
     listeners_end(&h);
     forwards_end(&h);
     holder_status_tell(&h);
+    holder_over_tell(&h);
     _exit(0);
 }

@@ -3,6 +3,7 @@
 // user and only then looks at what the gate sends.
 #pragma once
 
+#include "base/ends_class.h"
 #include "conf/server_config.h"
 #include "connection/connection.h"
 #include "connection/pace.h"
@@ -154,6 +155,10 @@ struct holder {
     struct seam seam;
     struct connection *connection;
     bool bowline_peer;
+    bool over;  // why it ends is known
+    enum ends_class over_class;
+    char over_text[FAULT_TEXT_SIZE];
+    bool any_started, timed_out;  // programs; a channel, by ChannelTimeout
     bool no_more_sessions, blocked, ring_wait, ending;
     size_t ring_least;  // room that is waited for, with ring_wait
     bool again;         // something was left undone in favour of the others: do not sleep
@@ -204,7 +209,14 @@ struct holder {
 void holder_flush(struct holder *h);
 void holder_on_seam(void *arg, uint32_t ready);
 // Ends the connection, telling the peer why.
-void holder_end(struct holder *h, uint32_t reason, const char *text);
+void holder_end(struct holder *h, uint32_t reason, const char *text);  // an error's
+// The same, where it is none: a client of ours reads the class before the text.
+void holder_end_as(struct holder *h, enum ends_class class, const char *text);
+// holder_ends.c: why it ends, for the keeper. The first one counts.
+void holder_over(struct holder *h, enum ends_class class, const char *text);
+// Its client is gone: with what words (reason: of DISCONNECT, 0: without any).
+void holder_client_gone(struct holder *h, uint32_t reason, struct view text);
+void holder_over_tell(struct holder *h);  // that was all
 // holder_info.c: the file of ExposeAuthInfo, made when first asked for; NULL: none.
 const char *holder_auth_info(struct holder *h);
 void holder_auth_info_remove(struct holder *h);

@@ -195,6 +195,7 @@ void keep_check(struct holder *h) {
     for (const struct session *s = h->sessions; s != NULL; s = s->next)
         if (s->kept != NULL && (is_kept(s) || s->kept->viewers != NULL))
             return;
+    holder_over(h, ENDS_EXIT, "");
     h->ending = true;
 }
 

@@ -203,6 +203,7 @@ static void on_open(struct holder *h, struct view message) {
     struct msg_resume_open m;
     scoped_buf out = {.max = 512};
     enum err e = message_decode(SSH_MSG_RESUME_OPEN, message, &m, &fault);
+    h->resume.made = clock_wall_us() / 1000;
     if (e == OK)
         e = resume_open_in(&h->resume, message, h->exporter, granted(h, m.grace), &out,
                            &fault);

@@ -2,6 +2,7 @@
 //
 // A client that comes back is an attempt until it has proved that it knows the
 // connection's secret; until then neither connection nor living link notice it.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -62,6 +63,13 @@ void holder_drop_link(struct holder *h) {
     buf_clear(&h->unsent);
 }
 
+static void end_silent(struct holder *h) {
+    char text[64];
+    snprintf(text, sizeof text, "%u probes were not answered", h->probes);
+    holder_over(h, ENDS_SILENCE, text);
+    holder_end_as(h, ENDS_SILENCE, "Timeout, your session not responding.");
+}
+
 void holder_link_lost(struct holder *h, bool silent) {
     bool terminal = has_terminal(h);
     uint32_t grace = grace_of(h, terminal);
@@ -73,8 +81,9 @@ void holder_link_lost(struct holder *h, bool silent) {
     if (silent && kept)
         seam_end(&h->seam, 0, "");
     else if (silent)
-        holder_end(h, DISCONNECT_BY_APPLICATION, "Timeout, your session not responding.");
+        end_silent(h);
     if (!kept) {
+        holder_over(h, ENDS_CLOSED, "");
         h->ending = true;
         return;
     }
@@ -108,7 +117,7 @@ static void tell(struct holder *h, uint64_t link, enum resume_refusal why,
 static void say_refused(struct seam *s, enum resume_refusal why) {
     scoped_buf out = {.max = 512};
     bool sent;
-    enum err e = resume_refuse(why, &out);
+    enum err e = resume_refuse(why, NULL, &out);
     if (e == OK)
         e = seam_send(s, buf_view(&out), &sent);
     (void)e;  // then the end says it
@@ -268,6 +277,7 @@ void holder_check_grace(struct holder *h) {
              h->held ? "what user %s had left was not taken up in time"
                      : "the client of user %s did not come back in time",
              h->user);
+    holder_over(h, ENDS_GRACE, h->held ? "what was left was not taken up in time" : "");
     h->ending = true;
 }
 

@@ -42,6 +42,7 @@ static void check(struct carrier *c, uint64_t global) {
         return;
     log_info(&h->log, "channel %u of user %s: closed, it was inactive", c->channel,
              h->user);
+    h->timed_out = true;
     c->ops->hang_up(c);
 }
 
@@ -55,7 +56,7 @@ static void check_unused(struct holder *h) {
         return;
     log_info(&h->log, "terminating inactive connection from user %s %s port %u", h->user,
              h->start->peer, h->start->peer_port);
-    holder_end(h, DISCONNECT_BY_APPLICATION, "Connection timeout: no channel is open");
+    holder_end_as(h, ENDS_IDLE, "Connection timeout: no channel is open");
 }
 
 void holder_check_timeouts(struct holder *h) {

@@ -113,3 +113,12 @@ struct ipc_viewed {
 struct ipc_held {
     uint32_t grace;  // seconds; 0: no end is set, as somebody has it
 };
+
+// ---- why (doc/ends.md); since version 5 ----
+
+// Of a holder, its last word: why its connection ends. To a gate, before NOT_RESUMED: why
+// the one ended that its client comes for.
+struct ipc_ended {
+    struct view class;  // ends_class_name()
+    struct view text;   // for people; may be empty
+};

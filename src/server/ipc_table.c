@@ -221,6 +221,10 @@ static const struct message_field f_viewed[] = {F(U32, channel), FIELDS_END};
 static const struct message_field f_held[] = {F(U32, grace), FIELDS_END};
 #undef ROW_STRUCT
 
+#define ROW_STRUCT ipc_ended
+static const struct message_field f_ended[] = {F(TEXT, class), F(STRING, text), FIELDS_END};
+#undef ROW_STRUCT
+
 #define ROW_STRUCT ipc_domain
 static const struct message_field f_domain[] = {F(U64, id), F(TEXT, name), FIELDS_END};
 #undef ROW_STRUCT
@@ -321,6 +325,8 @@ static const struct ipc_row rows[IPC_NUMBERS] = {
     ROW(HOST,         host,         IPC_JUDGE | IPC_KEEPER, IPC_KEEPER | IPC_HOLDER | IPC_RECORDER,
         LINK_USER, IPC_ONCE),
     ROW(LEAVINGS,     leavings,     IPC_HOLDER, IPC_KEEPER, LINK_OPEN | LINK_CLOSING, IPC_LIMITED),
+    ROW(ENDED,        ended,        IPC_HOLDER | IPC_KEEPER, IPC_KEEPER | IPC_GATE,
+        LINK_OPEN | LINK_CLOSING, IPC_ONCE),
 };
 // clang-format on
 

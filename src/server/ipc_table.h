@@ -17,7 +17,7 @@
 //   - what a keeper gets may grow at its end (ipc_row.grew), what it sends may not: a new
 //     row is sent instead, to those that know it.
 // A test holds the versions before against the table.
-#define IPC_VERSION 4u
+#define IPC_VERSION 5u
 
 enum ipc_role {
     IPC_KEEPER = 1,
@@ -112,6 +112,7 @@ enum ipc_number {
     IPC_HELD,
     IPC_HOST,
     IPC_LEAVINGS,
+    IPC_ENDED,
     IPC_NUMBERS
 };
 
@@ -294,6 +295,8 @@ struct ipc_gate_end {
     uint32_t reason;  // of DISCONNECT
     struct view text;
 };
+// The text of a GATE_CLOSED that was an error, and not the stream's end.
+#define GATE_RESET_TEXT "reset"
 struct ipc_log {
     uint32_t level;
     struct view text;
@@ -472,6 +475,7 @@ union ipc_body {
     struct ipc_held held;
     struct ipc_host host;
     struct ipc_leavings leavings;
+    struct ipc_ended ended;
 };
 
 struct ipc_row {

@@ -4,7 +4,9 @@
 // never the keeper.
 #pragma once
 
+#include "base/ends_class.h"
 #include "conf/server_config.h"
+#include "connection/resume.h"
 #include "io/endpoint.h"
 #include "io/fd.h"
 #include "io/log_sink.h"
@@ -145,6 +147,10 @@ struct link {
     bool resumable, comes_back, suspended_terminal;
     uint64_t suspended_at, suspended_since;
     uint32_t suspended_grace;
+    // Why it ends: its holder's last word. A login that came for it was not let in.
+    bool ended, turned_away;
+    enum ends_class ended_class;
+    char ended_text[200];
     bool held;  // .. and no client comes for it: sessions are left in it (keeper_views.h)
     struct buf sessions_told;  // of its terminals, as STATUS has them
     uint64_t
@@ -156,6 +162,16 @@ struct link {
 };
 
 #define RECORD_NAME_MAX 65u  // HOST_NAME_MAX and one, as OpenSSH has it
+
+// A connection that could have been resumed, and has ended.
+#define KEEPER_ENDS 64u
+struct keeper_end {
+    uint64_t at;  // seconds since 1970
+    uint32_t uid;
+    enum ends_class class;
+    uint8_t handle[KEEPER_HANDLE];
+    char text[160];
+};
 
 struct keeper_options {
     const char *config_file;
@@ -204,6 +220,11 @@ struct keeper {
     char *pid_file;                  // that was written; NULL: none
     struct penalties penalties;      // the listener has a copy of what is in force
     bool stopping;
+    struct keeper_end ends[KEEPER_ENDS];  // the last ones, in turn
+    uint64_t ends_n;                      // ever
+    // From when on it knows of all connections there were: it, or the keeper that has
+    // handed over to it, began with none. ms since 1970; 0: from before it.
+    uint64_t since;
     int single;     // -i: the link, until the listener has it
     bool unserved;  // -i: the one link ended before anybody was let in
 };
@@ -356,7 +377,14 @@ void link_said_end(struct link *l, const struct ipc_gate_end *m);
 // Why it ends, in a word of EVENTS(); the first reason counts.
 void link_reason(struct link *l, const char *reason, struct view text);
 void link_event_closed(const struct link *l);  // the link
-void link_event_over(const struct link *l);    // the login
+// keeper_ends.c
+void link_ended(struct link *l, const struct ipc_ended *m);
+void link_event_over(struct link *l);  // the login, and its line in the log
+// A login that came for a connection has failed.
+void link_turned_away(const struct link *l);
+// Why the connection ended that this login came for: to the gate, before NOT_RESUMED,
+// which gets *why. Its class; "": that is not known, and *why stays.
+const char *link_tell_ended(struct link *l, enum resume_refusal *why);
 void link_holder_event(struct link *l, const struct ipc_event *m);
 
 // keeper_records.c: what a holder says of its terminals, for utmp

@@ -339,6 +339,7 @@ void keeper_anchor_open(struct keeper *k) {
         return;
     if (before < 0) {
         before = find_old(k);
+        k->since = before >= 0 ? 0 : clock_wall_us() / 1000;
         if (before >= 0)
             take_all(k, before);
     }

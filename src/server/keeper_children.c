@@ -362,6 +362,8 @@ static void take_holder(struct link *l, const struct ipc_message *m) {
         link_attached(l, &m->body.attached);
     else if (m->row->number == IPC_CLAIM)
         link_claim(l, &m->body.claim);
+    else if (m->row->number == IPC_ENDED)
+        link_ended(l, &m->body.ended);
     else if (m->row->number == IPC_HELD)
         link_held(l, &m->body.held);
     else if (m->row->number == IPC_LEAVINGS)

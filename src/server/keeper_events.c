@@ -199,18 +199,6 @@ void link_event_closed(const struct link *l) {
     link_tell(l, EVENT_CONNECTION_CLOSED, &e);
 }
 
-void link_event_over(const struct link *l) {
-    struct event e = {.seconds = clock_wall_s() - l->since,
-                      .bytes_in = l->bytes_in,
-                      .bytes_out = l->bytes_out,
-                      .reason = view_text(l->reason != NULL      ? l->reason
-                                          : l->suspended_at != 0 ? "not-resumed"
-                                                                 : "server"),
-                      .text = view_text(l->reason != NULL ? l->reason_text : "")};
-    if (l->authenticated)
-        link_tell(l, EVENT_LOGIN_ENDED, &e);
-}
-
 // ---- what a holder tells ----
 
 // False: too many. What was left out is told with the next one that is not.

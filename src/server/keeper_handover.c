@@ -35,6 +35,7 @@ struct piece_server {
     struct view control_path, pid_file, folder;
     struct view penalties;  // penalties_write()
     struct view retired;    // keeper_retired_write()
+    uint64_t since;         // as in struct keeper
 };
 struct piece_socket {
     uint32_t fd;
@@ -64,7 +65,8 @@ static const struct message_field f_server[] = {F(U64, link_serial), F(U64, list
     F(U64, limit_soft), F(U64, limit_hard), F(BOOL, sockets_given), F(U32, control), F(U32, anchor),
     F(U32, anchor_pid), F(U32, nursery_pid),
     F(TEXT, control_path), F(TEXT, pid_file), F(TEXT, folder), F(STRING, penalties),
-    F(STRING, retired), FIELDS_END};
+    F(STRING, retired), F(U64, since), FIELDS_END};
+#define SERVER_FIELDS_FIRST 14  // up to `retired`
 #undef ROW_STRUCT
 #define ROW_STRUCT piece_socket
 static const struct message_field f_socket[] = {F(U32, fd), F(TEXT, name), FIELDS_END};
@@ -133,6 +135,7 @@ static enum err put_server(struct keeper *k, struct buf *out) {
         .pid_file = view_text(k->pid_file != NULL ? k->pid_file : ""),
         .folder = view_text(k->folder != NULL ? k->folder : "/"),
         .penalties = buf_view(&penalties),
+        .since = k->since,
     };
     enum err e = keeper_retired_write(k, &retired);
     s.retired = buf_view(&retired);
@@ -264,6 +267,7 @@ static enum err take_server(struct keeper *k, const struct piece_server *p) {
     k->listener_serial = p->listener_serial;
     k->limits = (struct fd_limits){p->limit_soft, p->limit_hard};
     k->sockets_given = p->sockets_given;
+    k->since = p->since;
     k->anchor_before = taken(p->anchor);
     keeper_reap(k, (pid_t)p->anchor_pid);
     keeper_reap(k, (pid_t)p->nursery_pid);
@@ -318,8 +322,10 @@ static enum err take_piece(struct keeper *k, struct view bytes, struct fault *fa
     unsigned kind = read_u8(&r);
     if (kind >= PIECE_KINDS || pieces[kind].name == NULL)
         return OK;  // of a later version
-    // A keeper of before it had anything that waits for a listener knows no such field.
-    size_t least = kind == PIECE_LISTENER ? LISTENER_FIELDS_FIRST : SIZE_MAX;
+    // What keepers of before do not know of.
+    size_t least = kind == PIECE_LISTENER ? LISTENER_FIELDS_FIRST
+                   : kind == PIECE_SERVER ? SERVER_FIELDS_FIRST
+                                          : SIZE_MAX;
     TRY(fields_decode_loose(&pieces[kind], least, &r, &piece, fault));
     switch (kind) {
     case PIECE_SERVER:

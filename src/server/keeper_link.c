@@ -51,6 +51,7 @@ void link_end(struct link *l, const char *why) {
         l->reason = NULL;  // was the link's; its connection goes on
     l->state = LINK_CLOSING;
     k->unserved = k->options->inetd && !l->authenticated;
+    link_turned_away(l);
     keeper_penalise_link(l);
     keeper_listener_link_done(l);
     loop_unwatch(&k->loop, &l->watch);

@@ -92,14 +92,17 @@ static const char *const words[RESUME_REFUSALS] = {
 };
 
 // l: the link that came; o: what it came for, or NULL.
-static void tell_refused(struct link *l, const struct link *o, enum resume_refusal why) {
+// class: how that ended, where it is known; else "".
+static void tell_refused(struct link *l, const struct link *o, enum resume_refusal why,
+                         const char *class) {
     char name[48];
     struct log log = link_voice(l);
-    struct event e = {.reason = view_text(words[why])};
+    struct event e = {.reason = view_text(words[why]), .class = view_text(class)};
     if (o != NULL)
         e.text = view_text(link_name(o, name, sizeof name));
-    log_info(&log, "Connection of user %s not resumed from %s port %u: %s", l->user,
-             l->peer, l->peer_port, resume_refusal_text(why));
+    log_info(&log, "Connection of user %s not resumed from %s port %u: %s%s%s", l->user,
+             l->peer, l->peer_port, resume_refusal_text(why),
+             class[0] != '\0' ? ": " : "", class);
     link_tell(l, EVENT_CONNECTION_RESUME_REFUSED, &e);
 }
 
@@ -135,7 +138,7 @@ const char *link_resumption(struct link *l, const struct ipc_resumption *m) {
         l->attaching = o->serial;
         return NULL;
     }
-    tell_refused(l, o, o != NULL ? RESUME_REFUSED_BUSY : RESUME_REFUSED_UNKNOWN);
+    tell_refused(l, o, o != NULL ? RESUME_REFUSED_BUSY : RESUME_REFUSED_UNKNOWN, "");
     return tell_judge(l, 0);
 }
 
@@ -152,7 +155,7 @@ void link_vouched(struct link *l, const struct ipc_vouched *m) {
         return;
     from->attaching = 0;
     if (m->reason != RESUME_REFUSED_NONE)
-        tell_refused(from, l, (enum resume_refusal)m->reason);
+        tell_refused(from, l, (enum resume_refusal)m->reason, "");
     const char *why = tell_judge(from, m->reason == RESUME_REFUSED_NONE ? l->factors : 0);
     if (why != NULL)
         link_end(from, why);
@@ -167,7 +170,8 @@ const char *link_come_back(struct link *l) {
     }
     if (o != NULL)
         why = RESUME_REFUSED_BUSY;
-    tell_refused(l, o, why);
+    const char *class = why == RESUME_REFUSED_UNKNOWN ? link_tell_ended(l, &why) : "";
+    tell_refused(l, o, why, class);
     struct ipc_not_resumed m = {why};
     return ipc_send(l->fd, IPC_NOT_RESUMED, &m, -1) == OK ? NULL : "gate does not listen";
 }
@@ -295,6 +299,7 @@ static void move(struct link *l, struct link *from, uint32_t seconds) {
     from->fd = -1;
     l->suspended_at = l->suspended_since = 0;
     l->reason = NULL;
+    l->turned_away = false;
     struct log log = link_voice(l);
     log_info(&log, "Connection of user %s resumed from %s port %u after %s", l->user,
              l->peer, l->peer_port, time_text(seconds, time, sizeof time));
@@ -316,7 +321,7 @@ void link_attached(struct link *l, const struct ipc_attached *m) {
         return;
     if (m->reason != RESUME_REFUSED_NONE) {
         from->attaching = 0;
-        tell_refused(from, l, (enum resume_refusal)m->reason);
+        tell_refused(from, l, (enum resume_refusal)m->reason, "");
     } else if (from->fd >= 0) {
         move(l, from, m->seconds);
     }

@@ -8,7 +8,7 @@
 
 #include "base/json_flat.h"
 #include "base/text.h"
-#include "client/ends_class.h"
+#include "client/ends_advice.h"
 #include "client/state.h"
 #include "io/fd.h"
 #include "io/file.h"
@@ -155,8 +155,8 @@ static void put_line(struct view line) {
         printf(": status %llu", (unsigned long long)json_flat_u64(line, "status", 0));
     printf("\n");
     put_way(line);
-    if (ends_class_advice(class) != NULL)
-        printf("    %s\n", ends_class_advice(class));
+    if (ends_advice(class) != NULL)
+        printf("    %s\n", ends_advice(class));
 }
 
 // ---- all of it ----

@@ -215,7 +215,7 @@ def test_a_grace_that_is_over(lost):
     way.cut()
     server.wait_log("Close session", 30)
     way.refuses = False
-    ended_as(client, "grace over", "unknown connection")
+    ended_as(client, "grace over", "it ended at 20")
 
 
 def test_a_host_that_was_restarted(lab, lost):
@@ -225,4 +225,4 @@ def test_a_host_that_was_restarted(lab, lost):
     server.stop()
     lab.sshd(port=server.port, authorized=str(allowed))
     way.refuses = False
-    ended_as(client, "gone", "unknown connection")
+    ended_as(client, "restarted", "was restarted at 20")

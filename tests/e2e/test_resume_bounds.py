@@ -138,7 +138,7 @@ def test_a_key_that_goes(lab, tmp_path, how):
     authorized.write_text(lab.keys.public("user"))
     with pytest.raises(Refused) as e:
         c.come_back()
-    assert e.value.reason == resuming.UNKNOWN
+    assert e.value.reason == resuming.ENDED
 
 
 def test_a_nologin_of_that_moment(lab, account):

@@ -206,7 +206,7 @@ def test_shown_and_ended(server, client):
     assert ended["reason"] == "administrator"
     with pytest.raises(Refused) as refused:
         c.come_back()
-    assert refused.value.reason == resuming.UNKNOWN
+    assert refused.value.reason == resuming.ENDED
 
 
 def test_address_of_the_new_link_is_shown(server, client):

@@ -520,7 +520,8 @@ static void a_refusal_is_told(void **state) {
     enum resume_refusal why;
     opened(&m);
     attach_of_client(&m, OTHER_LINK, &attach);
-    assert_int_equal(resume_refuse(RESUME_REFUSED_ENDED, &answer), OK);
+    assert_int_equal(resume_refuse(RESUME_REFUSED_ENDED, "restarted: at noon", &answer),
+                     OK);
     assert_int_equal(resume_attached_in(&m.client.r, buf_view(&answer),
                                         view_of(OTHER_LINK, 32), &why, &fault),
                      OK);

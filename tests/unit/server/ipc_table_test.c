@@ -131,6 +131,7 @@ static void versions_go_on(void **state) {
     version_goes_on(GOLDEN_1, 1);
     version_goes_on(GOLDEN_2, 2);
     version_goes_on(GOLDEN_3, 3);
+    version_goes_on(GOLDEN_4, 4);
 }
 
 // A holder of version 1 says how it is: recorded bytes, without what came later.
