@@ -486,8 +486,7 @@ static char *text_of(struct view v) {
 static void on_stop(void *arg, int number) {
     struct holder *h = arg;
     log_info(&h->log, "Exiting on signal %d", number);
-    holder_end(h, DISCONNECT_BY_APPLICATION,
-               "Your session was ended by the administrator.");
+    holder_end_as(h, ENDS_ADMINISTRATOR, "Your session was ended by the administrator.");
 }
 
 // It is meant for the keeper, which reads its configuration anew.

@@ -379,7 +379,8 @@ void link_reason(struct link *l, const char *reason, struct view text);
 void link_event_closed(const struct link *l);  // the link
 // keeper_ends.c
 void link_ended(struct link *l, const struct ipc_ended *m);
-void link_event_over(struct link *l);  // the login, and its line in the log
+void link_killed(struct link *l, int signal);  // its holder, which had said nothing
+void link_event_over(struct link *l);          // the login, and its line in the log
 // A login that came for a connection has failed.
 void link_turned_away(const struct link *l);
 // Why the connection ended that this login came for: to the gate, before NOT_RESUMED,

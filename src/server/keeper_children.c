@@ -48,8 +48,10 @@ static void on_child_exit(void *arg, int status) {
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
         log_error(&l->keeper->log, "%s of %s died of signal %d",
                   judge ? "judge" : "holder", l->peer, WTERMSIG(status));
-    if (!judge && WIFSIGNALED(status))
+    if (!judge && WIFSIGNALED(status)) {
         link_reason(l, "crashed", view_text(""));
+        link_killed(l, WTERMSIG(status));
+    }
     for (int kind = 0; !judge && kind < LEAVING_KINDS; kind++)
         leaving_remove(&l->leavings, (enum leaving)kind, l->uid, c->exit.pid);
     if (judge && l->question != 0 && l->fd >= 0)

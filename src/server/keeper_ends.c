@@ -64,6 +64,16 @@ void link_ended(struct link *l, const struct ipc_ended *m) {
     text_clean(l->ended_text, sizeof l->ended_text, m->text);
 }
 
+// Whatever its gate makes of it.
+void link_killed(struct link *l, int signal) {
+    if (l->ended)
+        return;
+    l->ended = true;
+    l->ended_class = ENDS_ERROR;
+    snprintf(l->ended_text, sizeof l->ended_text, "its process died of signal %d",
+             signal);
+}
+
 // ---- told ----
 
 // Those that every login ends with have lines of OpenSSH's already.

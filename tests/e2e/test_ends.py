@@ -251,7 +251,7 @@ def test_a_crash(world):
     [holder] = children(w.server)[f"sshd: {USER}"]
     os.kill(holder, signal.SIGKILL)
     assert p.wait(WAIT * SLOW) == 255
-    w.at_server("error")
+    w.at_server("error", "died of signal 9")
 
 
 def test_words_are_documented():

@@ -13,6 +13,7 @@ import tempfile
 
 import pytest
 from accounts import make
+from cutter import Cutter
 from conftest import SLOW, Server, free_port, needs_root, require, tool
 
 pytestmark = needs_root
@@ -68,12 +69,15 @@ class World:
         self.lab.servers.append(server)
         return server
 
-    def ssh(self, who, server, *options, program=None, prefix=(), command="echo in as $(id -un)", user=None):
+    def args(self, who, server, *options, program=None, user=None):
         program = program or (tool("ssh") if who == "ours" else require("ssh"))
-        args = [*prefix, program, *options, "-F", "none", "-p", str(server.port), "-l", user or self.account.name,
+        return [program, *options, "-F", "none", "-p", str(server.port), "-l", user or self.account.name,
                 "-o", "HostbasedAuthentication=yes", "-o", "PreferredAuthentications=hostbased", "-o", "BatchMode=yes",
                 "-o", f"UserKnownHostsFile={self.known_file(server.port)}",
                 "-o", "GlobalKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+    def ssh(self, who, server, *options, program=None, prefix=(), command="echo in as $(id -un)", user=None):
+        args = [*prefix, *self.args(who, server, *options, program=program, user=user)]
         return subprocess.run(self.inside(*args, "127.0.0.1", command), stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=30 * SLOW)
 
@@ -280,3 +284,58 @@ def test_keysign_signs_nothing_else(world, lie):
         assert done.returncode == 0 and b"ssh-ed25519" in done.stdout, done.stderr
     else:
         assert done.returncode == 1 and done.stdout == b"" and done.stderr.startswith(b"ssh-keysign: "), done
+
+
+# ---- a connection outlives its link (doc/resume.md) ----
+
+@pytest.fixture
+def session(world):
+    """session(server): a way that can be cut, and a command that echoes, begun by the host's word."""
+    made = []
+
+    def start(server):
+        way = Cutter(server.port)
+        made.append((way, None))
+        args = world.args("ours", way, "-o", "LogLevel=INFO")
+        p = subprocess.Popen(world.inside(*args, "127.0.0.1", "echo here; cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        made.append((way, p))
+        assert p.stdout.readline() == b"here\n", p.stderr.read()
+        return way, p
+
+    yield start
+    for way, p in made:
+        if p is not None:
+            p.kill()
+            p.wait()
+            for f in (p.stdin, p.stdout, p.stderr):
+                f.close()
+        way.stop()
+
+
+def test_resumed_by_the_hosts_word(world, session):
+    world.trust("localhost root\n")
+    server = world.sshd("ours", "LogLevel VERBOSE\n")
+    way, p = session(server)
+    for turn in (b"one\n", b"two\n"):
+        way.cut()
+        p.stdin.write(turn)
+        p.stdin.flush()
+        assert p.stdout.readline() == turn
+    p.stdin.close()
+    assert p.wait(30 * SLOW) == 0, p.stderr.read()
+    assert server.log().count(f"Connection of user {world.account.name} resumed from") == 2
+    assert server.log().count("Accepted hostbased for") == 3
+
+
+def test_not_resumed_without_the_hosts_word(world, session):
+    """The host is trusted no more: what it vouched for is not had again, and ends with its grace."""
+    world.trust("localhost root\n")
+    server = world.sshd("ours", "LogLevel VERBOSE\nResumeGrace 4 4\n")
+    way, p = session(server)
+    world.trust("")
+    way.cut()
+    assert p.wait(30 * SLOW) == 255
+    assert b"the host refuses the login" in p.stderr.read()
+    assert "resumed from" not in server.log()
+    server.wait_log("ended: access removed", 30)
