@@ -129,7 +129,6 @@ static bool load(struct client *c) {
         .home = c->home,
         .command = c->flags.command,
         .session_type = session_type(c),
-        .version = VERSION_TEXT,
         .env = environment,
         .exec = run_match,
         .localnetwork = local_network,

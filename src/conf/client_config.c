@@ -192,7 +192,7 @@ static int client_holds(const void *ctx, const struct conf_criterion *c) {
     case CONF_CRITERION_SESSION_TYPE:
         return patterns_hold(c->argument, session_type(p), true);
     case CONF_CRITERION_VERSION:
-        return patterns_hold(c->argument, or_text(s->version, "Bowline"), false);
+        return conf_version_match(c->argument) == 1;
     case CONF_CRITERION_LOCAL_NETWORK:
         return s->localnetwork == NULL ? -1 : s->localnetwork(s->hook_ctx, c->argument);
     case CONF_CRITERION_EXEC:

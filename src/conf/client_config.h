@@ -203,9 +203,8 @@ struct client_subject {
     const char *command;  // on the command line, joined
     const char *tag;      // -P
     const char
-        *session_type;    // "exec", "shell", "subsystem", "none"; NULL: not asked yet
-    const char *version;  // of the program; NULL: the built-in text
-    token_env_fn env;     // ${VAR} in Include and Match exec; NULL: no variables
+        *session_type;  // "exec", "shell", "subsystem", "none"; NULL: not asked yet
+    token_env_fn env;   // ${VAR} in Include and Match exec; NULL: no variables
     void *env_ctx;
     // Match exec: whether `command` (tokens expanded) exits with 0. NULL: never matches.
     bool (*exec)(void *ctx, const char *command);

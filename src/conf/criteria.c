@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "conf/script.h"
 
 static const struct {
@@ -16,6 +17,12 @@ static const struct {
 };
 
 #define CRITERIA_N (sizeof criteria / sizeof criteria[0])
+
+int conf_version_match(const char *patterns) {
+    int own = text_match_list(patterns, "Bowline_" BOWLINE_VERSION, false);
+    int like = text_match_list(patterns, BOWLINE_LIKE "p1", false);
+    return own < 0 || like < 0 ? -1 : own | like;
+}
 
 const char *conf_criterion_word(enum conf_criterion_kind kind) {
     return kind < CRITERIA_N ? criteria[kind].word : "host";

@@ -126,6 +126,9 @@ must_check bool conf_criteria_parse(struct conf_reader *r, const struct conf_lin
                                     bool is_host, struct conf_block *block, char *why,
                                     size_t size);
 const char *conf_criterion_word(enum conf_criterion_kind kind);
+// Match version: by our own name, "Bowline_…", or that of what we behave like,
+// "OpenSSH_…p1", so that one file may serve both. As text_match_list() has it.
+int conf_version_match(const char *patterns);
 
 // Whether a criterion without its negation holds: 1, 0, or -1 where the subject does not
 // say (then the block does not hold, negated or not).

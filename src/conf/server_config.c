@@ -62,8 +62,7 @@ static int server_holds(const void *ctx, const struct conf_criterion *c) {
     case CONF_CRITERION_RDOMAIN:
         return list_holds(c->argument, s->rdomain, false);
     case CONF_CRITERION_VERSION:
-        return list_holds(c->argument, s->version != NULL ? s->version : "Bowline",
-                          false);
+        return conf_version_match(c->argument) == 1;
     default:
         return 0;
     }

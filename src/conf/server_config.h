@@ -242,7 +242,6 @@ struct server_subject {
     const char *local_address;
     uint16_t local_port;  // 0: not known
     const char *rdomain;
-    const char *version;  // Match version is about Bowline's own; NULL: the built-in text
 };
 
 // What holds for that login. `out` shares text and script with `global`, which must

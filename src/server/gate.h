@@ -23,6 +23,8 @@ _Noreturn void gate_run(const struct gate_start *start);
 
 // ---- inside the gate ----
 
+#define GATE_TERMINALS_MAX 32u  // those beyond do not count
+
 struct gate {
     int link, keeper;
     const struct settings *settings;
@@ -47,6 +49,11 @@ struct gate {
     struct buf held;    // a message that the seam had no room for
     bool ring_full;     // upwards
     size_t ring_least;  // room that the largest message of this peer needs
+
+    // IPQoS
+    bool bulk;
+    uint32_t terminals[GATE_TERMINALS_MAX];  // channels
+    size_t terminals_n;
 
     // resume-v1@bowline: the client comes for a connection; that was answered; and why it
     // cannot be had, enum resume_refusal.
@@ -77,6 +84,9 @@ void gate_auth_policy(struct gate *g, const struct ipc_policy *m);
 void gate_auth_answer(struct gate *g, const struct ipc_answer *m);
 void gate_auth_prompts(struct gate *g, const struct ipc_prompts *m);
 void gate_auth_change(struct gate *g, const struct ipc_change *m);
+
+// gate_class.c: a message of the peer's, on its way to the holder
+void gate_class_up(struct gate *g, struct view message);
 
 // gate_early.c: early-session@bowline. What came with a login is kept until that is
 // decided.

@@ -85,6 +85,8 @@ void gate_seam_up(struct gate *g, struct view message, struct span room) {
     bool sent = false;
     if (!data && gate_resume_open(g, message))
         return;
+    if (!data)
+        gate_class_up(g, message);
     if (seam_failed(g, seam_send(&g->seam, message, &sent)) || sent)
         return;
     if (buf_append(&g->held, message) != OK)

@@ -146,7 +146,6 @@ static void apply_match(struct judge *j) {
 
 static void decide_account(struct judge *j) {
     struct fault why = {0}, shell = {0};
-    char text[256];
     struct judge_case c = {
         .user = j->user,
         .peer = j->start->peer,
@@ -155,7 +154,6 @@ static void decide_account(struct judge *j) {
         .groups = {j->groups, j->groups_n},
         .as_root = getuid() == 0,
         .own_uid = getuid(),
-        .nologin = account_nologin(&j->account, text, sizeof text),
     };
     if (account_check_shell(&j->account, &shell) != OK)
         c.shell_fault = fault_text(&shell);
@@ -233,8 +231,9 @@ static void answer(struct judge *j, uint32_t ticket, enum auth_verdict verdict,
         view_text(method),
         view_text(key),
         view_text("")};
-    if (verdict == AUTH_REFUSED && j->pam != NULL && j->allowed)
-        m.banner = view_text(judge_pam_messages(j));
+    if (verdict == AUTH_REFUSED && j->allowed)
+        m.banner =
+            j->pam != NULL ? view_text(judge_pam_messages(j)) : view_text(j->notice);
     judge_tell(j, IPC_ANSWER, &m);
 }
 
@@ -252,9 +251,21 @@ const char *judge_log_name(const struct judge *j, enum judge_method method) {
                                    : judge_method_name(method);
 }
 
+// Without PAM, whose modules have their own rule. Only who has proved to be the user is
+// told what the file says.
+static bool system_is_open(struct judge *j, uint32_t ticket, enum judge_method method) {
+    if (!account_nologin(&j->account, j->notice, sizeof j->notice))
+        return true;
+    log_info(&j->log, "User %s not allowed because /etc/nologin exists", j->user);
+    judge_refuse(j, ticket, judge_log_name(j, method), j->grant.key);
+    return false;
+}
+
 // PAM's word on the account, when nothing else is missing. False: it was answered.
 static bool account_stage(struct judge *j, uint32_t ticket, enum judge_method method) {
-    if (!j->config.use_pam || j->must_change)
+    if (!j->config.use_pam)
+        return system_is_open(j, ticket, method);
+    if (j->must_change)
         return true;
     enum judge_pam_answer a = judge_pam_account(j);
     if (a == JUDGE_PAM_REFUSED) {

@@ -43,7 +43,6 @@ struct judge_case {
     bool as_root;  // the server is root's; else only `own_uid` may log in
     uid_t own_uid;
     const char *shell_fault;  // NULL: the shell is fine
-    bool nologin;
 };
 
 // May this account log in at all? ERR_REFUSED with the reason for the log.

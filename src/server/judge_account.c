@@ -17,33 +17,29 @@ static bool user_matches(const char *pattern, const struct judge_case *c) {
            address_match_list(at + 1, c->host, c->peer) == ADDRESS_MATCH_YES;
 }
 
-// 1: listed; -1: a negated pattern ("!name") matched; 0: neither.
-static int users_list(const struct conf_list *list, const struct judge_case *c) {
-    int result = 0;
-    for (size_t i = 0; i < list->n; i++) {
-        bool not = list->v[i][0] == '!';
-        if (!user_matches(list->v[i] + (not ? 1 : 0), c))
-            continue;
-        if (not )
-            return -1;
-        result = 1;
-    }
-    return result;
+// Of a list: a pattern matched; one that is negated ("!name") did. In a list of who is
+// denied, as in OpenSSH, those have no meaning; in one of who is allowed they refuse.
+enum {
+    LISTED = 1,
+    NEGATED = 2
+};
+
+static bool group_matches(const char *pattern, const struct judge_case *c) {
+    for (size_t g = 0; g < c->groups.n; g++)
+        if (text_match(pattern, c->groups.names[g]))
+            return true;
+    return false;
 }
 
-static int groups_list(const struct conf_list *list, const struct judge_case *c) {
-    int result = 0;
+static unsigned find(const struct conf_list *list, const struct judge_case *c,
+                     bool (*matches)(const char *pattern, const struct judge_case *c)) {
+    unsigned found = 0;
     for (size_t i = 0; i < list->n; i++) {
         bool not = list->v[i][0] == '!';
-        for (size_t g = 0; g < c->groups.n; g++) {
-            if (!text_match(list->v[i] + (not ? 1 : 0), c->groups.names[g]))
-                continue;
-            if (not )
-                return -1;
-            result = 1;
-        }
+        if (matches(list->v[i] + (not ? 1 : 0), c))
+            found |= not ? NEGATED : LISTED;
     }
-    return result;
+    return found;
 }
 
 static enum err refuse(const struct judge_case *c, struct fault *why,
@@ -75,8 +71,6 @@ static enum err account_itself(const struct server_config *config,
         snprintf(reason, sizeof reason, "%.200s", c->shell_fault);
         return refuse_everywhere(c, why, reason);
     }
-    if (c->nologin)
-        return refuse_everywhere(c, why, "/etc/nologin exists");
     return OK;
 }
 
@@ -89,13 +83,15 @@ enum err judge_account_allowed(const struct server_config *config,
     TRY(account_itself(config, c, why));
     if (config->refuse_connection)
         return refuse(c, why, "of RefuseConnection");
-    if (users_list(&config->deny_users, c) != 0)
+    if (find(&config->deny_users, c, user_matches) & LISTED)
         return refuse(c, why, "listed in DenyUsers");
-    if (config->allow_users.n > 0 && users_list(&config->allow_users, c) != 1)
+    if (config->allow_users.n > 0 &&
+        find(&config->allow_users, c, user_matches) != LISTED)
         return refuse(c, why, "not listed in AllowUsers");
-    if (groups_list(&config->deny_groups, c) != 0)
+    if (find(&config->deny_groups, c, group_matches) & LISTED)
         return refuse(c, why, "a group is listed in DenyGroups");
-    if (config->allow_groups.n > 0 && groups_list(&config->allow_groups, c) != 1)
+    if (config->allow_groups.n > 0 &&
+        find(&config->allow_groups, c, group_matches) != LISTED)
         return refuse(c, why, "none of user's groups are listed in AllowGroups");
     return OK;
 }

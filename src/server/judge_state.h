@@ -43,7 +43,8 @@ struct judge {
     const char *host;              // that name, or the address
     struct server_config config;   // with Match applied
     bool known, allowed;
-    char why[200];  // the user may not log in; "": may
+    char why[200];      // the user may not log in; "": may
+    char notice[1024];  // for the user whose login was refused; "": none
     bool told_certificate;
     bool must_change;  // the password, before anything else
     bool comes_back;   // for a connection that it has: no session is begun

@@ -36,6 +36,9 @@ os.environ.update([SHELL_LEVEL.split("=")])
 # Where scripts/leftovers.py finds what ports its run has used.
 PORTS = os.environ.get("BOWLINE_PORTS")
 
+# For tests that hold for every sshd: BOWLINE_REFERENCE=1 asks Debian's too, which is how such a test is validated.
+SERVERS = ["ours", "openssh"] if os.environ.get("BOWLINE_REFERENCE") else ["ours"]
+
 if IS_ROOT:
     os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # Debian's sshd wants it, and its unit makes it
 

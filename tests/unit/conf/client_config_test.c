@@ -167,6 +167,9 @@ static void match_criteria(void **state) {
     s.session_type = "exec";
     assert_int_equal(port_of("h", "Match sessiontype exec,shell\nPort 5\n", &s), 5);
     assert_int_equal(port_of("h", "Match version Bow*\nPort 5\n", &s), 5);
+    assert_int_equal(port_of("h", "Match version OpenSSH_10.*\nPort 5\n", &s), 5);
+    assert_int_equal(port_of("h", "Match version OpenSSH_9.*\nPort 5\n", &s), 22);
+    assert_int_equal(port_of("h", "Match version *,!OpenSSH_*\nPort 5\n", &s), 22);
 }
 
 static void match_exec(void **state) {
