@@ -1,6 +1,7 @@
 #include "base/fault.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,4 +24,11 @@ void fault_clear(struct fault *f) {
 
 const char *fault_text(const struct fault *f) {
     return f->text[0] != '\0' ? f->text : err_text(f->code);
+}
+
+const char *fault_reason(const struct fault *f, const char *name) {
+    size_t n = strlen(name);
+    const char *text = fault_text(f);
+    bool named = strncmp(text, name, n) == 0 && strncmp(text + n, ": ", 2) == 0;
+    return named ? text + n + 2 : text;
 }

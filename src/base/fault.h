@@ -20,3 +20,7 @@ void fault_clear(struct fault *f);
 
 // The text, or that of the code where there is none.
 const char *fault_text(const struct fault *f);
+
+// The text behind "NAME: ", for messages that name it themselves; all of it where it
+// begins otherwise.
+const char *fault_reason(const struct fault *f, const char *name);

@@ -71,7 +71,8 @@ static enum err find_again(struct client *c, char *out, size_t size) {
     look_up_drop(&l);
     out[strcspn(out, "\n")] = 0;
     if (e == OK && out[0] == 0)
-        e = fault_set(&c->fault, ERR_NOT_FOUND, 0, "look up %s: no address", c->host);
+        e = fault_set(&c->fault, ERR_NOT_FOUND, 0,
+                      "Could not resolve hostname %s: no address", c->host);
     return e;
 }
 

@@ -1,4 +1,6 @@
-// The command line: a table {letter, argument, what it does}.
+// The command line: a table {letter, argument, what it does}. Of a letter and its
+// opposite the later one holds, also over an earlier -o (an alias with -A, and then -a);
+// -o, -l, -p and -i do not take back what came before them.
 #include "client/flags.h"
 
 #include <errno.h>
@@ -12,94 +14,7 @@
 #include "client/forward_spec.h"
 #include "client/mux_passenger.h"
 
-enum kind {
-    LINE,     // `text` and the argument
-    FIXED,    // `text` alone
-    IGNORED,  // accepted, without effect
-    SPECIAL,  // by letter
-};
-
-struct flag {
-    char letter;
-    const char *argument;  // NULL: none
-    enum kind kind;
-    const char *text;  // LINE: the keyword; FIXED: lines
-};
-
-static const struct flag table[] = {
-    {'2', NULL, IGNORED, NULL},
-    {'4', NULL, FIXED, "AddressFamily inet"},
-    {'6', NULL, FIXED, "AddressFamily inet6"},
-    {'A', NULL, FIXED, "ForwardAgent yes"},
-    {'a', NULL, FIXED, "ForwardAgent no"},
-    {'B', "interface", LINE, "BindInterface"},
-    {'b', "address", LINE, "BindAddress"},
-    {'C', NULL, FIXED, "Compression yes"},
-    {'c', "ciphers", LINE, "Ciphers"},
-    {'D', "[address:]port", SPECIAL, NULL},
-    {'E', "log_file", SPECIAL, NULL},
-    {'e', "escape_char", LINE, "EscapeChar"},
-    {'F', "config_file", SPECIAL, NULL},
-    {'f', NULL, FIXED, "ForkAfterAuthentication yes\nStdinNull yes"},
-    {'G', NULL, SPECIAL, NULL},
-    {'g', NULL, FIXED, "GatewayPorts yes"},
-    {'I', "pkcs11", LINE, "PKCS11Provider"},
-    {'i', "identity_file", SPECIAL, NULL},
-    {'J', "destination", LINE, "ProxyJump"},
-    {'K', NULL, FIXED, "GSSAPIAuthentication yes"},
-    {'k', NULL, IGNORED, NULL},
-    {'L', "address", SPECIAL, NULL},
-    {'l', "login_name", SPECIAL, NULL},
-    {'M', NULL, SPECIAL, NULL},
-    {'m', "macs", LINE, "MACs"},
-    {'N', NULL, FIXED, "SessionType none\nRequestTTY no"},
-    {'n', NULL, FIXED, "StdinNull yes"},
-    {'O', "ctl_cmd", SPECIAL, NULL},
-    {'o', "option", SPECIAL, NULL},
-    {'P', "tag", LINE, "Tag"},
-    {'p', "port", SPECIAL, NULL},
-    {'Q', "query", SPECIAL, NULL},
-    {'q', NULL, SPECIAL, NULL},
-    {'R', "address", SPECIAL, NULL},
-    {'S', "ctl_path", LINE, "ControlPath"},
-    {'s', NULL, FIXED, "SessionType subsystem"},
-    {'T', NULL, FIXED, "RequestTTY no"},
-    {'t', NULL, SPECIAL, NULL},
-    {'V', NULL, SPECIAL, NULL},
-    {'v', NULL, SPECIAL, NULL},
-    {'W', "host:port", SPECIAL, NULL},
-    {'w', "local_tun[:remote_tun]", SPECIAL, NULL},
-    {'X', NULL, FIXED, "ForwardX11 yes"},
-    {'x', NULL, FIXED, "ForwardX11 no"},
-    {'Y', NULL, FIXED, "ForwardX11 yes\nForwardX11Trusted yes"},
-    {'y', NULL, SPECIAL, NULL},
-    {'Z', NULL, SPECIAL, NULL},
-};
-
 #define WHY(...) (snprintf(why, FLAGS_WHY_SIZE, __VA_ARGS__), false)
-
-static const struct flag *flag_find(char letter) {
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].letter == letter)
-            return &table[i];
-    return NULL;
-}
-
-void flags_usage(char *out, size_t size) {
-    char plain[64], valued[2048];
-    size_t p = 0, v = 0;
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        const struct flag *f = &table[i];
-        if (f->argument == NULL)
-            plain[p++] = f->letter;
-        else
-            v += (size_t)snprintf(valued + v, sizeof valued - v, " [-%c %s]", f->letter,
-                                  f->argument);
-    }
-    plain[p] = 0;
-    snprintf(out, size, "usage: ssh [-%s]%s destination [command [argument ...]]", plain,
-             valued);
-}
 
 static bool add_line(struct flags *f, char *line, char *why) {
     if (line == NULL)
@@ -111,6 +26,30 @@ static bool add_line(struct flags *f, char *line, char *why) {
     f->lines[f->lines_n++] = line;
     f->lines[f->lines_n] = NULL;
     return true;
+}
+
+// The keyword of a line, without what parts it from its value.
+static struct view keyword_of(const char *line) {
+    line += strspn(line, " \t");
+    return view_of(line, strcspn(line, " \t=\""));
+}
+
+static bool same_keyword(const char *a, const char *b) {
+    struct view x = keyword_of(a), y = keyword_of(b);
+    return x.n == y.n && strncasecmp((const char *)x.p, (const char *)y.p, x.n) == 0;
+}
+
+// In the place of what was said of the keyword before.
+static bool replace_line(struct flags *f, char *line, char *why) {
+    size_t kept = 0;
+    for (size_t i = 0; line != NULL && i < f->lines_n; i++)
+        if (same_keyword(f->lines[i], line))
+            free(f->lines[i]);
+        else
+            f->lines[kept++] = f->lines[i];
+    if (line != NULL)
+        f->lines_n = kept;
+    return add_line(f, line, why);
 }
 
 // `Keyword "value"`, so that one argument stays one word.
@@ -183,14 +122,21 @@ static bool set_option(struct flags *f, const char *option, char *why) {
     return true;
 }
 
+// -N
+static bool set_no_session(struct flags *f, const char *value, char *why) {
+    (void)value;
+    f->tty = 0;
+    return replace_line(f, strdup("SessionType none"), why) &&
+           replace_line(f, strdup("RequestTTY no"), why);
+}
+
 // -W: no session of its own, and nothing else that the files ask for.
 static bool set_stdio_forward(struct flags *f, const char *value, char *why) {
     struct forward_end end;
     if (!forward_end_parse(&end, value))
         return WHY("-W takes host:port or a path, not '%.100s'", value);
     f->stdio_forward = value;
-    return add_line(f, strdup("SessionType none"), why) &&
-           add_line(f, strdup("RequestTTY no"), why);
+    return set_no_session(f, NULL, why);
 }
 
 // What -W means besides, unless the command line says otherwise.
@@ -222,17 +168,171 @@ static bool set_forward(struct flags *f, enum forward_kind kind, const char *val
 // -w: an earlier Tunnel may say ethernet.
 static bool set_tunnel(struct flags *f, const char *value, char *why) {
     return add_line(f, strdup("Tunnel point-to-point"), why) &&
-           add_line(f, quoted_line("TunnelDevice", value), why);
+           replace_line(f, quoted_line("TunnelDevice", value), why);
 }
 
-static bool set_special(struct flags *f, char letter, const char *value, char *why) {
+// -t; twice: even without a terminal here.
+static bool set_terminal(struct flags *f, const char *value, char *why) {
+    (void)value;
+    f->tty++;
+    return replace_line(f, strdup(f->tty > 1 ? "RequestTTY force" : "RequestTTY yes"),
+                        why);
+}
+
+// -T
+static bool set_no_terminal(struct flags *f, const char *value, char *why) {
+    (void)value;
+    f->tty = 0;
+    return replace_line(f, strdup("RequestTTY no"), why);
+}
+
+// -M; twice: with a question for each use.
+static bool set_master(struct flags *f, const char *value, char *why) {
+    (void)value;
+    f->master++;
+    return replace_line(
+        f, strdup(f->master > 1 ? "ControlMaster ask" : "ControlMaster yes"), why);
+}
+
+// -v, up to three times
+static bool set_verbose(struct flags *f, const char *value, char *why) {
+    (void)value;
+    static const char *const levels[] = {"LogLevel DEBUG1", "LogLevel DEBUG2",
+                                         "LogLevel DEBUG3"};
+    f->verbose++;
+    return replace_line(f, strdup(levels[f->verbose > 3 ? 2 : f->verbose - 1]), why);
+}
+
+// -q takes -v back.
+static bool set_quiet(struct flags *f, const char *value, char *why) {
+    (void)value;
+    f->verbose = 0;
+    return replace_line(f, strdup("LogLevel QUIET"), why);
+}
+
+static bool set_jump(struct flags *f, const char *value, char *why) {
+    if (f->jump)
+        return WHY("-J may be given once; several hops: -J first,second");
+    f->jump = true;
+    return add_line(f, quoted_line("ProxyJump", value), why);
+}
+
+static bool set_dynamic(struct flags *f, const char *value, char *why) {
+    return set_forward(f, FORWARD_DYNAMIC, value, why);
+}
+
+static bool set_local(struct flags *f, const char *value, char *why) {
+    return set_forward(f, FORWARD_LOCAL, value, why);
+}
+
+static bool set_remote(struct flags *f, const char *value, char *why) {
+    return set_forward(f, FORWARD_REMOTE, value, why);
+}
+
+static bool set_login(struct flags *f, const char *value, char *why) {
+    return add_user(f, value, strlen(value), why);
+}
+
+static bool set_control(struct flags *f, const char *value, char *why) {
+    f->control_command = value;
+    return mux_command_is_known(value) ? true
+                                       : WHY("Invalid multiplex command '%.40s' (check, "
+                                             "forward, cancel, proxy, exit, stop, "
+                                             "conninfo, channels)",
+                                             value);
+}
+
+enum kind {
+    LINE,     // `text` and the argument, over what was said before
+    FIXED,    // `text` alone, likewise
+    IGNORED,  // accepted, without effect
+    CALL,     // `set` with the argument
+    SPECIAL,  // by letter
+};
+
+struct flag {
+    char letter;
+    const char *argument;  // NULL: none
+    enum kind kind;
+    const char *text;  // LINE: the keyword; FIXED: lines
+    bool (*set)(struct flags *f, const char *value, char *why);  // CALL
+};
+
+static const struct flag table[] = {
+    {'2', NULL, IGNORED, NULL, NULL},
+    {'4', NULL, FIXED, "AddressFamily inet", NULL},
+    {'6', NULL, FIXED, "AddressFamily inet6", NULL},
+    {'A', NULL, FIXED, "ForwardAgent yes", NULL},
+    {'a', NULL, FIXED, "ForwardAgent no", NULL},
+    {'B', "interface", LINE, "BindInterface", NULL},
+    {'b', "address", LINE, "BindAddress", NULL},
+    {'C', NULL, FIXED, "Compression yes", NULL},
+    {'c', "ciphers", LINE, "Ciphers", NULL},
+    {'D', "[address:]port", CALL, NULL, set_dynamic},
+    {'E', "log_file", SPECIAL, NULL, NULL},
+    {'e', "escape_char", LINE, "EscapeChar", NULL},
+    {'F', "config_file", SPECIAL, NULL, NULL},
+    {'f', NULL, FIXED, "ForkAfterAuthentication yes\nStdinNull yes", NULL},
+    {'G', NULL, SPECIAL, NULL, NULL},
+    {'g', NULL, FIXED, "GatewayPorts yes", NULL},
+    {'I', "pkcs11", LINE, "PKCS11Provider", NULL},
+    {'i', "identity_file", CALL, NULL, add_identity},
+    {'J', "destination", CALL, NULL, set_jump},
+    {'K', NULL, FIXED, "GSSAPIAuthentication yes\nGSSAPIDelegateCredentials yes", NULL},
+    {'k', NULL, FIXED, "GSSAPIDelegateCredentials no", NULL},
+    {'L', "address", CALL, NULL, set_local},
+    {'l', "login_name", CALL, NULL, set_login},
+    {'M', NULL, CALL, NULL, set_master},
+    {'m', "macs", LINE, "MACs", NULL},
+    {'N', NULL, CALL, NULL, set_no_session},
+    {'n', NULL, FIXED, "StdinNull yes", NULL},
+    {'O', "ctl_cmd", CALL, NULL, set_control},
+    {'o', "option", CALL, NULL, set_option},
+    {'P', "tag", LINE, "Tag", NULL},
+    {'p', "port", CALL, NULL, set_port},
+    {'Q', "query", SPECIAL, NULL, NULL},
+    {'q', NULL, CALL, NULL, set_quiet},
+    {'R', "address", CALL, NULL, set_remote},
+    {'S', "ctl_path", LINE, "ControlPath", NULL},
+    {'s', NULL, FIXED, "SessionType subsystem", NULL},
+    {'T', NULL, CALL, NULL, set_no_terminal},
+    {'t', NULL, CALL, NULL, set_terminal},
+    {'V', NULL, SPECIAL, NULL, NULL},
+    {'v', NULL, CALL, NULL, set_verbose},
+    {'W', "host:port", CALL, NULL, set_stdio_forward},
+    {'w', "local_tun[:remote_tun]", CALL, NULL, set_tunnel},
+    {'X', NULL, FIXED, "ForwardX11 yes", NULL},
+    {'x', NULL, FIXED, "ForwardX11 no", NULL},
+    {'Y', NULL, FIXED, "ForwardX11 yes\nForwardX11Trusted yes", NULL},
+    {'y', NULL, SPECIAL, NULL, NULL},
+    {'Z', NULL, SPECIAL, NULL, NULL},
+};
+
+static const struct flag *flag_find(char letter) {
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (table[i].letter == letter)
+            return &table[i];
+    return NULL;
+}
+
+void flags_usage(char *out, size_t size) {
+    char plain[64], valued[2048];
+    size_t p = 0, v = 0;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const struct flag *f = &table[i];
+        if (f->argument == NULL)
+            plain[p++] = f->letter;
+        else
+            v += (size_t)snprintf(valued + v, sizeof valued - v, " [-%c %s]", f->letter,
+                                  f->argument);
+    }
+    plain[p] = 0;
+    snprintf(out, size, "usage: ssh [-%s]%s destination [command [argument ...]]", plain,
+             valued);
+}
+
+static bool set_special(struct flags *f, char letter, const char *value) {
     switch (letter) {
-    case 'D':
-        return set_forward(f, FORWARD_DYNAMIC, value, why);
-    case 'L':
-        return set_forward(f, FORWARD_LOCAL, value, why);
-    case 'R':
-        return set_forward(f, FORWARD_REMOTE, value, why);
     case 'E':
         f->log_file = value;
         return true;
@@ -242,72 +342,42 @@ static bool set_special(struct flags *f, char letter, const char *value, char *w
     case 'G':
         f->mode = FLAGS_DUMP;
         return true;
-    case 'i':
-        return add_identity(f, value, why);
-    case 'l':
-        return add_user(f, value, strlen(value), why);
-    case 'o':
-        return set_option(f, value, why);
-    case 'p':
-        return set_port(f, value, why);
     case 'Q':
         f->mode = FLAGS_QUERY;
         f->query = value;
         return true;
-    case 'q':
-        f->quiet++;
-        return true;
-    case 'M':
-        f->master++;
-        return true;
-    case 'O':
-        f->control_command = value;
-        return mux_command_is_known(value)
-                   ? true
-                   : WHY("Invalid multiplex command '%.40s' (check, "
-                         "forward, cancel, proxy, exit, stop, "
-                         "conninfo, channels)",
-                         value);
-    case 't':
-        f->tty++;
-        return true;
     case 'V':
         f->mode = FLAGS_VERSION;
-        return true;
-    case 'v':
-        f->verbose++;
         return true;
     case 'Z':
         f->mode = FLAGS_KEYS;
         return true;
-    case 'w':
-        return set_tunnel(f, value, why);
-    case 'W':
-        return set_stdio_forward(f, value, why);
     default:  // 'y'
         f->syslog = true;
         return true;
     }
 }
 
-static bool add_lines(struct flags *f, const char *text, char *why) {
+static bool replace_lines(struct flags *f, const char *text, char *why) {
     for (const char *end; (end = strchr(text, '\n')) != NULL; text = end + 1)
-        if (!add_line(f, strndup(text, (size_t)(end - text)), why))
+        if (!replace_line(f, strndup(text, (size_t)(end - text)), why))
             return false;
-    return add_line(f, strdup(text), why);
+    return replace_line(f, strdup(text), why);
 }
 
 static bool set_flag(struct flags *f, const struct flag *flag, const char *value,
                      char *why) {
     switch (flag->kind) {
     case LINE:
-        return add_line(f, quoted_line(flag->text, value), why);
+        return replace_line(f, quoted_line(flag->text, value), why);
     case FIXED:
-        return add_lines(f, flag->text, why);
+        return replace_lines(f, flag->text, why);
     case IGNORED:
         return true;
+    case CALL:
+        return flag->set(f, value, why);
     case SPECIAL:
-        return set_special(f, flag->letter, value, why);
+        return set_special(f, flag->letter, value);
     }
     return false;
 }
@@ -417,32 +487,10 @@ static bool join_command(struct flags *f, int argc, char **argv, int i, char *wh
     return true;
 }
 
-// -v, -q and -t beat every other source, so their lines come first.
-static bool put_first(struct flags *f, const char *line, char *why) {
-    if (!add_line(f, strdup(line), why))
-        return false;
-    char *last = f->lines[f->lines_n - 1];
-    memmove(f->lines + 1, f->lines, (f->lines_n - 1) * sizeof f->lines[0]);
-    f->lines[0] = last;
-    return true;
-}
-
 static bool finish(struct flags *f, char *why) {
-    static const char *const levels[] = {"LogLevel DEBUG1", "LogLevel DEBUG2",
-                                         "LogLevel DEBUG3"};
-    if (f->tty > 0 &&
-        !put_first(f, f->tty > 1 ? "RequestTTY force" : "RequestTTY yes", why))
-        return false;
-    if (f->master > 0 &&
-        !put_first(f, f->master > 1 ? "ControlMaster ask" : "ControlMaster yes", why))
-        return false;
     if (f->control_command != NULL && f->stdio_forward != NULL)
         return WHY("Cannot specify stdio forward with -O");
-    if (!add_stdio_defaults(f, why))
-        return false;
-    if (f->verbose > 0)
-        return put_first(f, levels[f->verbose > 3 ? 2 : f->verbose - 1], why);
-    return f->quiet == 0 || put_first(f, "LogLevel QUIET", why);
+    return add_stdio_defaults(f, why);
 }
 
 bool flags_parse(struct flags *f, int argc, char **argv, char *why) {

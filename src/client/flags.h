@@ -28,7 +28,8 @@ struct flags {
     bool syslog;                  // -y
     bool show_steps;              // ShowSteps=yes, for `bowline try`
     const char *jumps_above;  // JumpsAbove=: the hops that are reached through this one
-    unsigned verbose, quiet, tty, master;
+    unsigned verbose, tty, master;
+    bool jump;  // -J was given
     // Lines of ssh_config, as -o has them, in order; NULL-terminated, owned.
     char *lines[FLAGS_LINES_MAX + 1];
     size_t lines_n;

@@ -18,23 +18,28 @@
 
 #define LOCK_WAIT_MS 5000
 
-static enum err check_regular(int fd, const char *name, struct stat *st,
-                              struct fault *f) {
+static bool is_stream(const struct stat *st) {
+    return S_ISFIFO(st->st_mode) || S_ISCHR(st->st_mode);
+}
+
+static enum err check_kind(int fd, const char *name, bool streams, struct stat *st,
+                           struct fault *f) {
     if (fstat(fd, st) != 0)
         return fault_errno(f, "%s", name);
-    if (!S_ISREG(st->st_mode))
+    if (!S_ISREG(st->st_mode) && !(streams && is_stream(st)))
         return fault_set(f, ERR_REFUSED, 0, "%s: not a regular file", name);
     return OK;
 }
 
 enum err file_open(const char *path, unsigned flags, int *out, struct fault *f) {
     *out = -1;
-    int how = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    bool stream = (flags & FILE_STREAM) != 0;
+    int how = O_RDONLY | O_CLOEXEC | O_NOCTTY | (stream ? 0 : O_NONBLOCK);
     scoped_fd fd = open(path, (flags & FILE_NOFOLLOW) != 0 ? how | O_NOFOLLOW : how);
     struct stat st;
     if (fd < 0)
         return fault_errno(f, "%s", path);
-    TRY(check_regular(fd, path, &st, f));
+    TRY(check_kind(fd, path, stream, &st, f));
     *out = fd;
     fd = -1;
     return OK;
@@ -44,11 +49,11 @@ static enum err read_into(int fd, const char *name, size_t max, struct buf *out,
                           struct fault *f) {
     struct stat st;
     struct span room;
-    TRY(check_regular(fd, name, &st, f));
+    TRY(check_kind(fd, name, true, &st, f));
     if (st.st_size > 0 && (uint64_t)st.st_size > max)
         return fault_set(f, ERR_LIMIT, 0, "%s: longer than %zu bytes", name, max);
     // The whole at once: a secret leaves no copies behind in a growing buffer.
-    size_t need = (size_t)st.st_size + 2;
+    size_t need = is_stream(&st) ? max + 2 : (size_t)st.st_size + 2;
     for (;;) {
         TRY(buf_reserve(out, need, &room));
         ssize_t n = read(fd, room.p, room.n - 1);
@@ -142,9 +147,9 @@ enum err file_append_line(const char *path, struct view line, mode_t mode,
     struct stat st;
     if (fd < 0)
         return fault_errno(f, "%s", path);
-    TRY(check_regular(fd, path, &st, f));
+    TRY(check_kind(fd, path, false, &st, f));
     TRY(lock(fd, path, f));
-    TRY(check_regular(fd, path, &st, f));  // its size, now that nobody else appends
+    TRY(check_kind(fd, path, false, &st, f));  // its size, now that nobody else appends
     uint8_t last = '\n';
     if (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1)
         return fault_errno(f, "%s", path);
@@ -177,7 +182,7 @@ enum err file_check_owner(int fd, const char *path, const char *home, uid_t uid,
                           struct fault *f) {
     char at[PATH_MAX], top[PATH_MAX];
     struct stat st;
-    TRY(check_regular(fd, path, &st, f));
+    TRY(check_kind(fd, path, false, &st, f));
     TRY(check_one(&st, path, uid, f));
     if (realpath(path, at) == NULL)
         return fault_errno(f, "%s", path);
@@ -225,6 +230,11 @@ enum err file_make_directory(const char *path, struct fault *f) {
     if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
         return fault_set(f, ERR_REFUSED, 0, "%s: not a directory", path);
     return OK;
+}
+
+bool file_is_stream(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && is_stream(&st);
 }
 
 bool file_exists(const char *path) {

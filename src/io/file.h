@@ -1,7 +1,7 @@
 // Files: read whole and bounded, written whole or not at all, checked for who may write
 // them.
 //
-// Nothing here blocks on a FIFO or device: those are refused.
+// Nothing here blocks on a FIFO or device: those are refused, but with FILE_STREAM.
 #pragma once
 
 #include <sys/types.h>
@@ -12,14 +12,17 @@
 
 // flags
 #define FILE_NOFOLLOW 1u  // the last component may not be a link
+// Pipes, FIFOs and terminals are as good as files, and are waited for: only for names
+// that the person at the program gave (a shell's `<(command)`, /dev/stdin).
+#define FILE_STREAM 2u
 
 // Opens a regular file for reading. ERR_NOT_FOUND, ERR_REFUSED (also: not a regular
 // file).
 must_check enum err file_open(const char *path, unsigned flags, int *fd, struct fault *f);
 
-// Reads all of it, at most `max` bytes (else ERR_LIMIT), into *out, which is initialised
-// here and is the caller's to buf_free(); a NUL is put behind the last byte (not
-// counted), so that text can be parsed in place.
+// Reads all of it (of what file_open() gave: also of a stream), at most `max` bytes (else
+// ERR_LIMIT), into *out, which is initialised here and is the caller's to buf_free(); a
+// NUL is put behind the last byte (not counted), so that text can be parsed in place.
 must_check enum err file_read(const char *path, unsigned flags, size_t max,
                               struct buf *out, struct fault *f);
 must_check enum err file_read_fd(int fd, const char *name, size_t max, struct buf *out,
@@ -53,3 +56,5 @@ must_check enum err file_check_private(int fd, const char *path, struct fault *f
 must_check enum err file_make_directory(const char *path, struct fault *f);
 
 bool file_exists(const char *path);
+// A pipe, FIFO or terminal.
+bool file_is_stream(const char *path);

@@ -245,6 +245,9 @@ static enum err ask(const char *text, unsigned flags, char *out, size_t size,
         return ask_program(askpass.program, text, flags, out, size, f);
     if (only)
         return fault_set(f, ERR_REFUSED, 0, "SSH_ASKPASS is not set");
+    // `ssh-add </dev/null` asks in a window, also where there is a terminal.
+    if ((flags & PROMPT_STDIN) != 0 && askpass.program != NULL && !isatty(STDIN_FILENO))
+        return ask_program(askpass.program, text, flags, out, size, f);
     scoped_fd tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty >= 0)
         return ask_terminal(tty, tty, text, echo, out, size);

@@ -8,8 +8,10 @@
 #define PROMPT_MAX 1024  // bytes of an answer, NUL included
 
 // flags
-#define PROMPT_ECHO 1u     // the answer is shown
-#define PROMPT_STDIN 2u    // no terminal: read standard input instead (ssh-keygen)
+#define PROMPT_ECHO 1u  // the answer is shown
+// Standard input that is no terminal: askpass where there is one; no terminal at all:
+// standard input is read (ssh-keygen, ssh-add).
+#define PROMPT_STDIN 2u
 #define PROMPT_CONFIRM 4u  // for askpass: a yes/no question (SSH_ASKPASS_PROMPT=confirm)
 #define PROMPT_NO_ASKPASS 8u     // terminal only
 #define PROMPT_ONLY_ASKPASS 16u  // the terminal is somebody else's business

@@ -77,6 +77,7 @@ static void interleave(struct tcp_connect *c, const struct addrinfo *list) {
     }
 }
 
+// The words, here and in fail(), are OpenSSH's: scripts and editors look for them.
 static enum err look_up(struct tcp_connect *c, struct fault *f) {
     struct addrinfo hints = {.ai_family = c->target.family,
                              .ai_socktype = SOCK_STREAM,
@@ -86,7 +87,7 @@ static enum err look_up(struct tcp_connect *c, struct fault *f) {
     snprintf(port, sizeof port, "%u", c->target.port);
     int bad = getaddrinfo(c->host, port, &hints, &list);
     if (bad != 0)
-        return fault_set(f, ERR_NOT_FOUND, 0, "look up %s: %s",
+        return fault_set(f, ERR_NOT_FOUND, 0, "Could not resolve hostname %s: %s",
                          text_clean(shown, sizeof shown, view_text(c->host)),
                          bad == EAI_SYSTEM ? strerror(errno) : gai_strerror(bad));
     interleave(c, list);
@@ -229,7 +230,7 @@ static void hand_over(struct tcp_connect *c, struct attempt *a, int *fd) {
 static enum err fail(const struct tcp_connect *c, int error, struct fault *f) {
     char shown[256];
     errno = error;
-    return fault_errno(f, "connect to %s port %u",
+    return fault_errno(f, "connect to host %s port %u",
                        text_clean(shown, sizeof shown, view_text(c->host)),
                        c->target.port);
 }

@@ -42,9 +42,6 @@ int add_resident(struct add *a);  // -K
 // The first line of a public file, or of a private one's readable half.
 must_check enum err add_read_public(const char *path, struct key **key, struct fault *f);
 
-// What a fault says, without the path in front that the message has already.
-const char *add_reason(const char *path, const struct fault *f);
-
 // ---- add_destination.c: false: it is said why ----
 bool add_destinations(struct add *a);
 

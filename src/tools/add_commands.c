@@ -112,7 +112,7 @@ static int test_key(struct add *a, const char *path) {
     scoped_buf signature;
     buf_init(&signature, KEY_SIGNATURE_MAX);
     if (add_read_public(path, &key, &f) != OK)
-        return add_say("Couldn't read public key %s: %s", path, add_reason(path, &f));
+        return add_say("Couldn't read public key %s: %s", path, fault_reason(&f, path));
     const struct key_type *type = key_type_plain(key->type);
     const struct alg *alg = alg_find(
         ALG_SIGNATURE, view_text(type->kind == PK_RSA ? "rsa-sha2-256" : type->name));

@@ -29,7 +29,7 @@ static void files_free(struct files *f) {
 static void read_file(struct files *f, const char *path) {
     struct fault fault = {0};
     size_t i = f->n;
-    if (file_read(path, 0, LIMIT_KNOWN_HOSTS, &f->texts[i], &fault) != OK)
+    if (file_read(path, FILE_STREAM, LIMIT_KNOWN_HOSTS, &f->texts[i], &fault) != OK)
         return;
     snprintf(f->names[i], sizeof f->names[i], "%s", path);
     f->files[i] = (struct known_hosts_file){f->names[i], buf_view(&f->texts[i])};

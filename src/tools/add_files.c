@@ -36,13 +36,6 @@ static const char *refusal(enum err e) {
 
 // ---- public files ----
 
-const char *add_reason(const char *path, const struct fault *f) {
-    size_t n = strlen(path);
-    const char *text = fault_text(f);
-    return strncmp(text, path, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2
-                                                                          : text;
-}
-
 static struct view first_line(struct view text) {
     const uint8_t *end = text.n > 0 ? memchr(text.p, '\n', text.n) : NULL;
     if (end != NULL)
@@ -52,7 +45,7 @@ static struct view first_line(struct view text) {
 
 enum err add_read_public(const char *path, struct key **key, struct fault *f) {
     scoped_secret_buf text = {0};
-    TRY(file_read(path, 0, LIMIT_KEY_FILE, &text, f));
+    TRY(file_read(path, FILE_STREAM, LIMIT_KEY_FILE, &text, f));
     enum err e = key_from_public_text(key, first_line(buf_view(&text)), f);
     struct fault ignored = {0};
     if (e != OK && private_key_public_half(key, buf_view(&text), &ignored) == OK)
@@ -92,7 +85,7 @@ static bool read_file_text(const char *path, struct buf *text) {
         return true;
     }
     errno = 0;
-    enum err e = file_open(path, 0, &fd, &f);
+    enum err e = file_open(path, FILE_STREAM, &fd, &f);
     if (e == ERR_NOT_FOUND)
         return add_say("%s: %s", path, strerror(ENOENT)) == 0;
     if (e == OK && too_open(path, fd))
@@ -283,7 +276,7 @@ static int remove_file(struct add *a, const char *path) {
     if (strcmp(path, "-") == 0)
         return remove_stdin(a);
     if (read_beside(path, &key, &f) != OK)
-        return add_say("Bad key file %s: %s", path, add_reason(path, &f));
+        return add_say("Bad key file %s: %s", path, fault_reason(&f, path));
     if (!a->certificates_only)
         status = remove_key(a, path, key);
     snprintf(beside, sizeof beside, "%s-cert.pub", path);

@@ -227,7 +227,7 @@ static bool certify(struct work *w, const char *file) {
     struct key *subject, *certificate;
     struct fault f = {0};
     if (keygen_load_public(file, &subject, &f) != OK)
-        return keygen_fail("load pubkey \"%s\": %s", file, fault_text(&f)) == 0;
+        return keygen_fail("load pubkey \"%s\": %s", file, fault_reason(&f, file)) == 0;
     enum err e = make(w, subject, &certificate, &f);
     key_free(subject);
     if (e != OK)

@@ -121,7 +121,7 @@ static void wipe_buf(struct buf *b) {
 static bool read_private(const char *path, struct buf *text) {
     struct fault f = {0};
     scoped_fd fd = -1;
-    enum err e = file_open(path, 0, &fd, &f);
+    enum err e = file_open(path, FILE_STREAM, &fd, &f);
     if (e == OK)
         e = file_check_private(fd, path, &f);
     if (e == OK)
@@ -188,6 +188,22 @@ static enum err write_file(const char *path, struct view v, mode_t mode,
                              : file_create(path, v, mode, f);
 }
 
+// Keys that have no such form (Ed25519 no PEM, security keys neither) are written in
+// OpenSSH's, as by OpenSSH.
+static enum err write_in_format(const struct key *key, struct private_key_options *o,
+                                struct buf *out, struct fault *f) {
+    struct fault ignored = {0};
+    if (key->handle != NULL)
+        o->format = PRIVATE_KEY_OPENSSH;
+    if (o->format != PRIVATE_KEY_PEM)
+        return private_key_write(key, o, out, f);
+    enum err e = private_key_write(key, o, out, &ignored);
+    if (e != ERR_UNSUPPORTED)
+        return e;
+    o->format = PRIVATE_KEY_OPENSSH;
+    return private_key_write(key, o, out, f);
+}
+
 bool keygen_save_private(const struct keygen *k, const struct key *key,
                          const char *pass) {
     struct private_key_options o = {
@@ -201,7 +217,7 @@ bool keygen_save_private(const struct keygen *k, const struct key *key,
     // All the room at once: growing would leave copies behind.
     enum err e = buf_reserve(&text, 128u * 1024u, &room);
     if (e == OK)
-        e = private_key_write(key, &o, &text, &f);
+        e = write_in_format(key, &o, &text, &f);
     if (e == OK)
         e = write_file(k->file, buf_view(&text), 0600, &f);
     if (e != OK)
@@ -244,7 +260,7 @@ enum err keygen_load_public(const char *path, struct key **key, struct fault *f)
         public_of_text(buf_view(&text), key, NULL) == OK)
         return OK;
     wipe_buf(&text);
-    TRY(file_read(path, 0, LIMIT_KEY_FILE, &text, f));
+    TRY(file_read(path, FILE_STREAM, LIMIT_KEY_FILE, &text, f));
     return public_of_text(buf_view(&text), key, f);
 }
 

@@ -53,7 +53,7 @@ int keygen_export(struct keygen *k) {
     if (!keygen_ask_file(k, "Enter file in which the key is", "id_ed25519"))
         return KEYGEN_FAILED;
     if (keygen_load_public(k->file, &key, &f) != OK)
-        return keygen_fail("%s: %s", k->file, fault_text(&f));
+        return keygen_fail("%s: %s", k->file, fault_reason(&f, k->file));
     int status;
     if (strcasecmp(format, "RFC4716") == 0)
         status = print_rfc4716(k, key);
@@ -118,7 +118,7 @@ int keygen_import(struct keygen *k) {
     enum err e = import(k, buf_view(&text), private, &key, &f);
     secret_wipe(text.p, text.room);
     if (e != OK)
-        return keygen_fail("%s: %s", k->file, fault_text(&f));
+        return keygen_fail("%s: %s", k->file, fault_reason(&f, k->file));
     int status = pk_has_secret(key->pk) ? print_private(key) : print_public(key);
     key_free(key);
     return status;

@@ -54,7 +54,7 @@ static bool print_file(const struct keygen *k, const char *path) {
     struct key *key;
     struct fault f = {0};
     if (keygen_load_public(path, &key, &f) != OK)
-        return keygen_fail("%s: %s", path, fault_text(&f)) == 0;
+        return keygen_fail("%s: %s", path, fault_reason(&f, path)) == 0;
     bool ok = print_records(k, key);
     key_free(key);
     return ok;

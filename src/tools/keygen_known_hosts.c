@@ -29,7 +29,7 @@ static bool job_open(struct job *j, struct keygen *k) {
         return keygen_fail("the host name is too long") == 0;
     if (!file_exists(j->path))
         return keygen_fail("Cannot stat %s: No such file or directory", j->path) == 0;
-    if (file_read(j->path, 0, LIMIT_KNOWN_HOSTS, &j->text, &f) != OK)
+    if (file_read(j->path, FILE_STREAM, LIMIT_KNOWN_HOSTS, &j->text, &f) != OK)
         return keygen_fail("%s", fault_text(&f)) == 0;
     j->file = (struct known_hosts_file){j->path, buf_view(&j->text)};
     return true;

@@ -89,7 +89,8 @@ int keygen_make_krl(struct keygen *k) {
     bool any = k->ca != NULL && strcasecmp(k->ca, "none") == 0;
     if (k->ca != NULL && !any) {
         if (keygen_load_public(k->ca, &ca, &f) != OK)
-            return keygen_fail("Cannot load CA public key %s: %s", k->ca, fault_text(&f));
+            return keygen_fail("Cannot load CA public key %s: %s", k->ca,
+                               fault_reason(&f, k->ca));
         blob = key_blob(ca);
     }
     bool ok = krl_maker_new(&m) == OK;

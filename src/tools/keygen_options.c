@@ -165,7 +165,16 @@ static int set_hash(struct keygen *k, const char *text) {
     return k->hash != NULL ? 0 : keygen_fail("Invalid hash algorithm \"%s\"", text);
 }
 
+// Of these several may be given, as scripts do (-y -e); the first here is what is done.
+static const char together[] = "eiy";
+
 static int set_command(struct keygen *k, int letter) {
+    const char *before = k->command != 0 ? strchr(together, k->command) : NULL,
+               *now = strchr(together, letter);
+    if (before != NULL && now != NULL) {
+        k->command = before < now ? *before : *now;
+        return 0;
+    }
     if (k->command != 0 && k->command != letter) {
         fprintf(stderr, "ssh-keygen: -%c and -%c do not go together\n", k->command,
                 letter);
@@ -230,6 +239,8 @@ static void settle_command(struct keygen *k) {
         {k->hash_hosts, 'H'},        {k->moduli != NULL, 'M'}, {k->library != NULL, 'D'},
         {k->fingerprint, 'l'},
     };
+    if (k->fingerprint && k->command != 0 && strchr(together, k->command) != NULL)
+        k->command = 'l';
     for (size_t i = 0; k->command == 0 && i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is)
             k->command = rows[i].letter;

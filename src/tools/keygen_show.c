@@ -66,7 +66,7 @@ static bool print_lines(const struct keygen *k, struct view text) {
 static struct key *open_private(const struct keygen *k) {
     scoped_buf text = {0};
     struct key *key = NULL;
-    if (file_read(k->file, 0, LIMIT_KEY_FILE, &text, NULL) != OK ||
+    if (file_read(k->file, FILE_STREAM, LIMIT_KEY_FILE, &text, NULL) != OK ||
         private_key_parse(&key, buf_view(&text), (struct view){0}, NULL) != OK)
         key = NULL;
     secret_wipe(text.p, text.room);

@@ -112,7 +112,7 @@ static bool show_line(const struct keygen *k, struct view line, unsigned long nu
 int keygen_show_certificates(struct keygen *k) {
     scoped_buf text = {0};
     struct view rest, line;
-    bool any = false, ok = true;
+    bool any = false, shown = false;
     if (k->file == NULL && k->arg_count == 1)
         k->file = k->args[0];
     if (!keygen_ask_file(k, "Enter file in which the key is", "id_ed25519") ||
@@ -122,8 +122,8 @@ int keygen_show_certificates(struct keygen *k) {
     for (unsigned long number = 1; keygen_next_line(&rest, &line); number++) {
         if (is_nothing(line))
             continue;
-        ok = show_line(k, line, number, !any) && ok;
+        shown |= show_line(k, line, number, !any);
         any = true;
     }
-    return any && ok ? 0 : any ? 1 : keygen_fail("%s is not a public key file", k->file);
+    return shown ? 0 : any ? 1 : keygen_fail("%s is not a public key file", k->file);
 }

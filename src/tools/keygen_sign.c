@@ -109,10 +109,11 @@ static bool sign_file(struct signer *g, const char *path) {
     scoped_buf out;
     struct fault f = {0};
     buf_init(&out, LIMIT_SSHSIG);
+    if (file_open(path, FILE_STREAM, &fd, &f) != OK)
+        return keygen_fail("Cannot open %s for signing: %s", path,
+                           fault_reason(&f, path)) == 0;
     if (!g->k->quiet)
         fprintf(stderr, "Signing file %s\n", path);
-    if (file_open(path, 0, &fd, &f) != OK)
-        return keygen_fail("Cannot open file to sign: %s", fault_text(&f)) == 0;
     if (!sign_fd(g, fd, path, &out))
         return false;
     snprintf(target, sizeof target, "%s.sig", path);
@@ -143,7 +144,7 @@ static int sign(const struct keygen *k, const struct settings *s) {
     if (ok && k->arg_count == 0)
         ok = sign_input(&g);
     for (size_t i = 0; ok && i < k->arg_count; i++)
-        ok = sign_file(&g, k->args[i]);
+        ok = strcmp(k->args[i], "-") == 0 ? sign_input(&g) : sign_file(&g, k->args[i]);
     keygen_signer_close(&g.by);
     key_free(g.plain);
     return ok ? 0 : KEYGEN_FAILED;
@@ -160,7 +161,7 @@ static bool read_signature(const struct keygen *k, struct sshsig *sig) {
     if (!keygen_read_file(k->ca, LIMIT_SSHSIG, &text))
         return false;
     return sshsig_parse(sig, buf_view(&text), &f) == OK ||
-           keygen_fail("%s: %s", k->ca, fault_text(&f)) == 0;
+           keygen_fail("%s: %s", k->ca, fault_reason(&f, k->ca)) == 0;
 }
 
 static bool is_revoked(const struct keygen *k, const struct key *key) {
@@ -172,7 +173,7 @@ static bool is_revoked(const struct keygen *k, const struct key *key) {
     if (!keygen_read_file(k->dns_host, LIMIT_KRL, &text))
         return true;
     if (revoked_keys_check(buf_view(&text), k->dns_host, key, &revoked, &f) != OK)
-        keygen_fail("%s: %s", k->dns_host, fault_text(&f));
+        keygen_fail("%s: %s", k->dns_host, fault_reason(&f, k->dns_host));
     else if (revoked)
         keygen_fail("the signing key is revoked");
     return revoked;

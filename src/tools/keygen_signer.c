@@ -90,11 +90,13 @@ bool keygen_signer_open(struct keygen_signer *s, const struct keygen *k, const c
     struct fault f = {0};
     *s = (struct keygen_signer){.k = k, .name = file, .agent = {.fd = -1}};
     bool must_public = k->ca_in_agent || k->library != NULL;
-    if (keygen_load_public(file, &s->public, &f) != OK) {
+    // A pipe is read once, and then for the secret half.
+    bool ask_public = must_public || !file_is_stream(file);
+    if (ask_public && keygen_load_public(file, &s->public, &f) != OK) {
         s->public = NULL;
         if (must_public)
-            return keygen_fail("Couldn't load public key %s: %s", file, fault_text(&f)) ==
-                   0;
+            return keygen_fail("Couldn't load public key %s: %s", file,
+                               fault_reason(&f, file)) == 0;
     }
     if (k->library != NULL)
         return open_token(s);

@@ -16,8 +16,10 @@
 
 #define CONNS_MAX 128
 #define POLLS_EACH TCP_CONNECT_ADDRESSES
-#define WHOLE_TIMES 4      // of the timeout
-#define LOOKUP "look up "  // how tcp_connect begins; OpenSSH has another word
+#define WHOLE_TIMES 4  // of the timeout
+#define LOOKUP                                                                           \
+    "Could not resolve hostname "  // how tcp_connect begins; OpenSSH has another word
+                                   // here
 
 struct lists {
     struct buf kex, ciphers, macs;

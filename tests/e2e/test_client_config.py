@@ -121,7 +121,14 @@ FLAGS = [["-p", "2222"], ["-l", "me"], ["-C"], ["-4"], ["-6"], ["-A"], ["-a"], [
          ["-vvv"], ["-b", "1.2.3.4"], ["-e", "none"], ["-e", "^b"], ["-i", "/k"], ["-i", "/etc/passwd"], ["-o", "User=a", "-l", "b"], ["-l", "b", "-o", "User=a"], ["-o", "User=a", "b@web.example", "-v"],
          ["b@web.example", "-o", "User=a"], ["-J", "a,b"], ["-L", "80:a:81"], ["-L", "[::1]:80:[::2]:81"],
          ["-R", "80:a:81"], ["-D", "1080"], ["-D", "127.0.0.1:1080"], ["-o", "Port=3"], ["-oPort 3"], ["-W", "h:1"], ["-fN"],
-         ["-p", "1", "-o", "Port=2"], ["-o", "Port=2", "-p", "1"]]
+         ["-p", "1", "-o", "Port=2"], ["-o", "Port=2", "-p", "1"],
+         # Of a letter and its opposite the later one holds (`alias ssh="ssh -A"`, and then -a), also over -o.
+         ["-A", "-a"], ["-a", "-A"], ["-oForwardAgent=yes", "-a"], ["-a", "-oForwardAgent=yes"], ["-X", "-x"], ["-x", "-X"], ["-4", "-6"],
+         ["-t", "-T"], ["-T", "-t"], ["-tt", "-T"], ["-t", "-t"], ["-t", "-N"], ["-oRequestTTY=no", "-t"], ["-v", "-q"], ["-q", "-v", "-v"],
+         ["-oLogLevel=ERROR", "-v"], ["-M"], ["-MM"], ["-oControlMaster=auto", "-M"], ["-S", "/a", "-S", "none"],
+         ["-oControlPath=/c", "-S", "/a"], ["-b", "1.1.1.1", "-b", "2.2.2.2"], ["-oCompression=no", "-C"], ["-oGatewayPorts=no", "-g"],
+         ["-oStdinNull=no", "-n"], ["-I", "/p", "-I", "/q"], ["-K"], ["-K", "-k"], ["-oTunnelDevice=3:4", "-w", "1:2"],
+         ["-oBindInterface=eth0", "-B", "lo"]]
 
 
 @pytest.mark.parametrize("flags", FLAGS, ids=" ".join)

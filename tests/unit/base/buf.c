@@ -112,6 +112,10 @@ static void the_first_fault_counts(void **state) {
     fault_clear(&f);
     assert_int_equal(fault_set(&f, ERR_IO, 0, "%s", ""), ERR_IO);
     assert_string_equal(fault_text(&f), err_text(ERR_IO));
+    fault_clear(&f);
+    assert_int_equal(fault_set(&f, ERR_IO, 0, "/a/b: full"), ERR_IO);
+    assert_string_equal(fault_reason(&f, "/a/b"), "full");
+    assert_string_equal(fault_reason(&f, "/a"), "/a/b: full");
 }
 
 int main(void) {

@@ -74,9 +74,9 @@ static void test_flags_around_the_destination(void **state) {
     assert_string_equal(f.host, "host");
     assert_string_equal(f.user, "joe");
     assert_string_equal(f.command, "ls -l x y");
-    assert_string_equal(f.lines[0], "LogLevel DEBUG1");
-    assert_string_equal(f.lines[1], "Port 22");
-    assert_string_equal(f.lines[2], "User \"joe\"");
+    assert_string_equal(f.lines[0], "Port 22");
+    assert_string_equal(f.lines[1], "User \"joe\"");
+    assert_string_equal(f.lines[2], "LogLevel DEBUG1");
     assert_null(f.lines[3]);
 }
 
@@ -93,17 +93,49 @@ static void test_command_behind_dashes(void **state) {
 static void test_lines(void **state) {
     (void)state;
     assert_true(parse("-4|-N|-i|~/a \"b\\c|-oUser=joe|-f|-tt|host"));
-    static const char *const want[] = {"RequestTTY force",
-                                       "AddressFamily inet",
+    static const char *const want[] = {"AddressFamily inet",
                                        "SessionType none",
-                                       "RequestTTY no",
                                        "IdentityFile \"~/a \\\"b\\\\c\"",
                                        "User=joe",
                                        "ForkAfterAuthentication yes",
-                                       "StdinNull yes"};
+                                       "StdinNull yes",
+                                       "RequestTTY force"};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
         assert_string_equal(f.lines[i], want[i]);
-    assert_int_equal(f.lines_n, 8);
+    assert_int_equal(f.lines_n, 7);
+}
+
+// An alias with one letter, and the other typed behind it: the later one holds, also over
+// -o.
+static void test_the_later_letter_holds(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *first;
+        size_t n;
+    } rows[] = {
+        {"-A|-a|h", "ForwardAgent no", 1},
+        {"-oforwardagent=yes|-a|h", "ForwardAgent no", 1},
+        {"-a|-oForwardAgent=yes|h", "ForwardAgent no", 2},
+        {"-X|-x|h", "ForwardX11 no", 1},
+        {"-4|-6|h", "AddressFamily inet6", 1},
+        {"-c|a|-c|b|h", "Ciphers \"b\"", 1},
+        {"-oControlPath=/c|-S|none|h", "ControlPath \"none\"", 1},
+        {"-tt|-T|h", "RequestTTY no", 1},
+        {"-T|-t|h", "RequestTTY yes", 1},
+        {"-t|-t|h", "RequestTTY force", 1},
+        {"-v|-v|-q|h", "LogLevel QUIET", 1},
+        {"-q|-v|-v|h", "LogLevel DEBUG2", 1},
+        {"-oControlMaster=auto|-M|h", "ControlMaster yes", 1},
+        {"-oUser=a|-l|b|h", "User=a", 2},
+        {"-p|1|-p|2|h", "Port 1", 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_true(parse(rows[i].line));
+        assert_string_equal(f.lines[0], rows[i].first);
+        assert_int_equal(f.lines_n, rows[i].n);
+    }
+    assert_false(parse("-J|a|-J|b|h"));
+    assert_non_null(strstr(why, "-J first,second"));
 }
 
 static void test_grouped(void **state) {
@@ -184,6 +216,7 @@ int main(void) {
         cmocka_unit_test(test_flags_around_the_destination),
         cmocka_unit_test(test_command_behind_dashes),
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_the_later_letter_holds),
         cmocka_unit_test(test_grouped),
         cmocka_unit_test(test_forwards_become_lines),
         cmocka_unit_test(test_modes),

@@ -222,6 +222,20 @@ static void files_that_would_block(void **state) {
     assert_int_equal(file_read(path, 0, 100, &b, &f), ERR_REFUSED);
     assert_non_null(strstr(f.text, "not a regular file"));
     assert_int_equal(file_read("/dev/zero", 0, 100, &b, NULL), ERR_REFUSED);
+    // A stream that the person named is read to its end, and no further than the limit.
+    int ends[2];
+    char name[64];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "a key", 5), 5);
+    close(ends[1]);
+    snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+    assert_true(file_is_stream(name));
+    assert_int_equal(file_read(name, FILE_STREAM, 100, &b, NULL), OK);
+    assert_true(view_equal(buf_view(&b), view_text("a key")));
+    buf_free(&b);
+    close(ends[0]);
+    assert_int_equal(file_read("/dev/zero", FILE_STREAM, 100, &b, NULL), ERR_LIMIT);
+    assert_int_equal(file_read("/", FILE_STREAM, 100, &b, NULL), ERR_REFUSED);
     assert_int_equal(file_read(dir, 0, 100, &b, NULL), ERR_REFUSED);
     assert_int_equal(file_append_line(path, view_text("x"), 0600, NULL), ERR_REFUSED);
     alarm(0);
