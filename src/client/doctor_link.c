@@ -219,11 +219,12 @@ static void say_host(struct doctor *d, enum err e) {
         [KNOWN_HOSTS_NEW] = FOUND_HOST_UNKNOWN,
         [KNOWN_HOSTS_OK] = FOUND_HOST_UNKNOWN,
         [KNOWN_HOSTS_CHANGED] = FOUND_HOST_CHANGED,
-        [KNOWN_HOSTS_OTHER_TYPE] = FOUND_HOST_UNKNOWN,
+        [KNOWN_HOSTS_OTHER_TYPE] = FOUND_HOST_CHANGED,
         [KNOWN_HOSTS_IS_REVOKED] = FOUND_HOST_REVOKED,
     };
     char line[700], known[300];
-    const char *what = d->c->end.host_result == KNOWN_HOSTS_CHANGED ? "Another " : "The ";
+    const char *what =
+        rows[d->c->end.host_result] == FOUND_HOST_CHANGED ? "Another " : "The ";
     if (e == OK) {
         bool heard = doctor_heard(d, "host     ", line, sizeof line) != NULL;
         doctor_say(d, FOUND_HOST_KNOWN, doctor_lap(d), "%s",

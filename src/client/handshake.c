@@ -107,12 +107,44 @@ static bool is_common(struct client *c, const struct transport_event *event,
     }
 }
 
+// "Unable to negotiate … Their offer": what people look up, and scripts look for.
+static enum err no_match(struct client *c) {
+    static const struct {
+        const char *ours, *name;
+    } kinds[] = {
+        {"key exchange", "key exchange method"},
+        {"host key", "host key type"},
+        {"cipher", "cipher"},
+        {"MAC", "MAC"},
+        {"compression", "compression method"},
+    };
+    static const char theirs[] = "; theirs ";
+    struct view all = transport_mismatch(c->link.transport);
+    const char *kind = "algorithm";
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (all.n >= strlen(kinds[i].ours) &&
+            memcmp(all.p, kinds[i].ours, strlen(kinds[i].ours)) == 0)
+            kind = kinds[i].name;
+    const uint8_t *at =
+        all.n > 0 ? memmem(all.p, all.n, theirs, sizeof theirs - 1) : NULL;
+    size_t from = at != NULL ? (size_t)(at - all.p) + sizeof theirs - 1 : all.n;
+    char offer[160];
+    return fault_set(
+        &c->fault, ERR_NEGOTIATION, transport_fault(c->link.transport)->message,
+        "Unable to negotiate with %.40s port %u: no matching %s found. "
+        "Their offer: %s",
+        c->address, c->config.port, kind,
+        text_clean(offer, sizeof offer, view_of(all.p + from, all.n - from)));
+}
+
 enum err client_next(struct client *c, struct transport_event *event) {
     for (;;) {
         enum err e = transport_next(c->link.transport, event);
         if (e != OK) {
             const struct fault *fault = transport_fault(c->link.transport);
             (void)!link_flush(&c->link);
+            if (e == ERR_NEGOTIATION)
+                return no_match(c);
             return fault_set(&c->fault, e, fault->message, "%s port %u: %s", c->address,
                              c->config.port, fault_text(fault));
         }

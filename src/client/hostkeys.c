@@ -22,6 +22,10 @@
 
 // ---- decision ----
 
+bool hostkeys_is_changed(enum known_hosts_result result) {
+    return result == KNOWN_HOSTS_CHANGED || result == KNOWN_HOSTS_OTHER_TYPE;
+}
+
 enum hostkeys_decision hostkeys_decide(int strict, bool batch,
                                        enum known_hosts_result result) {
     switch (result) {
@@ -29,10 +33,12 @@ enum hostkeys_decision hostkeys_decide(int strict, bool batch,
         return HOSTKEYS_TRUST;
     case KNOWN_HOSTS_IS_REVOKED:
         return HOSTKEYS_REFUSE;
+    // Who stands between chooses the type of key: one that is not on record is no less of
+    // an alarm.
+    case KNOWN_HOSTS_OTHER_TYPE:
     case KNOWN_HOSTS_CHANGED:
         return strict == STRICT_HOST_KEY_OFF ? HOSTKEYS_TRUST_CHANGED : HOSTKEYS_REFUSE;
     case KNOWN_HOSTS_NEW:
-    case KNOWN_HOSTS_OTHER_TYPE:
         if (strict == STRICT_HOST_KEY_OFF || strict == STRICT_HOST_KEY_ACCEPT_NEW)
             return HOSTKEYS_TRUST_AND_ADD;
         return strict == STRICT_HOST_KEY_ASK && !batch ? HOSTKEYS_ASK : HOSTKEYS_REFUSE;
@@ -219,7 +225,7 @@ static bool address_is_fine(struct hostkeys_check *k) {
         hostkeys_add_address(k);
         return true;
     }
-    if (k->address_verdict.result != KNOWN_HOSTS_CHANGED)
+    if (!hostkeys_is_changed(k->address_verdict.result))
         return k->address_verdict.result != KNOWN_HOSTS_IS_REVOKED;
     hostkeys_say_address_differs(k);
     if (o->strict_host_key_checking == STRICT_HOST_KEY_OFF)
@@ -258,8 +264,8 @@ static bool is_of_user(const struct hostkeys_check *k) {
 // record: no less is known now than then.
 static bool is_first_links(const struct hostkeys_check *k) {
     enum known_hosts_result result = k->verdict.result;
-    return (result == KNOWN_HOSTS_NEW || result == KNOWN_HOSTS_OTHER_TYPE ||
-            (result == KNOWN_HOSTS_CHANGED && k->c->distrusted)) &&
+    return (result == KNOWN_HOSTS_NEW ||
+            (hostkeys_is_changed(result) && k->c->distrusted)) &&
            redial_host_key_is_same(k->c, key_blob(k->key));
 }
 

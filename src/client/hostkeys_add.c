@@ -45,8 +45,9 @@ static void add_name(const struct hostkeys_check *k, const char *name, const cha
         log_error(&c->log, "the host key could not be added to %s: %s", path,
                   fault.code != OK ? fault_text(&fault) : err_text(e));
     else
-        log_info(&c->log, "Permanently added the %s key of %s'%s' to %s.",
-                 k->plain->type->short_name, what, name, path);
+        log_info(&c->log,
+                 "Warning: Permanently added %s'%s' (%s) to the list of known hosts.",
+                 what, name, k->plain->type->short_name);
 }
 
 void hostkeys_add(const struct hostkeys_check *k) {

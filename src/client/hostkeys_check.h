@@ -42,6 +42,8 @@ must_check enum err hostkeys_run_command(struct client *c, const char *what,
                                          const char *name, const struct key *key);
 
 // ---- hostkeys_say.c ----
+// Another key is on record, of the same type or another.
+bool hostkeys_is_changed(enum known_hosts_result result);
 void hostkeys_say_changed(const struct hostkeys_check *k);
 void hostkeys_say_refused(const struct hostkeys_check *k);
 void hostkeys_say_address_differs(const struct hostkeys_check *k);

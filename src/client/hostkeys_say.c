@@ -1,4 +1,5 @@
-// The words of a check: alarm, refusal, question.
+// The words of a check: alarm, refusal, question. Headlines are OpenSSH's: sshpass,
+// editors and scripts look for them.
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -28,7 +29,7 @@ void hostkeys_say_changed(const struct hostkeys_check *k) {
         "@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@";
     const struct log *log = &k->c->log;
     log_error(log, "%s", rule);
-    log_error(log, "@    WARNING: THE HOST KEY OF THE SERVER HAS CHANGED!     @");
+    log_error(log, "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @");
     log_error(log, "%s", rule);
     log_error(
         log,
@@ -37,11 +38,12 @@ void hostkeys_say_changed(const struct hostkeys_check *k) {
         k->c->known_name);
     log_error(log, "The %s key that it shows has the fingerprint %s.",
               k->plain->type->short_name, k->fingerprint);
-    if (k->verdict.result != KNOWN_HOSTS_CHANGED)
+    if (!hostkeys_is_changed(k->verdict.result))
         return;
-    log_error(log, "Another %s key is on record: %s:%lu (line %lu).",
-              k->plain->type->short_name, k->verdict.line.file, k->verdict.line.number,
-              k->verdict.line.number);
+    const struct key_type *type = key_type_find(k->verdict.line.type);
+    log_error(log, "Another key, %s, is on record: %s:%lu (line %lu).",
+              type != NULL ? type->short_name : "of another type", k->verdict.line.file,
+              k->verdict.line.number, k->verdict.line.number);
     log_error(log, "Ask whoever runs the host which one is right.");
     say_removal(k, &k->verdict.line, k->c->known_name);
 }
@@ -63,6 +65,7 @@ void hostkeys_say_refused(const struct hostkeys_check *k) {
     text_clean(name, sizeof name, view_text(k->c->known_name));
     k->c->end.host_result = k->verdict.result;
     switch (k->verdict.result) {
+    case KNOWN_HOSTS_OTHER_TYPE:
     case KNOWN_HOSTS_CHANGED:
         hostkeys_say_changed(k);
         break;
@@ -173,12 +176,9 @@ bool hostkeys_ask(const struct hostkeys_check *k) {
     char room[4096], name[256], art[KEY_ART_SIZE];
     struct text t = {.at = room, .size = sizeof room - 128};
     put(&t,
-        "The host %s (%s) is not known yet%s, so it may be anybody.\n"
-        "Its %s key has the fingerprint %s.\n",
+        "The authenticity of host '%s (%s)' can't be established: it is not known yet.\n"
+        "%s key fingerprint is %s.\n",
         text_clean(name, sizeof name, view_text(k->c->known_name)), k->c->address,
-        k->verdict.result == KNOWN_HOSTS_OTHER_TYPE
-            ? " with this type of key (others are on record)"
-            : "",
         k->plain->type->short_name, k->fingerprint);
     if (k->c->config.visual_host_key)
         put(&t, "%s\n", key_art(art, k->plain, print_hash(k)));

@@ -237,6 +237,12 @@ static void say_success(struct login *l, const struct auth_client_event *event) 
     client_step(c, "you", "%s, by %s%s%s%s%s", c->config.user, event->method,
                 key ? " " : "", print, key ? " " : "", key ? l->ids.name : "");
     note_factor(l, event->method);
+    if (c->proxied)
+        log_verbose(&c->log, "Authenticated to %s (via proxy) using \"%s\".",
+                    c->known_name, event->method);
+    else
+        log_verbose(&c->log, "Authenticated to %s ([%s]:%u) using \"%s\".", c->host,
+                    c->address, c->config.port, event->method);
 }
 
 static enum err say_failed(struct login *l, const struct auth_client_event *event) {

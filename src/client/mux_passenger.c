@@ -377,18 +377,34 @@ static enum err obey(struct passenger *p) {
 
 // ---- the way in ----
 
+// In OpenSSH's words, which programs that share connections look for.
+static const char *unreachable(char *out, size_t size, const char *path,
+                               const struct fault *fault) {
+    char what[PATH_MAX + 16];
+    snprintf(what, sizeof what, "connect to %s", path);
+    const char *reason = fault_reason(fault, what);
+    if (reason == fault_text(fault))
+        snprintf(out, size, " %s", reason);
+    else
+        snprintf(out, size, " connect(%s): %s", path, reason);
+    return out;
+}
+
 // Whether to go on with a connection of our own.
 static enum err no_master(struct client *c, const char *path, enum err e,
                           const struct fault *fault) {
+    char text[PATH_MAX + 300];
     if (c->flags.control_command != NULL)
-        return fault_set(&c->fault, e, 0, "Control socket %s", fault_text(fault));
+        return fault_set(&c->fault, e, 0, "Control socket%s",
+                         unreachable(text, sizeof text, path, fault));
     if (e == ERR_REFUSED && c->config.control_master != CONTROL_MASTER_NO) {
         log_debug(&c->log, "nobody listens at %s any more: removed", path);
         (void)unlink(path);
     } else if (e == ERR_NOT_FOUND) {
         log_debug(&c->log, "no control socket %s", path);
     } else {
-        log_error(&c->log, "Control socket %s", fault_text(fault));
+        log_error(&c->log, "Control socket%s",
+                  unreachable(text, sizeof text, path, fault));
     }
     return OK;
 }

@@ -22,7 +22,9 @@ static bool wants_tty(struct client *c) {
     bool wanted = o->request_tty == REQUEST_TTY_YES ||
                   (shell && o->session_type == SESSION_TYPE_DEFAULT);
     if (wanted && !terminal)
-        log_info(&c->log, "no terminal is asked for, as standard input is none");
+        log_info(
+            &c->log,
+            "Pseudo-terminal will not be allocated because stdin is not a terminal.");
     return wanted && terminal;
 }
 

@@ -91,7 +91,7 @@ static bool prepare(struct client *c, struct x11 *x) {
     const char *display = getenv("DISPLAY");
     char name[X11_TEXT + 8];
     if (display == NULL || *display == 0) {
-        log_info(&c->log, "DISPLAY is not set: X11 is not forwarded");
+        log_verbose(&c->log, "DISPLAY is not set: X11 is not forwarded");
         return false;
     }
     if (!x11_display_parse(&x->display, display)) {

@@ -49,8 +49,10 @@ static enum known_hosts_result about_key(const struct known_hosts_line *line,
                                          const struct wanted *w, bool same) {
     if (line->marker == KNOWN_HOSTS_REVOKED)
         return KNOWN_HOSTS_IS_REVOKED;
+    // A type that nobody has any more (DSA) says nothing about the host's other keys.
     if (!view_equal(line->type, w->type))
-        return KNOWN_HOSTS_OTHER_TYPE;
+        return key_type_find(line->type) != NULL ? KNOWN_HOSTS_OTHER_TYPE
+                                                 : KNOWN_HOSTS_NEW;
     return same ? KNOWN_HOSTS_OK : KNOWN_HOSTS_CHANGED;
 }
 

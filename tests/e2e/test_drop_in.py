@@ -1,12 +1,12 @@
 """Lines of shell as scripts have them, run with Debian's programs and with ours: the same output, the same status. What a line
 makes is made in a folder of its own for each; doc/drop-in-client.md says which features rest on which lines."""
 import os
-import re
 import subprocess
 
 import pytest
-from agents import Agent, debian
+from agents import debian
 from conftest import BIN, SLOW
+from sides import SYSTEM, Side, lines_of, name_of, same
 
 # Prepared once for both: keys, a certificate, known hosts.
 PREPARED = """
@@ -143,61 +143,24 @@ SSH_AUTH_SOCK=/nosuch ssh-add -l
 """
 
 
-def lines_of(text):
-    return [line for line in text.splitlines() if line]
-
-
-def name_of(line):
-    """The programs' words, as the name of a test."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", line)[:60].strip("-")
-
-
-class Side:
-    """One suite's programs, its agent, and the folder where its lines run."""
-
-    def __init__(self, folder, path, agent_program, keys):
-        self.folder, self.n = str(folder), 0
-        os.mkdir(self.folder, 0o700)
-        self.agent = Agent(self.folder, program=agent_program)
-        self.env = {**os.environ, "PATH": path, "K": str(keys), "LC_ALL": "C.UTF-8", "SSH_AUTH_SOCK": self.agent.path,
-                    "SSH_ASKPASS_REQUIRE": "never"}
-        self.env.pop("SSH_AGENT_PID", None)
-
-    def run(self, line):
-        self.n += 1
-        cwd = os.path.join(self.folder, f"w{self.n}")
-        os.mkdir(cwd)
-        done = subprocess.run(["bash", "--norc", "-c", line], cwd=cwd, env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=60 * SLOW, start_new_session=True)
-        said = [text.replace(cwd, "HERE") for text in (done.stdout, done.stderr)]
-        return done.returncode, said[0], re.sub(r"^(ssh-\w+): ", "", said[1], flags=re.M)
-
-
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
     keys = tmp_path_factory.mktemp("prepared")
-    system = "/usr/bin:/bin:/usr/sbin:/sbin"
     if not debian("ssh-keygen") or not debian("ssh-agent"):
         pytest.skip("Debian's openssh-client is not installed")
-    subprocess.run(["bash", "--norc", "-e", "-c", PREPARED], cwd=keys, env={**os.environ, "PATH": system}, check=True,
+    subprocess.run(["bash", "--norc", "-e", "-c", PREPARED], cwd=keys, env={**os.environ, "PATH": SYSTEM}, check=True,
                    stdin=subprocess.DEVNULL, timeout=60 * SLOW)
     (keys / "ask").write_text("#!/bin/sh\necho secret\n")
     (keys / "ask").chmod(0o700)
     top = tmp_path_factory.mktemp("sides")
     both = []
     try:
-        both.append(Side(top / "d", system, debian("ssh-agent"), keys))
-        both.append(Side(top / "o", f"{BIN}:{system}", None, keys))
+        both.append(Side(top / "d", SYSTEM, debian("ssh-agent"), keys))
+        both.append(Side(top / "o", f"{BIN}:{SYSTEM}", None, keys))
         yield both
     finally:
         for side in both:
             side.agent.stop()
-
-
-def same(sides, line):
-    theirs, ours = (side.run(line.lstrip("+")) for side in sides)
-    parts = 3 if line[0] == "+" else 2
-    assert ours[:parts] == theirs[:parts], f"{theirs}\n{ours}"
 
 
 @pytest.mark.parametrize("line", lines_of(KEYGEN), ids=name_of)

@@ -29,14 +29,14 @@ static void test_decisions(void **state) {
         bool batch;
         int of[5];  // by verdict: new, ok, changed, other type, revoked
     } rows[] = {
-        {STRICT_HOST_KEY_ASK, false, {Q, T, R, Q, R}},
+        {STRICT_HOST_KEY_ASK, false, {Q, T, R, R, R}},
         {STRICT_HOST_KEY_ASK, true, {R, T, R, R, R}},
         {STRICT_HOST_KEY_YES, false, {R, T, R, R, R}},
         {STRICT_HOST_KEY_YES, true, {R, T, R, R, R}},
-        {STRICT_HOST_KEY_ACCEPT_NEW, false, {A, T, R, A, R}},
-        {STRICT_HOST_KEY_ACCEPT_NEW, true, {A, T, R, A, R}},
-        {STRICT_HOST_KEY_OFF, false, {A, T, C, A, R}},
-        {STRICT_HOST_KEY_OFF, true, {A, T, C, A, R}},
+        {STRICT_HOST_KEY_ACCEPT_NEW, false, {A, T, R, R, R}},
+        {STRICT_HOST_KEY_ACCEPT_NEW, true, {A, T, R, R, R}},
+        {STRICT_HOST_KEY_OFF, false, {A, T, C, C, R}},
+        {STRICT_HOST_KEY_OFF, true, {A, T, C, C, R}},
     };
     static const enum known_hosts_result results[] = {
         KNOWN_HOSTS_NEW, KNOWN_HOSTS_OK, KNOWN_HOSTS_CHANGED, KNOWN_HOSTS_OTHER_TYPE,
