@@ -91,7 +91,10 @@ static bool prepare(struct client *c, struct x11 *x) {
     const char *display = getenv("DISPLAY");
     char name[X11_TEXT + 8];
     if (display == NULL || *display == 0) {
-        log_verbose(&c->log, "DISPLAY is not set: X11 is not forwarded");
+        // To people at once; a job of cron with ForwardX11 in its files would be mailed
+        // it each time.
+        log_at(&c->log, isatty(STDERR_FILENO) ? LOG_LEVEL_INFO : LOG_LEVEL_VERBOSE,
+               "DISPLAY is not set: X11 is not forwarded");
         return false;
     }
     if (!x11_display_parse(&x->display, display)) {

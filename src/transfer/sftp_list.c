@@ -83,12 +83,23 @@ static void size_text(const struct sftp_call *c, uint64_t n, char out[32]) {
     snprintf(out, 32, shown < 10 && i > 0 ? "%7.1f%c" : "%7.0f%c", shown, units[i]);
 }
 
+// The server's own line, with the name as it was asked for (`ls -l folder`: folder/file).
+static void print_line(const struct row *row) {
+    const char *base = strrchr(row->name, '/');
+    base = base != NULL ? base + 1 : row->name;
+    size_t n = strlen(row->line), m = strlen(base);
+    size_t kept = n > m && strcmp(row->line + n - m, base) == 0 ? n - m : n;
+    char line[SAY_SIZE];
+    text_one_line(line, sizeof line, view_of(row->line, kept));
+    printf("%s%s\n", line, kept < n ? CLEAN(row->name) : "");
+}
+
 static void print_long(const struct sftp_call *c, const struct row *row,
                        const struct remote_owners *owners) {
     char mode[11], size[32], when[32], user[REMOTE_OWNER], group[REMOTE_OWNER];
     bool ours = sftp_flag(c, 'n') || sftp_flag(c, 'h') || row->line == NULL;
     if (!ours) {
-        printf("%s\n", CLEAN(row->line));
+        print_line(row);
         return;
     }
     if (row->a->flags & SFTP_ATTR_MODE)

@@ -39,7 +39,7 @@ class Side:
         said = [text.replace(cwd, "HERE") for text in (done.stdout, done.stderr)]
         if whole:
             return done.returncode, said[0], said[1]
-        return done.returncode, said[0], re.sub(r"^ssh(-\w+)?: ", "", said[1], flags=re.M)
+        return done.returncode, said[0], re.sub(r"^(ssh(-\w+)?|scp|sftp): ", "", said[1], flags=re.M)
 
 
 def same(sides, line):

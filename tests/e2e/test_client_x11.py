@@ -98,8 +98,11 @@ def test_off_and_without_a_display(lab, server, display):
     off = lab.ssh(server, "-o", "ForwardX11=no", "echo [$DISPLAY]", env=display.env)
     assert off.stdout == b"[]\n"
     none = {k: v for k, v in display.env.items() if k != "DISPLAY"}
+    # Nobody who reads is at standard error: a job of cron is not mailed it.
     done = lab.ssh(server, "-X", "echo [$DISPLAY]", env=none)
-    assert done.stdout == b"[]\n" and b"DISPLAY" in done.stderr
+    assert done.stdout == b"[]\n" and done.stderr == b""
+    done = lab.ssh(server, "-X", "-o", "LogLevel=VERBOSE", "echo [$DISPLAY]", env=none)
+    assert done.stdout == b"[]\n" and b"DISPLAY is not set" in done.stderr
     bad = lab.ssh(server, "-X", "echo [$DISPLAY]", env={**display.env, "DISPLAY": "$(id):0"})
     assert bad.stdout == b"[]\n" and b"not a display" in bad.stderr
     gone = lab.ssh(server, "-X", "-o", "XAuthLocation=/nowhere/xauth", "echo [$DISPLAY]", env=display.env)

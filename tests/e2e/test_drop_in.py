@@ -142,6 +142,27 @@ SSH_AUTH_SOCK=/nosuch ssh-add -l
 +ssh-agent -c -a s >e; sed 's/[0-9]\{2,\}/N/g' e; export $(sed -n 's/setenv \(SSH_AGENT_PID\) \(.*\);/\1=\2/p' e); ssh-agent -k | sed 's/[0-9]\{2,\}/N/g'
 """
 
+# sftp and scp with a server of their own below them (-D), as batches have them.
+FILES = r"""
++mkdir -p m/s; echo x >m/y; echo x >m/.h; printf 'ls m\nls -1 m\nls -1a m\nls -1 m/y\ncd m\nls -1\nls -1 .\n' | sftp -q -b - $L | sed 's/  */ /g'
+mkdir -p m/s; echo x >m/y; printf 'ls -l m\nls -l m/y\nls -l .\ncd m\nls -l\n' | sftp -q -b - $L | awk '{print $1, $NF}'
++echo x >f; printf 'mkdir m\nput f m/x\nchmod 600 m/x\nrename m/x m/y\nln -s y m/z\nls -1 m\nrm m/z\nrm m/y\nrmdir m\nls m\n' | sftp -b - $L
++printf 'get nosuch\n' | sftp -b - $L; echo $?
++printf -- '-get nosuch\npwd\n' | sftp -b - $L | grep -c pwd; echo ${PIPESTATUS[1]}
++printf '@get nosuch\n' | sftp -b - $L; echo $?
++printf -- '-@get nosuch\n!echo sh\n' | sftp -b - $L; echo $?
+printf 'nosuchcmd\n' | sftp -b - $L; echo $?
++printf 'lpwd\nlcd /\nlpwd\nlmkdir /nonexistent/x\n' | sftp -b - $L; echo $?
++echo x >f; printf 'put f g\nget g h\nput -p f i\nget -f g j\n' | sftp -q -b - $L; ls
++echo abcdef >f; echo ab >g; printf 'reput f g\n' | sftp -q -b - $L; cat g
++echo x >f; scp $L f x:g; cat g
++mkdir -p a/b; echo x >a/b/f; echo y >'a/g h'; scp $L -r a x:$PWD/c; find c | sort
++echo x >f1; echo y >f2; mkdir t; scp $L x:$PWD/'f?' t/; ls t
++echo x >f; scp f g; cat g; scp f nodir/x; echo $?
++echo x >f; scp $L f f x:$PWD/nodir; echo $?
+scp $L x:nosuch .; echo $?
+"""
+
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
@@ -152,11 +173,14 @@ def sides(tmp_path_factory):
                    stdin=subprocess.DEVNULL, timeout=60 * SLOW)
     (keys / "ask").write_text("#!/bin/sh\necho secret\n")
     (keys / "ask").chmod(0o700)
+    # A program of Debian's under both: what is compared is the client.
+    server = next((path for path in ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server") if os.path.exists(path)), "")
+    more = {"L": f"-D {server}"}
     top = tmp_path_factory.mktemp("sides")
     both = []
     try:
-        both.append(Side(top / "d", SYSTEM, debian("ssh-agent"), keys))
-        both.append(Side(top / "o", f"{BIN}:{SYSTEM}", None, keys))
+        both.append(Side(top / "d", SYSTEM, debian("ssh-agent"), keys, **more))
+        both.append(Side(top / "o", f"{BIN}:{SYSTEM}", None, keys, **more))
         yield both
     finally:
         for side in both:
@@ -175,4 +199,9 @@ def test_keys_through_pipes(sides, line):
 
 @pytest.mark.parametrize("line", lines_of(AGENT), ids=name_of)
 def test_ssh_agent_and_ssh_add(sides, line):
+    same(sides, line)
+
+
+@pytest.mark.parametrize("line", lines_of(FILES), ids=name_of)
+def test_sftp_and_scp(sides, line):
     same(sides, line)
