@@ -185,11 +185,19 @@ static enum err apply(enum alg_kind kind, unsigned side, const char *spec,
     }
 }
 
+static enum err nothing_left(enum alg_kind kind, const char *spec, struct fault *fault) {
+    for (size_t i = 0; absent_names[kind][i] != NULL; i++)
+        if (spec[0] != '-' && spec_matches(spec, absent_names[kind][i]))
+            return fault_set(fault, ERR_CONFIG, 0, "no %s is left: Bowline has no %s",
+                             kind_words[kind], absent_names[kind][i]);
+    return fault_set(fault, ERR_CONFIG, 0, "no %s is left", kind_words[kind]);
+}
+
 enum err alg_list_apply(enum alg_kind kind, unsigned side, const char *spec,
                         struct buf *out, struct fault *fault) {
     buf_clear(out);
     TRY(apply(kind, side, spec, out, fault));
     if (buf_len(out) == 0)
-        return fault_set(fault, ERR_CONFIG, 0, "no %s is left", kind_words[kind]);
+        return nothing_left(kind, spec, fault);
     return list_end(out);
 }

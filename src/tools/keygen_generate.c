@@ -134,6 +134,10 @@ int keygen_generate(struct keygen *k) {
     const struct keygen_type *type = keygen_type_find(name);
     char comment[512];
     enum pk_curve curve;
+    if (type == NULL && strcmp(name, "mldsa44-ed25519") == 0)
+        return keygen_fail("there are no %s keys: this system's libcrypto has no ML-DSA; "
+                           "ed25519 is the default",
+                           name);
     if (type == NULL)
         return keygen_fail("unknown key type %s: ed25519, ecdsa, rsa, ed25519-sk or "
                            "ecdsa-sk",

@@ -266,6 +266,7 @@ def test_host_keys(tmp_path, theirs):
     (["-x"], 1, "unknown option -x"),
     (["-t"], 1, "option -t needs an argument"),
     (["-t", "foo", "-f", "k", "-N", ""], 255, "unknown key type foo"),
+    (["-t", "mldsa44-ed25519", "-f", "k", "-N", ""], 255, "has no ML-DSA"),
     (["-t", "rsa", "-b", "512", "-f", "k", "-N", ""], 255, "minimum is 1024 bits"),
     (["-t", "rsa", "-b", "many"], 255, "bad number of bits"),
     (["-t", "ecdsa", "-b", "255", "-f", "k", "-N", ""], 255, "valid lengths are 256, 384 or 521"),
