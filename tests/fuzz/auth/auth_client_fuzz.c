@@ -73,9 +73,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .password_tries = 3,
     };
     struct auth_client *a = NULL;
+    uint8_t how = next_byte(&in);
+    static const uint8_t proof[RESUMPTION_PROOF] = {1};
+    if (how & 16)  // it comes back for a connection
+        config.resumption.proof = view_of(proof, sizeof proof);
+    config.resumption.epoch = how >> 6;
+    config.resumption_last = how & 32;
     if (auth_client_new(&a, &config) != OK)
         return 0;
-    uint8_t how = next_byte(&in);
     struct auth_identity first = identity(a, how);
     if (how & 4)
         auth_client_ext_info(a, view_text("publickey-hostbound@openssh.com"),

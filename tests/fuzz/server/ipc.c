@@ -33,10 +33,10 @@ static void one(struct ipc_side *side, struct view bytes, bool fd) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
-    struct ipc_side side = {1u << data[0] % 5, 1u << (data[0] >> 4) % 5,
+    struct ipc_side side = {1u << data[0] % 8, 1u << (data[0] >> 4) % 8,
                             .state = 1u << data[1] % 6,
                             // ours, an older one's, a newer one's
-                            .version = (data[1] >> 6) % 4};
+                            .version = (data[1] >> 5) % (IPC_VERSION + 2)};
     data += 2;
     size -= 2;
     // Messages with a length in front: {flags u8, length u16}.
