@@ -40,7 +40,7 @@ class Bench:
     def begin(self, fault, workload):
         self.fault, self.serial = fault, self.serial + 1
         # What nobody tells a client that only listens, it finds out by its next sign of life.
-        self.wanted = self.args.cuts or (min(fault.cuts, 5) if fault.slow and workload == "exec" else fault.cuts)
+        self.wanted = self.args.cuts or (min(fault.cuts, 5) if fault.slow and workload in ("exec", "agent") else fault.cuts)
         self.cuts = self.noted = 0
         self.back_at, self.range = 0.0, None
         self.back, self.quiet = threading.Event(), threading.Event()
@@ -142,6 +142,26 @@ def table(args, bench):
     return bad
 
 
+def laboratory_of(args, stack, preload=None):
+    """A path, a server and an account, for as long as the stack lives. preload: a library for server and clients."""
+    enter()
+    folder, account = stack.enter_context(laboratory())
+    path = stack.enter_context(contextlib.closing(Path(args.bin, args.delay)))
+    os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
+    os.chmod(os.path.join(folder, "user"), 0o600)
+    ours = os.path.join(args.bin, "bin")
+    sshd = os.path.join(ours, "sshd")
+    if preload is not None:
+        os.environ["LD_PRELOAD"] = preload
+    suite = Suite("bowline", os.path.join(ours, "ssh"), sshd, folder, folder, account, address=SERVER,
+                  sftp="/usr/lib/openssh/sftp-server", more="ResumeGrace 86400\n")
+    os.environ.pop("LD_PRELOAD", None)
+    stack.callback(suite.stop)
+    bench = Bench(args, suite, sshd, folder, path)
+    bench.PRELOAD = () if preload is None else ("env", "LD_PRELOAD=" + preload)
+    return bench
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=os.path.join(TOP, "build"))
@@ -152,19 +172,10 @@ def main():
     parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
     args = parser.parse_args()
-    enter()
-    print(f"seed {args.seed}, {2 * args.delay} ms there and back")
-    ours = os.path.join(args.bin, "bin")
-    with laboratory() as (folder, account), contextlib.closing(Path(args.bin, args.delay)) as path:
-        os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
-        os.chmod(os.path.join(folder, "user"), 0o600)
-        sshd = os.path.join(ours, "sshd")
-        suite = Suite("bowline", os.path.join(ours, "ssh"), sshd, folder, folder, account, address=SERVER,
-                      sftp="/usr/lib/openssh/sftp-server", more="ResumeGrace 86400\n")
-        try:
-            bad = table(args, Bench(args, suite, sshd, folder, path))
-        finally:
-            suite.stop()
+    with contextlib.ExitStack() as stack:
+        bench = laboratory_of(args, stack)
+        print(f"seed {args.seed}, {2 * args.delay} ms there and back")
+        bad = table(args, bench)
     return 1 if bad else 0
 
 

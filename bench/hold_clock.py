@@ -17,13 +17,13 @@ import random
 import signal
 import struct
 import sys
+import tempfile
 import time
 
-from hold import TOP, Bench
+from hold import TOP, laboratory_of
 from hold_faults import Fault, kill
-from hold_path import SERVER, Path, enter
+from hold_path import enter
 from hold_workloads import Failure, Result, Terminal
-from lab import Suite, laboratory
 
 QUIET_S = 0.05  # real seconds without a packet: then time may jump
 STEP_S = 10  # so far at once
@@ -164,30 +164,20 @@ def main():
     parser.add_argument("--delay", type=int, default=5, help="one way, ms")
     args = parser.parse_args()
     args.seed, args.cuts = random.randrange(1 << 30), 0
-    enter()
+    enter()  # before the file of the clock is made
     bad = 0
-    with laboratory() as (folder, account), contextlib.closing(Path(args.bin, args.delay)) as path:
-        os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
-        os.environ["CLOCK_SHIFT"] = os.path.join(folder, "clock")
-        clock = Clock(os.environ["CLOCK_SHIFT"])
-        os.chmod(os.environ["CLOCK_SHIFT"], 0o644)
-        sshd = os.path.join(args.bin, "bin", "sshd")
-        os.environ["LD_PRELOAD"] = os.path.join(args.bin, "bench", "libclock_shift.so")
-        try:
-            suite = Suite("bowline", os.path.join(args.bin, "bin", "ssh"), sshd, folder, folder, account, address=SERVER)
-        finally:
-            del os.environ["LD_PRELOAD"]
-        bench = Bench(args, suite, sshd, folder, path)
-        bench.PRELOAD = ("env", "LD_PRELOAD=" + os.path.join(args.bin, "bench", "libclock_shift.so"))
-        try:
-            for name in args.cases.split(","):
-                try:
-                    CASES[name](bench, World(path, clock))
-                except Failure as e:
-                    bad += 1
-                    print(f"{name}: {e}")
-        finally:
-            suite.stop()
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="bowline-clock-"))
+        os.environ["CLOCK_SHIFT"] = file.name
+        clock = Clock(file.name)
+        os.chmod(file.name, 0o644)
+        bench = laboratory_of(args, stack, os.path.join(args.bin, "bench", "libclock_shift.so"))
+        for name in args.cases.split(","):
+            try:
+                CASES[name](bench, World(bench.path, clock))
+            except Failure as e:
+                bad += 1
+                print(f"{name}: {e}")
     return 1 if bad else 0
 
 

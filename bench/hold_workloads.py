@@ -50,7 +50,7 @@ class Terminal:
         termios.tcsetattr(slave, termios.TCSANOW, mode)
         os.set_blocking(self.master, False)
         self.ssh = subprocess.Popen(bench.ssh("stty raw -echo; echo ready; exec cat", options=(
-            "-tt", "-e", "none", "-o", "LogLevel=QUIET", "-o", "ObscureKeystrokeTiming=no")),
+            "-tt", "-e", "none", "-o", "LogLevel=QUIET")),
             stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         os.close(slave)
 
@@ -215,8 +215,8 @@ def one_stream(where, seed, stop, problems):
         problems.append(str(e))
 
 
-def wait_until(what, condition, ssh):
-    end = time.monotonic() + 20
+def wait_until(what, condition, ssh, seconds=20):
+    end = time.monotonic() + seconds
     while time.monotonic() < end and ssh.poll() is None:
         with contextlib.suppress(OSError):
             if condition():
@@ -323,7 +323,7 @@ class SlowAgent:
             threading.Thread(target=self.serve, args=(s,), daemon=True).start()
 
     def serve(self, s):
-        with s, connect(self.agent) as a, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), s, connect(self.agent) as a:
             threading.Thread(target=self.answer, args=(a, s), daemon=True).start()
             while request := s.recv(65536):
                 self.waiting.add(s)
@@ -362,7 +362,7 @@ def workload_agent(bench, result):
                 if bench.rng.random() < 0.3:
                     bench.arm(2, 3.5)
                 else:
-                    wait_until("nobody asks the agent", lambda: s.waiting, ssh)
+                    wait_until("nobody asks the agent", lambda: s.waiting, ssh, PATIENCE)
                     bench.strike()
                 bench.back.wait(PATIENCE)
             with open(enough, "w"):

@@ -18,8 +18,9 @@ static uint32_t random_below(uint32_t n) {
     return n > 0 ? value % n : 0;
 }
 
-bool obscure_reads_now(const struct obscure *o) {
-    return !o->active || clock_ms() >= o->next;
+bool obscure_reads_now(struct obscure *o) {
+    o->looked = !o->active || clock_ms() >= o->next;
+    return o->looked;
 }
 
 uint64_t obscure_deadline(const struct obscure *o) {
@@ -61,7 +62,8 @@ enum err obscure_tick(struct session *s) {
     struct obscure *o = &s->obscure;
     struct transport *t = s->c->link.transport;
     uint64_t now = o->active ? clock_ms() : 0;
-    if (!o->active || now < o->next)
+    // A tick at which nobody has looked is not over: what was typed leaves first.
+    if (!o->active || !o->looked || now < o->next)
         return OK;
     bool sent = o->sent;
     o->sent = false;

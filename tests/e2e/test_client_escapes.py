@@ -235,3 +235,15 @@ def test_keystroke_timing(lab, how, chaff):
         time.sleep(0.9)
         # A key is one packet; twenty and more go where there is chaff.
         assert (asked() - one > 600) == chaff
+
+
+def test_keys_are_not_held(lab):
+    """What is typed leaves at the next tick, not when the chaff is over, a second or more later: each key waits for the one before."""
+    server = lab.sshd()
+    with terminal(lab, server, tool("ssh"), "-o", "ObscureKeystrokeTiming=yes") as t:
+        t.wait(b"up")
+        end = time.monotonic() + 30 * SLOW
+        for i in range(100):
+            t.type(b"<%d>" % i)
+            t.wait(b"<%d>" % i)
+            assert time.monotonic() < end, f"{i} keys of 100"
