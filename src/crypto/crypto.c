@@ -14,6 +14,7 @@
 #endif
 
 #include "crypto/fetched.h"
+#include "crypto/memory.h"
 #include "crypto/pk.h"
 #include "crypto/provider.h"
 #include "crypto/random.h"
@@ -153,9 +154,13 @@ enum err crypto_init_short(void) {
 enum err crypto_init(void) {
     if (warm)
         return OK;
-    TRY(crypto_init_short());
-    if (!warm_up() || pk_init() != OK)
-        return fetched_failed(ERR_CRYPTO);
+    memory_gather();
+    enum err e = crypto_init_short();
+    if (e == OK && (!warm_up() || pk_init() != OK))
+        e = ERR_CRYPTO;
+    memory_gathered();
+    if (e != OK)
+        return fetched_failed(e);
     warm = true;
     return fetched_failed(OK);
 }
