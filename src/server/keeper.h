@@ -323,7 +323,8 @@ int keeper_handover_write(struct keeper *k, struct fault *fault);
 void keeper_handover_undo(struct keeper *k);
 // The descriptor that this process was executed with; -1: it is a new server.
 int keeper_handover_given(void);
-// ERR_…: nothing was taken over, and no descriptor of it is left open.
+// ERR_…: there is no such file. A part that is not usable is left out, which the log
+// says.
 must_check enum err keeper_handover_read(struct keeper *k, int fd, struct fault *fault);
 
 // keeper_anchor.c: see anchor.h

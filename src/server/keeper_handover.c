@@ -262,6 +262,11 @@ static int taken(uint32_t number) {
                : -1;
 }
 
+static void keep_out(uint32_t number) {
+    int fd = taken(number);
+    fd_close(&fd);
+}
+
 static enum err take_server(struct keeper *k, const struct piece_server *p) {
     k->link_serial = p->link_serial;
     k->listener_serial = p->listener_serial;
@@ -292,6 +297,11 @@ static enum err take_socket(struct keeper *k, const struct piece_socket *p) {
 }
 
 static enum err take_listener(struct keeper *k, const struct piece_listener *p) {
+    if (p->fd == NO_FD) {  // it has closed its socket, and just has to end
+        keeper_reap(k, (pid_t)p->pid);
+        keep_out(p->pidfd);
+        return OK;
+    }
     struct keeper_listener facts = {
         .fd = taken(p->fd),
         .serial = p->serial,
@@ -340,6 +350,17 @@ static enum err take_piece(struct keeper *k, struct view bytes, struct fault *fa
     }
 }
 
+// A server that has been told to reload does not end for want of a part.
+static void leave_out(struct keeper *k, struct view bytes, enum err e,
+                      struct fault *fault) {
+    unsigned kind = bytes.n > 0 ? bytes.p[0] : PIECE_KINDS;
+    const char *name = kind < PIECE_KINDS ? pieces[kind].name : NULL;
+    log_error(&k->log, "of what the server before left a part (%s) is not usable: %s",
+              name != NULL ? name : "cut off",
+              fault->text[0] != '\0' ? fault_text(fault) : err_text(e));
+    fault_clear(fault);
+}
+
 enum err keeper_handover_read(struct keeper *k, int fd, struct fault *fault) {
     off_t n = lseek(fd, 0, SEEK_END);
     void *p = n > 0 && n <= HANDOVER_MAX
@@ -349,14 +370,15 @@ enum err keeper_handover_read(struct keeper *k, int fd, struct fault *fault) {
     if (p == MAP_FAILED)
         return fault_set(fault, ERR_IO, 0, "nothing usable was handed over");
     struct reader r = reader_of(view_of(p, (size_t)n));
-    enum err e = OK;
-    while (e == OK && reader_left(&r) > 0) {
+    while (reader_left(&r) > 0) {
         struct view bytes = read_string(&r);
-        e = r.err == OK ? take_piece(k, bytes, fault) : r.err;
+        enum err e = r.err == OK ? take_piece(k, bytes, fault) : r.err;
+        if (e != OK)
+            leave_out(k, bytes, e, fault);
     }
     secret_wipe(p, (size_t)n);
     munmap(p, (size_t)n);
     host_keys_drop(k->retired);  // links that need them have them
     k->retired = NULL;
-    return e;
+    return OK;
 }
