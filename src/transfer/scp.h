@@ -29,6 +29,8 @@ struct scp {
     unsigned verbose;
     char **files;
     size_t files_n;
+    size_t current, ahead;  // the source that is copied; the next to be asked for ahead
+    bool into_folder;       // the target was seen to be a folder, on its server
     // The SFTP session that is open, and whose; one for each end.
     struct scp_session {
         struct remote remote;

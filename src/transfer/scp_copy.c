@@ -141,6 +141,7 @@ int scp_copy(struct scp *s) {
     interrupt_watch(true);
     for (size_t i = 0; i + 1 < s->files_n && !interrupted() && !lost; i++) {
         struct address from = {0};
+        s->current = i;
         ok &= parse(&from, s->files[i]) && copy_one(s, &from, &to);
         lost = s->unreachable || (from.remote && s->from.open && s->from.remote.lost) ||
                (to.remote && s->to.open && s->to.remote.lost);

@@ -92,6 +92,8 @@ static bool into_folder(char out[NAME_PATH], const char *folder, const char *nam
 static bool remote_target(struct scp *s, struct remote *r, const char *target,
                           const char *source, char out[NAME_PATH]) {
     struct sftp_attributes a;
+    if (s->into_folder)
+        return into_folder(out, target, source);
     uint32_t status = remote_stat(r, target, true, &a);
     if (r->lost)
         return false;
@@ -108,10 +110,29 @@ static bool remote_target(struct scp *s, struct remote *r, const char *target,
         }
         folder = true;
     }
+    s->into_folder = folder && s->target_is_folder;
     return folder ? into_folder(out, target, source) : path_join(out, "", target);
 }
 
 // ---- copies ----
+
+// The files of the command line from the current one on, to be put into that folder.
+static void put_ahead(struct scp *s, struct remote *r, const char *folder) {
+    char target[NAME_PATH], why[128];
+    bool room = true;
+    if (s->ahead < s->current)
+        s->ahead = s->current;
+    while (room && s->ahead + 1 < s->files_n) {
+        struct address from = {0};
+        struct stat st;
+        room = address_parse(&from, s->files[s->ahead], "scp://", true, why) &&
+               !from.remote && stat(from.path, &st) == 0 && S_ISREG(st.st_mode) &&
+               path_into(target, folder, from.path) &&
+               ahead_put(r, from.path, target, &s->how);
+        address_free(&from);
+        s->ahead += room;
+    }
+}
 
 bool scp_sftp_put(struct scp *s, const char *from, const struct address *to) {
     char path[NAME_PATH], target[NAME_PATH];
@@ -129,6 +150,8 @@ bool scp_sftp_put(struct scp *s, const char *from, const struct address *to) {
     }
     if (!remote_path(r, to->path, path) || !remote_target(s, r, path, from, target))
         return false;
+    if (s->into_folder)
+        put_ahead(s, r, path);
     return S_ISDIR(st.st_mode) ? copy_put_folder(r, from, target, &s->how)
                                : copy_put(r, from, target, &s->how);
 }

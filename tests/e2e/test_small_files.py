@@ -147,6 +147,35 @@ def test_uploads_are_sent_together(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_sources_of_a_command_line_are_sent_together(tmp_path):
+    scp = fake(tmp_path, HOLDS + r'''
+        if kind in (7, 17) or kind == 8: packet(b"\x69" + rid + (FILE if kind == 8 else FOLDER))
+        else: status(0)
+        ''')
+    sources = [tmp_path / f"f{i}" for i in range(5)]
+    for source in sources:
+        source.write_bytes(b"x")
+    done = run([*scp, *map(str, sources), "h:to"])
+    assert done.returncode == 0, done.stderr
+
+
+def test_sources_and_targets(tmp_path, which):
+    """Files and folders in their order, one of them twice, into a folder that is there and one that is made."""
+    (tmp_path / "a/in").mkdir(parents=True)
+    (tmp_path / "a/in/deep").write_text("deep")
+    (tmp_path / "b").mkdir()
+    for name in ("a/f", "a/g", "b/f", "b/long"):
+        (tmp_path / name).write_text(name * (1000 if "long" in name else 1))
+    sources = [str(tmp_path / name) for name in ("a/f", "a/g", "nowhere", "a/in", "b/f", "b/long", "a/g")]
+    for target in ("made", "there"):
+        if target == "there":
+            (tmp_path / target).mkdir()
+        done = run([tool("scp"), "-D", SFTP_SERVERS[which], "-r", *sources, f"h:{tmp_path}/{target}"])
+        assert done.returncode == 1 and done.stderr.count("nowhere") == 1, done.stderr
+        found = {str(p.relative_to(tmp_path / target)): p.read_text() for p in (tmp_path / target).rglob("*") if p.is_file()}
+        assert found == {"f": "b/f", "g": "a/g", "in/deep": "deep", "long": "b/long" * 1000}
+
+
 def test_a_server_that_ends_under_way_is_told_once(tmp_path):
     scp = fake(tmp_path, r'''
         if kind == 3: held.append(rid)
