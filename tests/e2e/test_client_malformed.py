@@ -4,6 +4,7 @@ import time
 
 import pytest
 import rawssh
+from agents import askpass
 from conftest import SLOW
 from rawssh import string, u32
 from test_client_hostile import Fake, finish
@@ -118,3 +119,30 @@ def test_version_addendum(keys, tmp_path):
     # Longer than a line may be: said, not sent.
     fake = Fake(keys, script, tmp_path, "true", options=["-o", "VersionAddendum=" + "x" * 300])
     assert fake.done.returncode == 255 and "identification" in fake.stderr
+
+
+def test_a_password_that_must_be_changed(keys, tmp_path, monkeypatch):
+    """RFC 4252 s.8: the server's words are shown, the new password is asked for twice and sent with the old one."""
+    seen = []
+
+    def script(fake):
+        peer = fake.keyed()
+        peer.expect(rawssh.SERVICE_REQUEST)
+        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        while True:
+            _, _, method, fields = fake.request()
+            if method != b"password":
+                peer.send(bytes([rawssh.USERAUTH_FAILURE]) + string("password") + b"\0")
+                continue
+            change = fields.u8()
+            seen.append([fields.string() for _ in range(1 + change)])
+            if change:
+                peer.send(bytes([rawssh.USERAUTH_SUCCESS]))
+                return peer.close()
+            peer.send(bytes([rawssh.USERAUTH_PK_OK]) + string("too old by now") + string(""))
+    monkeypatch.chdir(tmp_path)
+    for name, value in askpass(str(tmp_path), 'case "$1" in *new*|*New*|*again*|*etype*) echo fresh;; *) echo old;; esac').items():
+        monkeypatch.setenv(name, value)
+    fake = Fake(keys, script, tmp_path, "true", batch="no", options=["-o", "PubkeyAuthentication=no"])
+    assert seen == [[b"old"], [b"old", b"fresh"]], fake.stderr
+    assert "too old by now" in fake.stderr

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from agents import debian
-from conftest import BIN, SLOW, Lab, require
+from conftest import BIN, SLOW, Lab, end_process, free_port, require, tool, wait_until
 from sides import SYSTEM, Side, lines_of, name_of, same
 
 # $S is a server and all that is needed to log in; the rest as in test_drop_in.py.
@@ -46,6 +46,11 @@ ssh -W 127.0.0.1:1 $S; echo $?
 +ssh -o ProxyCommand="ssh $S -W %h:%p" $S echo proxied
 +ssh -M -S c -fN $S; ssh -S c -O check x 2>&1 | sed 's/[0-9]\{2,\}/N/'; ssh -S c x echo via; ssh -S c -O exit x; ssh -S c -O check x
 +ssh -o LogLevel=VERBOSE $S true 2>&1 | grep ^Authenticated
++ssh -b 127.0.0.2 $S 'echo $SSH_CLIENT' | cut -d' ' -f1
++ssh -B lo $S echo bound
++ssh -4 $S echo four
+ssh -6 $S true; echo $?
++ssh -E log $S 'echo out'; cat log
 """
 
 # Lines that fail, and what is looked for in what they say (by scripts, editors, ansible, sshpass, people with a search engine).
@@ -108,6 +113,22 @@ def test_a_key_of_a_type_that_is_not_on_record(sides, strict, status):
         done, out, said = side.run(line, whole=True)
         assert out.split() == [str(status), "1"], said
         assert "REMOTE HOST IDENTIFICATION HAS CHANGED" in said
+
+
+def test_connection_attempts(sides, tmp_path, lab):
+    """ConnectionAttempts: the server is started when both have been refused once."""
+    port = free_port()
+    args = ["-v", *lab.common(port), "-o", "ConnectionAttempts=60", "127.0.0.1", "true"]
+    logs = [tmp_path / name for name in ("theirs", "ours")]
+    clients = [subprocess.Popen([program, *args], stdin=subprocess.DEVNULL, stderr=open(log, "wb"))
+               for program, log in zip((debian("ssh"), tool("ssh")), logs)]
+    try:
+        assert wait_until(lambda: all("Connection refused" in log.read_text() for log in logs), 30)
+        lab.openssh(port=port)
+        assert [client.wait(60 * SLOW) for client in clients] == [0, 0]
+    finally:
+        for client in clients:
+            end_process(client)
 
 
 def test_sshpass_knows_the_questions(sides):
