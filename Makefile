@@ -35,6 +35,10 @@ soak: build  ## one server under LOGINS and TRANSFERS with random cuts: does any
 	@nice $(PYTHON) bench/soak.py --bin $(abspath $(BUILD)) $(if $(LOGINS),--logins $(LOGINS)) \
 		$(if $(TRANSFERS),--transfers $(TRANSFERS))
 
+hold: build  ## sessions over paths that fail: FAULTS=reset,fin WORKLOADS=terminal CUTS=20 for a part (root)
+	@$(PYTHON) bench/hold.py --bin $(abspath $(BUILD)) $(if $(FAULTS),--faults $(FAULTS)) \
+		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CUTS),--cuts $(CUTS))
+
 fuzz:  ## every fuzz harness for FUZZ_SECONDS (60) each
 	@scripts/fuzz
 
@@ -47,4 +51,4 @@ clean:
 help:
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1	/p' Makefile | expand -t 14
 
-.PHONY: build try check check-asan check-openssh lint bench soak fuzz install clean help
+.PHONY: build try check check-asan check-openssh lint bench soak hold fuzz install clean help

@@ -200,12 +200,15 @@ def one_stream(where, seed, stop, problems):
         with connect(where) as s:
             s.settimeout(PATIENCE)
             while not stop.wait(rng.random() / 4):
-                data = rng.randbytes(rng.randrange(1, 60000))
+                data = rng.randbytes(rng.randrange(1, 12000))
                 writer = threading.Thread(target=s.sendall, args=(data,))
                 writer.start()
                 got = bytearray()
-                while len(got) < len(data) and (more := s.recv(65536)):
-                    got += more
+                try:
+                    while len(got) < len(data) and (more := s.recv(65536)):
+                        got += more
+                except TimeoutError:
+                    raise Failure(f"{where}: nothing for {PATIENCE} s, {len(got)} of {len(data)} bytes") from None
                 writer.join()
                 if len(got) < len(data):
                     raise Failure("the stream ended")
@@ -308,7 +311,7 @@ class SlowAgent:
     """Before a real agent: each answer takes a while, so that there is nearly always a request that waits."""
 
     def __init__(self, path, agent):
-        self.agent, self.waiting = agent, set()
+        self.agent, self.waiting, self.asked = agent, set(), 0
         self.listening = socket.socket(socket.AF_UNIX)
         self.listening.bind(path)
         self.listening.listen(16)
@@ -327,6 +330,7 @@ class SlowAgent:
             threading.Thread(target=self.answer, args=(a, s), daemon=True).start()
             while request := s.recv(65536):
                 self.waiting.add(s)
+                self.asked += 1
                 a.sendall(request)
             self.waiting.discard(s)
 
@@ -365,6 +369,8 @@ def workload_agent(bench, result):
                     wait_until("nobody asks the agent", lambda: s.waiting, ssh, PATIENCE)
                     bench.strike()
                 bench.back.wait(PATIENCE)
+                asked = s.asked
+                wait_until("nobody asks the agent any more", lambda: s.asked > asked, ssh, PATIENCE)
             with open(enough, "w"):
                 pass
             out, err = ssh.communicate(timeout=PATIENCE)
