@@ -64,7 +64,7 @@ must_check enum err process_signal(const struct process *p, int number);
 must_check enum err process_signal_group(pid_t group, int number);
 
 // Signal names of RFC 4254 s.6.10, without "SIG" ("TERM"). 0 or NULL when there is none.
-// Names beyond the RFC's that Linux has are known too.
+// Numbers are had for the RFC's names alone; names for those beyond that Linux has, too.
 int process_signal_number(struct view name);
 const char *process_signal_name(int number);
 

@@ -24,7 +24,7 @@ static const struct {
     {"TERM", SIGTERM},
     {"USR1", SIGUSR1},
     {"USR2", SIGUSR2},
-    // and Linux's
+    // and Linux's, for exit-signal alone: a peer that names one asks for nothing known
     {"BUS", SIGBUS},
     {"CHLD", SIGCHLD},
     {"CONT", SIGCONT},
@@ -45,8 +45,10 @@ static const struct {
     {"XFSZ", SIGXFSZ},
 };
 
+#define SIGNALS_OF_RFC 13
+
 int process_signal_number(struct view name) {
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+    for (size_t i = 0; i < SIGNALS_OF_RFC; i++)
         if (view_is(name, signals[i].name))
             return signals[i].number;
     return 0;

@@ -94,3 +94,12 @@ def test_an_agent_takes_listed_libraries_alone(fido, tmp_path):
             second.stop()
     finally:
         agent.stop()
+
+
+@pytest.mark.parametrize("line,good", [("none", True), ("touch-required", False), ("verify-required", False)])
+def test_the_server_may_want_more(lab, fido, tmp_path, line, good):
+    """PubkeyAuthOptions, over what a key's own line does without."""
+    authorized = tmp_path / "fido_keys"
+    authorized.write_text("no-touch-required " + (fido / "untouched.pub").read_text())
+    server = lab.sshd(f"PubkeyAuthOptions {line}\n", authorized=str(authorized))
+    assert (login(lab, server, fido / "untouched").stdout == "in\n") == good, server.log()

@@ -168,6 +168,9 @@ static void waiting_and_signals(void **state) {
     assert_int_equal(process_signal_number(view_text("TERM")), SIGTERM);
     assert_int_equal(process_signal_number(view_text("term")), 0);
     assert_int_equal(process_signal_number(view_text("SIGTERM")), 0);
+    assert_int_equal(process_signal_number(view_text("USR2")), SIGUSR2);
+    assert_int_equal(process_signal_number(view_text("STOP")), 0);
+    assert_string_equal(process_signal_name(SIGBUS), "BUS");
     assert_string_equal(process_signal_name(SIGHUP), "HUP");
     assert_null(process_signal_name(99));
 }
