@@ -26,6 +26,7 @@ void session_program_ended(struct session *s, int status) {
     s->c.at_end = s->with_pty;
     if (s->with_pty && s->streams[STREAM_OUT].fd >= 0)
         stream_drain(&s->streams[STREAM_OUT]);
+    fd_close(&s->pty.master);
     session_try_end(s);
 }
 
@@ -159,8 +160,11 @@ static bool open_pipes(struct program_ends *e) {
 static bool adopt(struct session *s, struct program_ends *e) {
     if (s->with_pty) {
         keep_start(s);
-        stream_open(&s->streams[STREAM_OUT], s->pty.master);
-        s->pty.master = -1;
+        // A copy stays until the program has ended: one that has closed its terminal
+        // already, as most do at their end, is not to be hung up on.
+        int master = s->pty.master;
+        s->pty.master = fd_dup_above(master, 3);
+        stream_open(&s->streams[STREAM_OUT], master);
         s->c.duplex = &s->streams[STREAM_OUT];
     } else {
         if (!open_pipes(e))

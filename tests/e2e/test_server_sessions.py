@@ -176,6 +176,12 @@ def test_terminal_does_not_wait_for_the_background(module_lab, server):
     assert child.exitstatus == 4 and time.monotonic() - start < 10 * SLOW
 
 
+def test_terminal_closed_before_the_end(module_lab, server):
+    """As most programs do when they end: that is no reason to hang up on one, whose status would be lost."""
+    done = run(module_lab, server, "exec 0<&- 1>&- 2>&-; sleep 0.4; exit 7", "-tt")
+    assert done.returncode == 7, done.stderr
+
+
 def test_hang_up_reaches_the_terminal(module_lab, server, scratch):
     child = terminal(module_lab, server, f"trap 'echo hup > {scratch}/hup; exit' HUP; echo up; while :; do sleep .1; done")
     child.expect("up")
