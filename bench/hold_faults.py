@@ -56,9 +56,9 @@ def forgotten(bench):
 
 
 def idle(bench):
-    """The router forgets what is silent for 2 s, and the session is."""
+    """The router forgets what is silent for 2 s, and the session is: chaff behind the last key ends after three."""
     bench.quiet.set()
-    time.sleep(4)
+    time.sleep(8)
     bench.quiet.clear()
 
 
