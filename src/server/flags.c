@@ -34,12 +34,12 @@ static bool set_line(struct flags *f, const char *keyword, const char *value) {
 static bool on_4(struct flags *f, const char *value) {
     (void)value;
     f->keeper.address_family = AF_INET;
-    return true;
+    return set_line(f, "AddressFamily", "inet");
 }
 static bool on_6(struct flags *f, const char *value) {
     (void)value;
     f->keeper.address_family = AF_INET6;
-    return true;
+    return set_line(f, "AddressFamily", "inet6");
 }
 static bool on_C(struct flags *f, const char *value) {
     if (f->subject_n == sizeof f->subject / sizeof f->subject[0])
@@ -77,7 +77,7 @@ static bool on_f(struct flags *f, const char *value) {
 }
 static bool on_G(struct flags *f, const char *value) {
     (void)value;
-    f->mode = MODE_EXPLAIN;
+    f->mode = MODE_SHOW;
     return true;
 }
 static bool on_g(struct flags *f, const char *value) {
@@ -141,7 +141,7 @@ static const struct flag table[] = {
     {'E', "file", "log to a file", on_E},
     {'e', NULL, "log to standard error", on_e},
     {'f', "file", "configuration file (" CONFIG_FILE ")", on_f},
-    {'G', NULL, "print the configuration and where each value is from", on_G},
+    {'G', NULL, "print the configuration, without a look at the host keys", on_G},
     {'g', "time", "LoginGraceTime", on_g},
     {'h', "file", "host key file instead of HostKey", on_h},
     {'i', NULL, "serve the connection on standard input (inetd)", on_i},

@@ -7,7 +7,7 @@ enum flags_mode {
     MODE_SERVE,
     MODE_TEST,     // -t
     MODE_DUMP,     // -T
-    MODE_EXPLAIN,  // -G
+    MODE_SHOW,     // -G
     MODE_VERSION,  // -V
 };
 

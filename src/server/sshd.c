@@ -32,8 +32,7 @@ static int dump(const struct flags *f, struct server_config *config) {
     if (f->subject_n > 0 && server_config_match(config, &subject, &matched, &fault) != OK)
         return refused(&fault);
     const struct server_config *shown = f->subject_n > 0 ? &matched : config;
-    enum err e = f->mode == MODE_DUMP ? server_config_dump(shown, &text)
-                                      : server_config_explain(shown, &text);
+    enum err e = server_config_dump(shown, &text);
     if (e == OK)
         e = fd_write_full(1, buf_view(&text));
     conf_pool_drop(&pool);
@@ -50,7 +49,7 @@ static int check(const struct flags *f) {
     if (crypto_init() != OK || keeper_load_config(&f->keeper, &config, false) != OK)
         return 255;
     log_sink_stderr(&sink, &log, "sshd", LOG_LEVEL_INFO);
-    if (f->mode != MODE_EXPLAIN &&
+    if (f->mode != MODE_SHOW &&
         keeper_load_keys(&f->keeper, &config, &log, &keys, &fault) != OK)
         return refused(&fault);
     host_keys_drop(keys);

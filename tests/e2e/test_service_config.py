@@ -116,3 +116,17 @@ def test_flags_of_older_servers(tmp_path):
     words = [tool("sshd"), "-G", "-f", str(config), "-u0", "-b", "1024", "-k3600", "-QRr"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0 and "port 2222" in done.stdout.lower() and not done.stderr
+
+
+def test_what_is_printed_is_plain(tmp_path, keys):
+    """-G is -T without a look at the host keys: scripts compare its lines."""
+    config = tmp_path / "config"
+    config.write_text(f"Port 2222\nHostKey {keys.path('host')}\n")
+
+    def printed(*words):
+        return subprocess.run([tool("sshd"), *words, "-f", str(config)], capture_output=True, text=True, timeout=30, check=True).stdout
+
+    assert printed("-G") == printed("-T") and "port 2222" in printed("-G").splitlines()
+    for flag, family, address in (("-4", "inet", "0.0.0.0:2222"), ("-6", "inet6", "[::]:2222")):
+        lines = printed("-G", flag).splitlines()
+        assert f"addressfamily {family}" in lines and [w for w in lines if w.startswith("listenaddress")] == [f"listenaddress {address}"]
