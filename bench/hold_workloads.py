@@ -372,9 +372,9 @@ def workload_agent(bench, result):
     """Signatures asked of an agent on this side, all the time."""
     real, slow, enough = (os.path.join(bench.folder, f"{n}{bench.serial}") for n in ("agent", "slow", "enough"))
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", real], stdout=subprocess.DEVNULL)
-    script = (f"echo ready; i=0; while [ ! -e {enough} ]; do ssh-add -L >/tmp/{os.path.basename(bench.folder)}.key && "
-              f"printf . && ssh-add -T /tmp/{os.path.basename(bench.folder)}.key && printf . || exit 9; i=$((i+1)); done; "
-              f"rm /tmp/{os.path.basename(bench.folder)}.key; echo fine $i")
+    # In the account's home, which goes with it.
+    script = (f"echo ready; i=0; while [ ! -e {enough} ]; do ssh-add -L >key && printf . && ssh-add -T key && printf . || exit 9; "
+              "i=$((i+1)); done; echo fine $i")
     try:
         wait_until("no agent", lambda: reaches(real), agent)
         subprocess.run(["ssh-add", "-q", os.path.join(bench.folder, "user")], env=dict(os.environ, SSH_AUTH_SOCK=real), check=True,
