@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from hold_faults import FAULTS
+from hold_faults import FAULTS, processes
 from hold_path import SERVER, Path, enter
 from hold_workloads import WORKLOADS, Failure, Result
 from lab import Suite, laboratory
@@ -142,6 +142,13 @@ def table(args, bench):
     return bad
 
 
+def let_end(account):
+    """What a client has just left goes its own way, before all is killed: else its sockets in /tmp stay."""
+    limit = time.monotonic() + 5
+    while processes(f"sshd: {account}") and time.monotonic() < limit:
+        time.sleep(0.05)
+
+
 def laboratory_of(args, stack, preload=None):
     """A path, a server and an account, for as long as the stack lives. preload: a library for server and clients."""
     enter()
@@ -157,6 +164,7 @@ def laboratory_of(args, stack, preload=None):
                   sftp="/usr/lib/openssh/sftp-server", more="ResumeGrace 86400\n")
     os.environ.pop("LD_PRELOAD", None)
     stack.callback(suite.stop)
+    stack.callback(let_end, account)
     bench = Bench(args, suite, sshd, folder, path)
     bench.PRELOAD = () if preload is None else ("env", "LD_PRELOAD=" + preload)
     return bench
