@@ -131,6 +131,9 @@ static void on_control(struct terminal_modes *m, char final) {
 }
 
 static void on_escape(struct terminal_modes *m, uint8_t c) {
+    // Carried out, or ignored, while the sequence goes on.
+    if ((c < 0x20 && c != ESC && c != 0x18 && c != 0x1a) || c >= 0x7f)
+        return;
     m->state = GROUND;
     m->n = 0;
     if (c == '[')

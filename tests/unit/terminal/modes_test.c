@@ -70,6 +70,9 @@ static void test_strings(void **state) {
     assert_string_equal(written(terminal_modes_restore, "\x1b]0;[?2004h\a"), "");
     assert_string_equal(written(terminal_modes_restore, "\x1bPq[?2004h\x1b\\\x1b[?1h"),
                         "\x1b[?1h");
+    // Controls within a sequence do not end it.
+    assert_string_equal(written(terminal_modes_restore, "\x1b\x03[?1h"), "\x1b[?1h");
+    assert_string_equal(written(terminal_modes_restore, "\x1b\r\n]0;[?2004h\a"), "");
     char text[300] = "\x1b[?";
     memset(text + 3, '1', 200);
     memcpy(text + 203, "h\x1b[?1h", 7);
