@@ -24,14 +24,10 @@ static void on_text(struct repeat *r, uint8_t c) {
 }
 
 static void on_escape(struct repeat *r, uint8_t c) {
-    if (c < 0x20 || c >= 0x7f)
+    // libvterm passes over what stands between, also where nothing may.
+    if (c < 0x30 || c >= 0x7f)
         return;
-    if (c < 0x30) {
-        r->between = true;
-        return;
-    }
-    bool control = c == '[' && !r->between;
-    r->state = control ? CONTROL : TEXT;
+    r->state = c == '[' ? CONTROL : TEXT;
     r->plain = true;
     r->count = 0;
 }
@@ -59,7 +55,6 @@ uint8_t repeat_take(struct repeat *r, uint8_t c) {
     r->due = 0;
     if (c == ESC || c == CAN || c == SUB) {
         r->state = c == ESC ? ESCAPE : TEXT;
-        r->between = false;
     } else if (r->state == ESCAPE) {
         on_escape(r, c);
     } else if (r->state == CONTROL) {

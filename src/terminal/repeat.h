@@ -9,11 +9,11 @@
 
 struct repeat {
     uint8_t state;
-    bool between, plain;  // of an escape sequence: intermediates; digits alone
-    uint32_t count;       // its parameter
-    uint8_t last[4];      // the last character, UTF-8
-    uint8_t last_n;       // 0: there is none
-    uint32_t due;         // how often it is to be written now
+    bool plain;       // of the sequence: digits alone
+    uint32_t count;   // its parameter
+    uint8_t last[4];  // the last character, UTF-8
+    uint8_t last_n;   // 0: there is none
+    uint32_t due;     // how often it is to be written now
 };
 
 // The byte that libvterm gets in this one's place. `due` and `last` say what follows it.

@@ -173,6 +173,7 @@ static void test_repeated(void **state) {
          "x\r"},
         {"\x1b\x01[5bx", "x\r"},
         {"\x1b\xeb[5bx", "x\r"},
+        {"\x1b![5bx", "x\r"},
         {"a\x1b[?5bx", "ax\r"},
         {"a\x1b[2 bx", "ax\r"},
         {"a\x1b[2\x18"
