@@ -181,6 +181,8 @@ static void test_repeated(void **state) {
          "abx\r"},
         {"\r\xcc\x81\x1b[9b\r\x1b[2Kx", "x\r"},
         {"\x1b[99999999999bx", "x\r"},
+        {"\x1b[::::::::::::::::::::::::::::::::1hx", "x\r"},
+        {"\x1b[1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1;1mx", "x\r"},
     };
     alarm(60);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
