@@ -55,8 +55,8 @@ class World:
         assert wait_until(lambda: re.search(rf"Login of user {USER} from 127\.0\.0\.1 port \d+ ended: {name}", self.server.log()), WAIT)
 
     def at_client(self, p, name, words="", code=255):
-        p.stdin.close()
         assert p.wait(WAIT * SLOW) == code
+        p.stdin.close()  # not before: its command would end by that
         end = last()
         assert end["class"] == name and words in end.get("text", ""), end
         if name not in ("exit", "user"):
