@@ -27,12 +27,15 @@ static void paint(struct view v, uint32_t rows, uint32_t columns, size_t piece,
 }
 
 // ASCII with the controls of text, and no longer than what is waited for. Others within a
-// title or its like libvterm deals with by the piece.
+// title or its like libvterm deals with by the piece, and for it ESC * ] begins one.
 static bool is_text(struct view v) {
     static const char controls[] = "\a\b\t\n\r\x1b";
     for (size_t i = 0; i < v.n; i++)
         if (v.p[i] >= 0x7f ||
             (v.p[i] < 0x20 && memchr(controls, v.p[i], sizeof controls - 1) == NULL))
+            return false;
+    for (size_t i = 1; i < v.n; i++)
+        if (v.p[i - 1] == 0x1b && v.p[i] < 0x30)
             return false;
     return v.n < 4000;
 }
