@@ -521,12 +521,7 @@ static enum err dump_host(const struct client_config *c, struct buf *out) {
 
 enum err client_config_dump(const struct client_config *c, struct buf *out) {
     TRY(dump_host(c, out));
-    return conf_values_dump(&conf_client_table, c, &c->head, false, out);
-}
-
-enum err client_config_explain(const struct client_config *c, struct buf *out) {
-    TRY(dump_host(c, out));
-    return conf_values_dump(&conf_client_table, c, &c->head, true, out);
+    return conf_values_dump(&conf_client_table, c, out);
 }
 
 void client_config_free(struct client_config *c) {

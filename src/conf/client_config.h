@@ -256,13 +256,12 @@ must_check enum err client_config_expand(const struct client_config *c,
                                          const char *text, char *out, size_t size,
                                          struct fault *fault);
 
+// As `ssh -G`.
+must_check enum err client_config_dump(const struct client_config *c, struct buf *out);
+
 // Where the value of a keyword of the table comes from.
 const struct conf_origin *client_config_origin(const struct client_config *c,
                                                const char *keyword);
-
-// As `ssh -G`.
-must_check enum err client_config_dump(const struct client_config *c, struct buf *out);
-must_check enum err client_config_explain(const struct client_config *c, struct buf *out);
 
 void client_config_free(struct client_config *c);
 #define scoped_client_config                                                             \

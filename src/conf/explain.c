@@ -39,7 +39,7 @@ static bool is_risky_here(const struct explain *x, const struct conf_directive *
 static enum err values_of(const struct explain *x, const struct conf_option *o,
                           struct buf *lines) {
     buf_clear(lines);
-    return conf_value_dump(x->table, x->base, o, NULL, lines);
+    return conf_value_dump(x->table, x->base, o, lines);
 }
 
 // Cuts the next line off; without the keyword.

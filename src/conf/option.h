@@ -53,7 +53,6 @@ struct conf_dump {
     const void *base;
     struct buf *out;
     bool none_is_printed;  // sshd -T prints "none" where ssh -G prints no line
-    const char *tail;      // put behind each line (explain); NULL: nothing
 };
 
 struct conf_type {

@@ -117,7 +117,7 @@ static enum err value_text(struct conf_reader *r, const struct conf_option *o,
     enum err e =
         text == NULL ? OK : conf_value_set_text(o, r->scratch, r->scratch_head, text);
     if (e == OK)
-        e = conf_value_dump(r->table, r->scratch, o, NULL, out);
+        e = conf_value_dump(r->table, r->scratch, o, out);
     conf_pool_drop(&r->scratch_head->pool);
     return e;
 }

@@ -150,13 +150,11 @@ must_check enum err conf_head_init(struct conf_head *head, const struct conf_tab
 must_check enum err conf_values_default(const struct conf_table *t, void *base,
                                         struct conf_head *head);
 must_check enum err conf_values_dump(const struct conf_table *t, const void *base,
-                                     const struct conf_head *head, bool explain,
                                      struct buf *out);
 must_check enum err conf_script_text(const struct conf_script *s, struct buf *out);
 // The value of one row as the dump has it.
 must_check enum err conf_value_dump(const struct conf_table *t, const void *base,
-                                    const struct conf_option *o, const char *tail,
-                                    struct buf *out);
+                                    const struct conf_option *o, struct buf *out);
 // Sets a row from a text, as a line "Keyword text" would.
 must_check enum err conf_value_set_text(const struct conf_option *o, void *base,
                                         struct conf_head *head, const char *text);

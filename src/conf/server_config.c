@@ -312,11 +312,7 @@ enum err server_subject_parse(struct server_subject *subject, struct conf_pool *
 // --- out
 
 enum err server_config_dump(const struct server_config *c, struct buf *out) {
-    return conf_values_dump(&conf_server_table, c, &c->head, false, out);
-}
-
-enum err server_config_explain(const struct server_config *c, struct buf *out) {
-    return conf_values_dump(&conf_server_table, c, &c->head, true, out);
+    return conf_values_dump(&conf_server_table, c, out);
 }
 
 enum err server_config_text(const struct server_config *c, struct buf *out) {

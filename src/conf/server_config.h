@@ -265,10 +265,6 @@ must_check enum err server_subject_parse(struct server_subject *subject,
 // As `sshd -T`: "keyword value" lines in OpenSSH's order, which parse back to the same.
 must_check enum err server_config_dump(const struct server_config *c, struct buf *out);
 
-// As the dump, and behind each line where the value is from; lines without effect are
-// named too.
-must_check enum err server_config_explain(const struct server_config *c, struct buf *out);
-
 // The whole of it, Match blocks included, as one file without Include: what a process
 // gives to another that loads it again.
 must_check enum err server_config_text(const struct server_config *c, struct buf *out);

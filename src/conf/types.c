@@ -58,8 +58,6 @@ static enum err begin_line(const struct conf_dump *d) {
 }
 
 static enum err end_line(const struct conf_dump *d) {
-    if (d->tail != NULL)
-        TRY(conf_append_text(d->out, d->tail));
     return conf_append_text(d->out, "\n");
 }
 

@@ -118,52 +118,16 @@ bool conf_block_holds(const struct conf_head *head, const struct conf_script *s,
 // --- dump
 
 enum err conf_value_dump(const struct conf_table *t, const void *base,
-                         const struct conf_option *o, const char *tail, struct buf *out) {
-    struct conf_dump d = {.option = o,
-                          .base = base,
-                          .out = out,
-                          .none_is_printed = !t->client,
-                          .tail = tail};
+                         const struct conf_option *o, struct buf *out) {
+    struct conf_dump d = {
+        .option = o, .base = base, .out = out, .none_is_printed = !t->client};
     return o->type->dump(&d);
 }
 
-static enum err dump_without_effect(const struct conf_table *t,
-                                    const struct conf_head *head, struct buf *out) {
-    const struct conf_script *s = head->script;
-    for (size_t i = 0; s != NULL && i < s->n; i++) {
-        const struct conf_directive *d = &s->directives[i];
-        const struct conf_origin *o = &head->origins[d->option - t->options];
-        char text[600];
-        if (!head->active[d->block])
-            snprintf(text, sizeof text,
-                     "# %s:%u: %s %.200s: its block does not hold here\n", d->file,
-                     d->line, d->option->name, d->rest);
-        else if (d->option->merge == CONF_FIRST && o->file != NULL &&
-                 (o->file != d->file || o->line != d->line))
-            snprintf(text, sizeof text,
-                     "# %s:%u: %s %.200s: no effect, %s:%u has set it\n", d->file,
-                     d->line, d->option->name, d->rest, o->file, o->line);
-        else
-            continue;
-        TRY(conf_append_text(out, text));
-    }
+enum err conf_values_dump(const struct conf_table *t, const void *base, struct buf *out) {
+    for (size_t i = 0; i < t->n; i++)
+        TRY(conf_value_dump(t, base, &t->options[i], out));
     return OK;
-}
-
-enum err conf_values_dump(const struct conf_table *t, const void *base,
-                          const struct conf_head *head, bool explain, struct buf *out) {
-    for (size_t i = 0; i < t->n; i++) {
-        char tail[500];
-        const struct conf_origin *o = &head->origins[i];
-        if (o->file == NULL)
-            snprintf(tail, sizeof tail, "  # default");
-        else if (o->line == 0)
-            snprintf(tail, sizeof tail, "  # %.400s", o->file);
-        else
-            snprintf(tail, sizeof tail, "  # %.400s:%u", o->file, o->line);
-        TRY(conf_value_dump(t, base, &t->options[i], explain ? tail : NULL, out));
-    }
-    return explain ? dump_without_effect(t, head, out) : OK;
 }
 
 // --- the script as one file

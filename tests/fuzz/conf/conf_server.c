@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     out = (struct server_config){0};
     if (server_config_load(&c, &input, &problems) == OK) {
         require(server_config_match(&c, &subject, &out, &fault) != ERR_CONFIG);
-        (void)!server_config_explain(&out, &text);
+        (void)!server_config_dump(&out, &text);
         check_text(&c);
     }
     return 0;

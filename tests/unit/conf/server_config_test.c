@@ -406,22 +406,6 @@ static void text_round_trip(void **state) {
     assert_int_equal(tries(&b, "user=anna,addr=10.0.0.1"), 2);
 }
 
-static void explain(void **state) {
-    (void)state;
-    scoped_server_config c, out;
-    scoped_buf b;
-    must_load(&c, "MaxAuthTries 3\nMaxAuthTries 4\nMatch User x\nMaxSessions 3\n");
-    match(&c, "user=y", &out);
-    buf_init(&b, 1u << 20);
-    assert_int_equal(server_config_explain(&out, &b), OK);
-    const char *text = buf_text(&b);
-    assert_non_null(strstr(text, "maxauthtries 3  # /f:1\n"));
-    assert_non_null(strstr(text, "maxsessions 10  # default\n"));
-    assert_non_null(strstr(text, "# /f:2: MaxAuthTries 4: no effect, /f:1 has set it\n"));
-    assert_non_null(
-        strstr(text, "# /f:4: MaxSessions 3: its block does not hold here\n"));
-}
-
 // --- algorithms are somebody else's
 
 static enum err check_algorithms(void *ctx, enum conf_algorithms kind, const char *spec,
@@ -587,7 +571,6 @@ int main(void) {
         cmocka_unit_test(include_loops_end),
         cmocka_unit_test(dump_round_trip),
         cmocka_unit_test(text_round_trip),
-        cmocka_unit_test(explain),
         cmocka_unit_test(algorithms),
         cmocka_unit_test(debian_loads),
         cmocka_unit_test(like_sshd),
