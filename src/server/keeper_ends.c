@@ -78,7 +78,8 @@ void link_killed(struct link *l, int signal) {
 
 // Those that every login ends with have lines of OpenSSH's already.
 static bool is_usual(enum ends_class class) {
-    return class == ENDS_EXIT || class == ENDS_USER || class == ENDS_CLOSED;
+    return class == ENDS_EXIT || class == ENDS_USER || class == ENDS_CLOSED ||
+           class == ENDS_RESET;
 }
 
 static void log_end(struct link *l, enum ends_class class) {
