@@ -3,7 +3,7 @@ import os
 import subprocess
 
 import pytest
-from conftest import BIN, TOP, USER, require, wait_until
+from conftest import BIN, IS_ROOT, TOP, USER, require, wait_until
 from test_scp import scp_words
 
 PROGRAMS = ("bin/ssh", "bin/ssh-keygen", "bin/ssh-agent", "bin/ssh-add", "bin/ssh-keyscan", "bin/scp", "bin/sftp", "bin/bowline",
@@ -54,9 +54,11 @@ def test_units_name_the_prefix(prefix):
     with open(os.path.join(folder, "bowline.service")) as f:
         text = f.read()
     assert f"ExecStart={prefix}/sbin/sshd -D " in text and "/usr/sbin" not in text
-    done = subprocess.run([require("systemd-analyze"), "verify", os.path.join(folder, "bowline.service"),
+    if not IS_ROOT and not os.path.isdir("/run/systemd/system"):
+        pytest.skip("needs root where systemd does not run: systemd-analyze makes a folder in /run")
+    done = subprocess.run([require("systemd-analyze"), "verify", "--man=no", os.path.join(folder, "bowline.service"),
                            os.path.join(folder, "bowline.socket")], capture_output=True, text=True)
-    assert "bowline" not in done.stderr.replace("ssh.s", ""), done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_package_is_made_below_destdir(tmp_path):
