@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -51,9 +52,12 @@ def tool(name):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    """None that the system gives to outgoing connections: one of another test's would take it before it is listened on."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            break
     if PORTS:
         with open(PORTS, "a") as out:
             out.write(f"{port}\n")
