@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
+
 #define CHUNK (256 * 1024)
 #define QUEUE_MAX (128u * 1024u * 1024u)
 #define PAIRS_MAX 512
@@ -48,17 +50,6 @@ struct pair {
 
 static struct pair pairs[PAIRS_MAX];
 static uint64_t delay_ns;
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 static struct sockaddr_in loopback(uint16_t port) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};

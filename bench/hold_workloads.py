@@ -155,8 +155,8 @@ def workload_sftp(bench, result):
 
 # ---- streams ----
 
-class Echo:
-    """A service that says what it hears, at a port or a path."""
+class Service:
+    """Threads that serve(socket) whoever connects, to a port of its own or to a path."""
 
     def __init__(self, path=None):
         if path is None:
@@ -176,14 +176,18 @@ class Echo:
                 return
             threading.Thread(target=self.serve, args=(s,), daemon=True).start()
 
+    def close(self):
+        self.listening.close()
+
+
+class Echo(Service):
+    """Says what it hears."""
+
     @staticmethod
     def serve(s):
         with s, contextlib.suppress(OSError):
             while data := s.recv(65536):
                 s.sendall(data)
-
-    def close(self):
-        self.listening.close()
 
 
 def connect(where):
@@ -317,23 +321,12 @@ def workload_exec(bench, result):
 
 # ---- an agent ----
 
-class SlowAgent:
+class SlowAgent(Service):
     """Before a real agent: each answer takes a while, so that there is nearly always a request that waits."""
 
     def __init__(self, path, agent):
         self.agent, self.waiting = agent, set()
-        self.listening = socket.socket(socket.AF_UNIX)
-        self.listening.bind(path)
-        self.listening.listen(16)
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                s, _ = self.listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+        super().__init__(path)
 
     def serve(self, s):
         with contextlib.suppress(OSError), s, connect(self.agent) as a:
@@ -349,9 +342,6 @@ class SlowAgent:
                 time.sleep(random.random() / 4)
                 self.waiting.discard(s)
                 s.sendall(answer)
-
-    def close(self):
-        self.listening.close()
 
 
 def dots(ssh, n):

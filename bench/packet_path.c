@@ -12,8 +12,7 @@
 //                            are told), reset_a, reset_b (one is), fin, forget (none is),
 //                            drop (silence for all), none
 //   at BYTES WHAT            the same after so many bytes more of TCP's data: the packet
-//   is
-//                            cut short at that byte; "cut" is printed then
+//                            is cut short at that byte; "cut" is printed then
 //   stat                     packets that came in, SYNs of A, bytes of data
 //
 // IPv4 and TCP alone are looked into. One thread.
@@ -32,6 +31,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench.h"
 
 #define PACKET_MAX 65536
 #define FLOWS 4096
@@ -87,17 +88,6 @@ static uint64_t delay_ns, packets, syns, bytes, cut_at = UINT64_MAX;
 static unsigned loss, disorder;
 static bool silent;
 static char cut_what[16];
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
 
 // ---- bytes ----
 

@@ -86,9 +86,9 @@ class Bench:
                 name = cipher.split("@")[0] + (" etm" if "ctr" in cipher else "")
                 self.row(f"bulk {name} {direction}: CPU, both sides", "s/GB", m["openssh"][0], m["bowline"][0], budget,
                          [(k, v[0]) for k, v in m.items() if "," in k])
-                self.row(f"  client part", "s/GB", m["openssh"][2], m["bowline"][2])
-                self.row(f"  server part", "s/GB", m["openssh"][3], m["bowline"][3])
-                self.row(f"  speed", "MB/s", m["openssh"][1], m["bowline"][1], None,
+                self.row("  client part", "s/GB", m["openssh"][2], m["bowline"][2])
+                self.row("  server part", "s/GB", m["openssh"][3], m["bowline"][3])
+                self.row("  speed", "MB/s", m["openssh"][1], m["bowline"][1], None,
                          [(k, v[1]) for k, v in m.items() if "," in k])
         os.remove(source)
 

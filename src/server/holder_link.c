@@ -154,11 +154,7 @@ static bool pass(struct holder *h, struct view message) {
         return keep(h, message);
     if (seam_send(&h->seam, message, &sent) != OK) {
         deafen(h);
-        if (h->resume.state == RESUME_OFF) {
-            holder_over(h, ENDS_CLOSED, "");
-            h->ending = true;
-        }
-        return !h->ending && keep(h, message);
+        return keep(h, message);
     }
     h->blocked = !sent;
     return sent && keep(h, message);

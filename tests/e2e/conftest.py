@@ -162,6 +162,15 @@ class Server:
     def wait_log(self, text, seconds=10):
         assert wait_until(lambda: text in self.log(), seconds), f"no {text!r} in:\n{self.log()}"
 
+    def reload(self, lines):
+        """The same configuration with these lines in front."""
+        path = os.path.join(self.folder, f"sshd_config.{self.port}")
+        with open(path) as f:
+            text = f.read()
+        with open(path, "w") as f:
+            f.write(lines + text)
+        self.process.send_signal(signal.SIGHUP)
+
     def has_group(self):
         """Whether something of its process group runs: what only waits to be reaped does not."""
         try:

@@ -10,8 +10,12 @@ import subprocess
 import time
 
 import pytest
+import rawssh
 from conftest import IS_ROOT, SLOW, USER, needs_root, require, tool, wait_until
+from rawssh import boolean, string, u32
 from test_client_mux import Terminal as MuxTerminal
+from test_server_forward_agent import ASIDE, announced
+from test_server_sessions import gate_of
 
 WAIT = 30
 
@@ -25,16 +29,11 @@ class Terminal(MuxTerminal):
 
     def wait_word(self):
         """What comes next, up to a blank."""
-        assert wait_until(lambda: self.wait_some() and b" " in self.shown, WAIT), self.shown
+        def there():
+            self.pump()
+            return b" " in self.shown
+        assert wait_until(there, WAIT), self.shown
         return self.shown.split(b" ")[0].decode()
-
-    def wait_some(self):
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                self.shown += os.read(self.fd, 65536)
-            except OSError:
-                break
-        return True
 
     def alive(self):
         return self.pid is not None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
@@ -230,6 +229,37 @@ def test_stock_client_held(world):
     second.type(b"exit 3\n")
     second.wait(b"ended with status 3")
     assert second.ended() == 3
+
+
+def test_held_though_the_link_breaks_while_something_is_said(world, keys, tmp_path):
+    """A holder that waits for the keeper does not read, and so learns by its own words that the gate is gone: what the
+    gate had said comes first, and then the session is kept."""
+    w = world("SessionsHold yes")
+    keeper = w.server.process.pid
+    peer = rawssh.logged_in(w.server.port, USER, keys.path("user"))
+    blobs = announced(peer)
+    number = peer.open_session(3)
+    peer.request(number, "pty-req", string("xterm") + u32(80) + u32(24) + u32(0) + u32(0) + string(b"\0"))
+    peer.request(number, "exec", string("echo ready; sleep 20"))
+    peer.expect(rawssh.CHANNEL_DATA, skip=(*ASIDE, rawssh.CHANNEL_SUCCESS))
+    other = peer.open_session(4)
+    peer.request(other, "exec", string(f"echo $$; while [ ! -e {tmp_path}/end ]; do sleep 0.1; done"))
+    peer.expect(rawssh.CHANNEL_DATA, skip=(*ASIDE, rawssh.CHANNEL_SUCCESS))
+    assert wait_until(w.sessions, WAIT)
+    [gate] = gate_of(w.server)
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        peer.send(bytes([rawssh.GLOBAL_REQUEST]) + string("hostkeys-prove-00@openssh.com") + boolean(True) + string(blobs[0]))
+        # Behind it: what is not answered within a second was not read.
+        peer.send(bytes([rawssh.GLOBAL_REQUEST]) + string("keepalive@openssh.com") + boolean(True))
+        assert not select.select([peer.sock], [], [], 1)[0]
+        os.kill(gate, signal.SIGKILL)
+        (tmp_path / "end").touch()
+        time.sleep(1)  # its status goes into the void
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    peer.sock.close()
+    assert wait_until(lambda: [t["state"] for t in w.sessions()] == ["left"], WAIT), w.server.log()[-2000:]
 
 
 def test_stock_client_not_held(world):

@@ -1,7 +1,6 @@
 """What is taken up looks as it did: whole programs' screens and thousands of scrolled lines, compared in a terminal of the test's own
 (pyte); and the bounds of what may be left (doc/attach.md)."""
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -35,16 +34,9 @@ class Screen(Terminal):
         self.screen = Model(size[1], size[0], history=20000)
         self.stream = pyte.ByteStream(self.screen)
 
-    def pump(self):
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                piece = os.read(self.fd, 65536)
-            except OSError:
-                break
-            if not piece:
-                break
-            self.shown += piece
-            self.stream.feed(piece)
+    def take(self, piece):
+        super().take(piece)
+        self.stream.feed(piece)
 
     def rows(self):
         self.pump()
@@ -59,13 +51,6 @@ class Screen(Terminal):
         width = self.screen.columns
         top = ["".join(line[x].data for x in range(width)).rstrip() for line in self.screen.history.top]
         return top + self.rows()
-
-    def wait(self, text, seconds=WAIT):
-        def there():
-            self.pump()
-            return text in self.shown
-        assert wait_until(there, seconds), self.shown[-3000:]
-        self.shown = self.shown.split(text, 1)[1]
 
 
 def open_screen(w, *args, size=(ROWS, COLUMNS), **kw):

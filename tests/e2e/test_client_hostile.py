@@ -73,11 +73,19 @@ class Fake:
         self.peer.exchange(peer_kexinit=theirs, host_key=self.host_key)
         return self.peer
 
+    def asked(self):
+        """Key exchange; what comes next are requests to be let in."""
+        peer = self.keyed()
+        self.serve_authentication()
+        return peer
+
+    def serve_authentication(self):
+        self.peer.expect(rawssh.SERVICE_REQUEST)
+        self.peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+
     def accept(self):
         """Key exchange, and authentication by the first signed request."""
-        peer = self.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = self.asked()
         while True:
             request = self.request()
             if request[2] == b"publickey" and request[3].u8():
@@ -187,9 +195,7 @@ def test_partial_success_loop(keys, tmp_path):
     signatures = []
 
     def script(fake):
-        peer = fake.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = fake.asked()
         while True:
             _, _, method, f = fake.request()
             if method == b"publickey" and f.u8():
@@ -206,9 +212,7 @@ def test_partial_success_loop(keys, tmp_path):
 
 def test_pk_ok_for_another_key(keys, tmp_path):
     def script(fake):
-        peer = fake.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = fake.asked()
         _, _, method, _ = fake.request()
         peer.send(bytes([rawssh.USERAUTH_PK_OK]) + string("ssh-ed25519") + string(rawssh.public_blob(fake.host_key)))
         while True:
@@ -252,8 +256,7 @@ def test_text_is_cleaned(keys, tmp_path, where):
         if where == "disconnect":
             peer.send(bytes([rawssh.DISCONNECT]) + u32(2) + string(EVIL + "said it") + string(""))
             return
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        fake.serve_authentication()
         peer.send(bytes([rawssh.USERAUTH_BANNER]) + string(EVIL + "said it\n") + string(""))
         fake.request()
         peer.send(bytes([rawssh.USERAUTH_FAILURE]) + string("none-of-yours") + b"\0")

@@ -71,9 +71,7 @@ def test_channels_that_nobody_asked_for(keys, tmp_path, kind):
 def test_login_that_stalls(keys, tmp_path, how):
     """ConnectTimeout holds up to the session, whatever a server drips meanwhile."""
     def script(fake):
-        peer = fake.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = fake.asked()
         end = time.monotonic() + 20 * SLOW
         peer.sock.settimeout(0.2)
         while time.monotonic() < end:
@@ -91,9 +89,7 @@ def test_devices_are_named(keys, tmp_path):
     seen = []
 
     def script(fake):
-        peer = fake.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = fake.asked()
         while True:
             request = fake.request()
             if request[2] == b"keyboard-interactive":
@@ -126,9 +122,7 @@ def test_a_password_that_must_be_changed(keys, tmp_path, monkeypatch):
     seen = []
 
     def script(fake):
-        peer = fake.keyed()
-        peer.expect(rawssh.SERVICE_REQUEST)
-        peer.send(bytes([rawssh.SERVICE_ACCEPT]) + string("ssh-userauth"))
+        peer = fake.asked()
         while True:
             _, _, method, fields = fake.request()
             if method != b"password":

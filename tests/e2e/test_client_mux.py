@@ -1,7 +1,9 @@
 """Shared connections: our master and Debian's ssh, Debian's master and ours, ours and ours."""
+import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -167,8 +169,7 @@ def in_terminal(args, typed=(), size=(30, 90)):
     pid, fd = pty.fork()
     if pid == 0:
         os.execv(args[0], args)
-    termios.tcsetwinsize(fd, size) if hasattr(termios, "tcsetwinsize") else \
-        __import__("fcntl").ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     return pid, fd
 
 
@@ -177,19 +178,23 @@ class Terminal:
         self.pid, self.fd = in_terminal(args, size=size)
         self.shown = b""
 
+    def take(self, piece):
+        self.shown += piece
+
+    def pump(self):
+        """Takes what was shown meanwhile."""
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                piece = os.read(self.fd, 65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            self.take(piece)
+
     def wait(self, text, seconds=15):
         def there():
-            while True:
-                ready, _, _ = __import__("select").select([self.fd], [], [], 0)
-                if not ready:
-                    break
-                try:
-                    piece = os.read(self.fd, 65536)
-                except OSError:
-                    break
-                if not piece:
-                    break
-                self.shown += piece
+            self.pump()
             return text in self.shown
         assert wait_until(there, seconds), self.shown
         self.shown = self.shown.split(text, 1)[1]
@@ -198,7 +203,7 @@ class Terminal:
         os.write(self.fd, data)
 
     def resize(self, rows, columns):
-        __import__("fcntl").ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def status(self):
         found = [None]
@@ -209,7 +214,7 @@ class Terminal:
                 found[0] = os.waitstatus_to_exitcode(status)
             else:
                 try:
-                    __import__("select").select([self.fd], [], [], 0)[0] and os.read(self.fd, 65536)
+                    select.select([self.fd], [], [], 0)[0] and os.read(self.fd, 65536)
                 except OSError:
                     pass
             return pid != 0

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import rawssh
 from conftest import SLOW, USER, tool
-from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_REQUEST, DISCONNECT, EXT_INFO, GLOBAL_REQUEST, SERVICE_ACCEPT,
+from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_REQUEST, EXT_INFO, GLOBAL_REQUEST, SERVICE_ACCEPT,
                     USERAUTH_FAILURE, USERAUTH_SUCCESS, Fields, boolean, string, u32)
 
 

@@ -14,7 +14,7 @@ import pytest
 import rawssh
 from conftest import ASAN, HEAVY, SLOW, USER, Account, free_port, listens, needs_root, tool, wait_until
 from rawssh import (CHANNEL_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE,
-                    CHANNEL_REQUEST, CHANNEL_SUCCESS, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE, REQUEST_SUCCESS,
+                    CHANNEL_REQUEST, CHANNEL_SUCCESS, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE,
                     USERAUTH_FAILURE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS, Closed, boolean, string, u32)
 from test_server_hostile import rss_kb, tree
 

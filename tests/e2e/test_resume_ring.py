@@ -3,8 +3,6 @@ import os
 import subprocess
 
 import pytest
-import rawssh
-import resuming
 from conftest import ASAN, needs_root
 from test_resume_server import client, server  # noqa: F401
 

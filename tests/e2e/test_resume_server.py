@@ -10,7 +10,7 @@ import time
 import pytest
 import rawssh
 import resuming
-from conftest import SLOW, USER, listens, needs_root, require, tool, wait_until
+from conftest import SLOW, USER, listens, needs_root, tool, wait_until
 from resuming import Client, Refused
 
 pytestmark = needs_root

@@ -384,7 +384,7 @@ def test_a_file_cut_short_is_told(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"0123456789"
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="mounts a small disk")
+@pytest.mark.skipif(not IS_ROOT, reason="needs root to mount a small disk")
 def test_a_full_disk_leaves_what_was_written(tmp_path):
     """And nothing behind it that looks like more."""
     whole = data(tmp_path / "file", 1_000_000)
@@ -408,7 +408,7 @@ def test_names_in_the_meter_are_cleaned(tmp_path):
     assert b"\x1b" not in shown and b"\x07" not in shown
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="reads what others may not")
+@pytest.mark.skipif(not IS_ROOT, reason="needs root to become somebody else")
 def test_unreadable_folders_do_not_keep_the_rest_back(tmp_path):
     (tmp_path / "src/a").mkdir(parents=True)
     (tmp_path / "src/b").write_text("b")

@@ -1,7 +1,6 @@
 """Keywords that an administrator sets once and forgets, on our sshd and on Debian's: both do the same."""
 import os
 import re
-import signal
 import socket
 import subprocess
 
@@ -208,12 +207,7 @@ def test_reload_with_hang_up(lab, start, session):
     """SIGHUP: new logins have what the file says now, and who is in stays."""
     server = start("VersionAddendum before\n")
     client = session(server)
-    path = os.path.join(lab.folder, f"sshd_config.{server.port}")
-    with open(path) as f:
-        text = f.read()
-    with open(path, "w") as f:
-        f.write("ForceCommand echo after\n" + text)
-    server.process.send_signal(signal.SIGHUP)
+    server.reload("ForceCommand echo after\n")
     assert wait_until(lambda: run(lab, server, "echo no").stdout == b"after\n", 30, step=0.2)
     client.stdin.write(b"still here\n")
     client.stdin.flush()

@@ -419,17 +419,10 @@ def test_reload(lab):
     child = subprocess.Popen(lab.ssh_args(server, "-l", USER, "echo up; cat", program=SSH), stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"up\n"
-    config = os.path.join(lab.folder, f"sshd_config.{server.port}")
-    with open(config) as f:
-        text = f.read()
-    with open(config, "w") as f:
-        f.write("ForceCommand echo reloaded\n" + text)
-    server.process.send_signal(signal.SIGHUP)
+    server.reload("ForceCommand echo reloaded\n")
     assert wait_until(lambda: run(lab, server, "id").stdout == b"reloaded\n")
     # A bad one is not used.
-    with open(config, "w") as f:
-        f.write("Nonsense yes\n")
-    server.process.send_signal(signal.SIGHUP)
+    server.reload("Nonsense yes\n")
     server.wait_log("the old one stays")
     assert run(lab, server, "id").stdout == b"reloaded\n"
     out, _ = child.communicate(b"old", timeout=10 * SLOW)

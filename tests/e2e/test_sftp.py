@@ -159,7 +159,7 @@ def test_a_lost_connection_is_255(tmp_path):
     killer = tmp_path / "server"
     killer.write_text(f"#!/bin/sh\n{SFTP_SERVERS['debian']} & \necho $! >{tmp_path}/pid\nwait\n")
     dead = tmp_path / "dead"
-    dead.write_text(f"#!/bin/sh\nexec head -c 60 </dev/null\n")
+    dead.write_text("#!/bin/sh\nexec head -c 60 </dev/null\n")
     dead.chmod(0o755)
     done = run([tool("sftp"), "-b", "-", "-D", str(dead)], stdin=None, input="pwd\n")
     assert done.returncode == 255 and "Connection closed" in done.stderr

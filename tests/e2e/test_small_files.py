@@ -74,7 +74,7 @@ def test_old_files_are_replaced(tmp_path, which, program, way):
         assert (tmp_path / f"copy/src/f{i:02}").read_bytes() == b"n" * n, i
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="reads what others may not")
+@pytest.mark.skipif(not IS_ROOT, reason="needs root to become somebody else")
 @pytest.mark.parametrize("way", ["get", "put"])
 def test_failures_are_told_in_their_turn(tmp_path, which, way):
     """Each once, between the files around it, and the others are copied."""
