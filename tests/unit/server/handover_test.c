@@ -45,6 +45,7 @@ static int tear_down(void **state) {
     loop_drop(&before.loop);
     loop_drop(&after.loop);
     free(before.listeners);
+    free(after.folder);
     return 0;
 }
 
