@@ -35,9 +35,9 @@ soak: build  ## one server under LOGINS and TRANSFERS with random cuts: does any
 	@nice $(PYTHON) bench/soak.py --bin $(abspath $(BUILD)) $(if $(LOGINS),--logins $(LOGINS)) \
 		$(if $(TRANSFERS),--transfers $(TRANSFERS))
 
-hold: build  ## sessions over paths that fail: FAULTS=reset,fin WORKLOADS=terminal CUTS=20 for a part (root)
+hold: build  ## sessions over paths that fail: FAULTS=reset,fin WORKLOADS=terminal CUTS=20 for a part, JOBS=40 at once (root)
 	@$(PYTHON) bench/hold.py --bin $(abspath $(BUILD)) $(if $(FAULTS),--faults $(FAULTS)) \
-		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CUTS),--cuts $(CUTS))
+		$(if $(WORKLOADS),--workloads $(WORKLOADS)) $(if $(CUTS),--cuts $(CUTS)) $(if $(JOBS),--jobs $(JOBS))
 
 fuzz:  ## every fuzz harness for FUZZ_SECONDS (60) each
 	@scripts/fuzz

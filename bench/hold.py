@@ -1,29 +1,35 @@
 #!/usr/bin/python3
 """Do sessions hold? Five workloads over a path that fails; every byte is accounted for.
 
-    bench/hold.py [--bin BUILD] [--cuts N] [--size 16] [--delay 50] [--faults reset,fin,...] [--workloads terminal,sftp,...]
+    bench/hold.py [--bin BUILD] [--jobs 1] [--cuts 200] [--size 1024] [--delay 50] [--faults reset,fin,...] [--workloads terminal,...]
 
-A client in a network of its own, a router and a long way (hold_path.py). Each workload runs until its path has failed so many times
-(each fault has its own number, --cuts has another), each time at another random byte. The table tells, for each fault and workload:
-how often it failed, runs that ended by it, bytes lost and bytes doubled, and, of a terminal, the time from the link's return to the
-first echoed key: half of them, nine of ten, the longest; in milliseconds, and the middle one in round trips. For root, in name
-spaces of its own. Exit status 1: something was lost.
+A client in a network of its own, a router and a long way (hold_path.py). Each workload runs until its path has failed --cuts times,
+each time at another random byte; sftp's 200 are spread over one file of --size MiB to the server and back. The table tells, for each
+fault and workload: how often it failed, runs that ended by it (the workload is begun anew then, three times at most), bytes lost and
+bytes doubled, and, of a terminal, the time from the link's return to the first echoed key: half of them, nine of ten, the longest; in
+milliseconds, and the middle one in round trips. For root, each cell of the table in name spaces of its own, --jobs of them at once
+(hold_cells.py); most of their time is waiting. Times are worth something with few jobs alone. Exit status 1: something was lost.
 """
 import argparse
 import contextlib
+import json
 import os
 import random
-import subprocess
+import signal
 import sys
 import threading
 import time
 
-from hold_faults import FAULTS, processes
+import hold_cells
+from hold_faults import FAULTS, kill, processes, takes
 from hold_path import SERVER, Path, enter
+from hold_witness import tell_of
 from hold_workloads import WORKLOADS, Failure, Result
 from lab import Suite, laboratory
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+RUNS_MOST = 3  # that may end
+UIDS = range(1 << 20, 1 << 30)  # of accounts: outside, nobody has such a number, so nobody ends what runs under it
 
 
 class Bench:
@@ -36,34 +42,42 @@ class Bench:
         self.args, self.suite, self.sshd, self.folder, self.path = args, suite, sshd, folder, path
         self.rng = random.Random(args.seed)
         self.serial, self.noting = 0, None
+        path.tell(f"seed {self.rng.randrange(1, 1 << 31)}")
 
-    def begin(self, fault, workload):
-        self.fault, self.serial = fault, self.serial + 1
-        # What nobody tells a client that only listens, it finds out by its next sign of life.
-        self.wanted = self.args.cuts or (min(fault.cuts, 5) if fault.slow and workload in ("exec", "agent") else fault.cuts)
+    def begin(self, fault, wanted=0):
+        self.fault, self.wanted = fault, wanted
         self.cuts = self.noted = 0
-        self.back_at, self.range = 0.0, None
+        self.anew()
+
+    def anew(self):
+        """The same from the beginning, but for what was counted."""
+        self.serial += 1
+        self.back_at, self.draw = 0.0, None
         self.back, self.quiet = threading.Event(), threading.Event()
         self.path.restore()
-        if fault.before is not None:
-            fault.before(self)
+        if self.fault.before is not None:
+            self.fault.before(self)
 
     def ssh(self, *words, options=()):
         return self.path.client(*self.PRELOAD, *self.suite.command(self.suite.ssh, *words, options=(*self.OPTIONS, *options)))
 
-    def arm(self, least, most, first=0):
-        """The next failure, after a random number of bytes: between these powers of ten."""
+    def power(self, least, most):
+        """A number of bytes between these powers of ten."""
+        return int(10 ** self.rng.uniform(least, most))
+
+    def arm(self, count):
+        """The next failure, after so many bytes."""
         self.back.clear()
         self.path.on_cut = self._happen
-        self.path.tell(f"at {first + int(10 ** self.rng.uniform(least, most))} {self.fault.act}")
+        self.path.tell(f"at {count} {self.fault.act}")
 
-    def arm_always(self, least, most, first=0):
-        """And so on behind each."""
-        self.range = (least, most)
-        self.arm(least, most, first)
+    def arm_always(self, draw, first=0):
+        """After draw() bytes, and so on behind each; the first one after some more."""
+        self.draw = draw
+        self.arm(first + draw())
 
     def disarm(self):
-        self.range = None
+        self.draw = None
         self.path.tell("now none")
         limit = time.monotonic() + 120
         while self.happening and time.monotonic() < limit:
@@ -89,10 +103,10 @@ class Bench:
         self.back_at = time.monotonic()
         self.back.set()
         self.happening = False
-        again = self.range
-        if again is not None and self.cuts < self.wanted:
+        draw = self.draw
+        if draw is not None and self.cuts < self.wanted:
             time.sleep(0.1)
-            self.arm(*again)
+            self.arm(draw())
 
     def _again(self):
         """The same while the connection is on its way to a new link."""
@@ -104,47 +118,28 @@ class Bench:
 
 
 def run(bench, fault, name):
+    """One workload over one fault, as often as it is to fail."""
     result = Result()
-    bench.begin(FAULTS[fault], name)
-    syns = bench.path.stat()[1]
-    try:
-        WORKLOADS[name](bench, result)
-    except Failure as e:
-        result.failed += 1
-        result.notes.append(str(e))
-    except subprocess.TimeoutExpired:
-        result.failed += 1
-        result.notes.append("it did not come back")
-    result.links = bench.path.stat()[1] - syns
+    began, syns = time.monotonic(), bench.path.stat()[1]
+    Failure.witness = lambda: tell_of(bench)
+    bench.begin(FAULTS[fault], bench.args.cuts)
+    while bench.cuts < bench.wanted and result.failed < RUNS_MOST:
+        try:
+            WORKLOADS[name](bench, result)
+        except Failure as e:
+            result.failed += 1
+            result.notes.append(f"after {bench.cuts}, seed {bench.args.seed}: {e}")
+            bench.disarm()
+            kill((bench.suite.ssh,), signal.SIGKILL)
+            bench.anew()
+    result.cuts, result.links, result.under_way = bench.cuts, bench.path.stat()[1] - syns, bench.noted
+    result.seconds = time.monotonic() - began
     return result
-
-
-def times(back, rtt_ms):
-    if not back:
-        return ""
-    ms = sorted(1000 * b for b in back)
-    half = ms[len(ms) // 2]
-    return f"{half:>6.0f} {ms[len(ms) * 9 // 10]:>6.0f} {ms[-1]:>6.0f} ms" + (f" {half / rtt_ms:>5.1f} rt" if rtt_ms else "")
-
-
-def table(args, bench):
-    bad = 0
-    print(f"{'fault':<13} {'workload':<9} {'failures':>8} {'links':>6} {'ended':>6} {'lost':>6} {'doubled':>8} {'s':>6}   back")
-    for fault in args.faults.split(","):
-        for name in args.workloads.split(","):
-            if FAULTS[fault].only not in (None, name):
-                continue
-            began = time.monotonic()
-            r = run(bench, fault, name)
-            bad += r.failed
-            print(f"{fault:<13} {name:<9} {bench.cuts:>8} {r.links:>6} {r.failed:>6} {r.lost:>6} {r.doubled:>8} "
-                  f"{time.monotonic() - began:>6.0f}   {times(r.back, 2 * args.delay)} {'; '.join(r.notes)}", flush=True)
-    return bad
 
 
 def let_end(account):
     """What a client has just left goes its own way, before all is killed: else its sockets in /tmp stay."""
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 30
     while processes(f"sshd: {account}") and time.monotonic() < limit:
         time.sleep(0.05)
 
@@ -152,7 +147,7 @@ def let_end(account):
 def laboratory_of(args, stack, preload=None):
     """A path, a server and an account, for as long as the stack lives. preload: a library for server and clients."""
     enter()
-    folder, account = stack.enter_context(laboratory())
+    folder, account = stack.enter_context(laboratory(random.choice(UIDS)))
     path = stack.enter_context(contextlib.closing(Path(args.bin, args.delay)))
     os.environ["XDG_STATE_HOME"] = os.path.join(folder, "state")
     os.chmod(os.path.join(folder, "user"), 0o600)
@@ -170,21 +165,38 @@ def laboratory_of(args, stack, preload=None):
     return bench
 
 
-def main():
+def part(args):
+    """One cell of the table, or a part of it, in this process; its result is a line of JSON."""
+    with contextlib.ExitStack() as stack:
+        bench = laboratory_of(args, stack)
+        result = run(bench, *args.part.split("/"))
+        print(json.dumps(vars(result)), flush=True)
+
+
+def arguments():
+    hours = sum(takes(f, w) * 200 for f in FAULTS.values() for w in WORKLOADS if f.only in (None, w)) / 3600
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=os.path.join(TOP, "build"))
-    parser.add_argument("--cuts", type=int, default=0)
-    parser.add_argument("--size", type=int, default=16, help="of sftp's file, MiB")
+    parser.add_argument("--jobs", type=int, default=1, help="so many cells of the table at once (about 25 MB and 3 %% of a core each)")
+    parser.add_argument("--cuts", type=int, default=200,
+                        help=f"how often each cell's path fails; with 200, all cells one after the other take about {hours:.0f} hours")
+    parser.add_argument("--size", type=int, default=1024, help="of sftp's file, MiB; three of them have to find room in TMPDIR")
     parser.add_argument("--delay", type=int, default=50, help="one way, ms")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--faults", default=",".join(FAULTS))
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
-    args = parser.parse_args()
-    with contextlib.ExitStack() as stack:
-        bench = laboratory_of(args, stack)
-        print(f"seed {args.seed}, {2 * args.delay} ms there and back")
-        bad = table(args, bench)
-    return 1 if bad else 0
+    parser.add_argument("--log", metavar="FOLDER", help="what parts of it say on stderr, and the state of all processes where one ended")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    if args.part is not None:
+        part(args)
+        return 0
+    print(f"seed {args.seed}, {2 * args.delay} ms there and back")
+    return 1 if hold_cells.table(args) else 0
 
 
 if __name__ == "__main__":

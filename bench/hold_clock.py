@@ -89,7 +89,7 @@ class World:
 
 
 def start(bench):
-    bench.begin(Fault(0, "", "none"), "terminal")
+    bench.begin(Fault(0, "", "none"))
     t = Terminal(bench, Result())
     t.ready()
     check(t)
@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--delay", type=int, default=5, help="one way, ms")
     args = parser.parse_args()
-    args.seed, args.cuts = random.randrange(1 << 30), 0
+    args.seed = random.randrange(1 << 30)
     enter()  # before the file of the clock is made
     bad = 0
     with contextlib.ExitStack() as stack:

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """What bench/hold.py's random moments do not reach, each once: on the same path.
 
-    bench/hold_once.py [--bin BUILD] [--delay 50] [--cases pending,host,storm] [--minutes 5]
+    bench/hold_once.py [--bin BUILD] [--delay 50] [--cases pending,host,storm] [--minutes 5] [--workloads terminal,streams]
 
   pending  a program writes 100 MiB while its client is away: does it wait, how much memory has its holder, does all of it arrive?
   host     all of the server is killed, holders and all, and started again: what does the client say, and how soon does it end?
-  storm    500 ms, 30 % lost, a fifth out of order for --minutes: how many links does a terminal, and do 20 streams, need?
+  storm    500 ms, 30 % lost, a fifth out of order for --minutes: how many links does a terminal, and do 20 streams, need (or other workloads of hold.py)?
 For root, in name spaces of its own. Exit status 1: a byte was lost, or the client did not end.
 """
 import argparse
@@ -81,8 +81,8 @@ def case_host(bench):
 
 
 def case_storm(bench):
-    for name in ("terminal", "streams"):
-        bench.begin(Fault(7, "", "none", loss(60 * bench.args.minutes), cuts=1), name)
+    for name in bench.args.workloads.split(","):
+        bench.begin(Fault(7, "", "none", loss(60 * bench.args.minutes)), 1)
         before = bench.path.stat()[1]
         result = Result()
         WORKLOADS[name](bench, result)
@@ -99,13 +99,14 @@ def main():
     parser.add_argument("--delay", type=int, default=50, help="one way, ms")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--minutes", type=int, default=5)
+    parser.add_argument("--workloads", default="terminal,streams")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     args = parser.parse_args()
-    args.cuts, bad = 0, 0
+    bad = 0
     with contextlib.ExitStack() as stack:
         bench = laboratory_of(args, stack)
         for name in args.cases.split(","):
-            bench.begin(Fault(0, "", "none"), name)
+            bench.begin(Fault(0, "", "none"))
             try:
                 CASES[name](bench)
             except (Failure, subprocess.TimeoutExpired) as e:

@@ -17,15 +17,30 @@ FAR = ("198.18.79.1", "198.18.79.2")  # router and server of the far way
 DEVICE = "path0"
 
 
+def memory(folder):
+    run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder)
+
+
+def own_etc(scratch):
+    """What is written to /etc, accounts above all, is seen by nobody else and goes with us."""
+    memory(scratch)
+    upper, work = (os.path.join(scratch, n) for n in ("upper", "work"))
+    os.mkdir(upper)
+    os.mkdir(work)
+    run("mount", "-t", "overlay", "-o", f"lowerdir=/etc,upperdir={upper},workdir={work}", "overlay", "/etc")
+
+
 def enter():
-    """The program again, in its own network, mounts and processes: nothing of it meets another run, and nothing stays."""
+    """The program again, in its own network, mounts, accounts and processes: nothing of it meets another run, and nothing stays."""
     if os.environ.get("BOWLINE_HOLD") == "there":
         return
     if os.environ.get("BOWLINE_HOLD") == "inside":
         os.environ["BOWLINE_HOLD"] = "there"
         for folder in ("/run/netns", "/run/bowline"):
             os.makedirs(folder, exist_ok=True)
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder], check=True)
+        own_etc("/run/bowline")
+        for folder in ("/run/netns", "/run/bowline"):
+            memory(folder)
         run("ip", "link", "set", "lo", "up")
         return
     os.environ["BOWLINE_HOLD"] = "inside"

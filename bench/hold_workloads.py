@@ -18,13 +18,33 @@ LOGIN_BYTES = 12000  # more than a login takes, both ways together
 
 
 class Failure(Exception):
-    pass
+    """A workload that did not do what it should; its processes are still as they were."""
+
+    witness = None  # looks at them
+
+    def __init__(self, text):
+        super().__init__(text)
+        if self.witness is not None and threading.current_thread() is threading.main_thread():
+            type(self).witness()
 
 
 class Result:
+    """What happened; runs that ended, bytes lost and doubled, seconds."""
+
     def __init__(self):
-        self.failed = self.lost = self.doubled = 0
-        self.back, self.notes = [], []
+        self.failed = self.lost = self.doubled = self.cuts = self.links = self.under_way = self.signed = 0
+        self.seconds, self.back, self.notes = 0.0, [], []
+
+    def add(self, part):
+        for name, value in part.items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+def communicate(process):
+    try:
+        return process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise Failure("it did not come back") from None
 
 
 def compare(result, sent, got):
@@ -107,11 +127,11 @@ def workload_terminal(bench, result):
     with contextlib.closing(Terminal(bench, result)) as t:
         t.ready()
         while bench.cuts < bench.wanted:
-            bench.arm(2, 4)
+            bench.arm(bench.power(2, 4))
             while not bench.back.is_set():
                 if not bench.quiet.is_set() and len(t.sent) - t.got < 400000:
                     t.type()
-                t.take(0.01)
+                t.take(0.1 if bench.happening else 0.01)
             t.type()
             t.until(len(t.sent))
             if not bench.twice:
@@ -131,23 +151,57 @@ def sftp_options(words):
     return ["-P" if w == "-p" else w for w in words]
 
 
+def make_file(path, rng, mib):
+    """Its hash."""
+    made = hashlib.sha256()
+    with open(path, "wb") as f:
+        for _ in range(mib):
+            data = rng.randbytes(1 << 20)
+            made.update(data)
+            f.write(data)
+    return made.digest()
+
+
+def wait_moving(bench, process):
+    """Until it ends, as long as bytes pass."""
+    seen, limit = 0, time.monotonic() + PATIENCE
+    while process.poll() is None:
+        moved, seen = bench.path.stat()[2] != seen, bench.path.stat()[2]
+        if moved or bench.happening:
+            limit = time.monotonic() + PATIENCE
+        if time.monotonic() > limit:
+            raise Failure("it does not move any more")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+
+
+def transfer(bench, command):
+    sftp = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        wait_moving(bench, sftp)
+        said = sftp.stderr.read()
+        if sftp.returncode != 0:
+            raise Failure(f"sftp {sftp.returncode}: {said[-200:]!r}")
+    finally:
+        sftp.terminate()  # and by that its ssh
+        sftp.wait()
+        sftp.stderr.close()
+
+
 def workload_sftp(bench, result):
-    """Files to and fro by Debian's sftp over our ssh, and Debian's sftp-server below our sshd."""
+    """A file to and fro by Debian's sftp over our ssh, and Debian's sftp-server below our sshd; failures are spread over all of it."""
     local, back, batch = (os.path.join(bench.folder, n) for n in ("local", "back", "batch"))
-    with open(local, "wb") as f:
-        for _ in range(bench.args.size):
-            f.write(bench.rng.randbytes(1 << 20))
+    made = make_file(local, bench.rng, bench.args.size)
     with open(batch, "w") as f:
         f.write(f"put {local} there\nget there {back}\nrm there\n")
     words = bench.suite.command(bench.suite.ssh, options=bench.OPTIONS)
     command = bench.path.client("sftp", "-q", "-S", bench.suite.ssh, "-b", batch, *sftp_options(words[1:-1]), words[-1])
+    apart = (bench.args.size << 20) * 2 / bench.wanted
     while bench.cuts < bench.wanted:
-        bench.arm_always(4.5, 6.2 if bench.args.size < 128 else 8, first=LOGIN_BYTES)
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=1800)
+        bench.arm_always(lambda: int(bench.rng.uniform(0.001, 1.8) * apart), first=LOGIN_BYTES)
+        transfer(bench, command)
         bench.disarm()
-        if done.returncode != 0:
-            raise Failure(f"sftp {done.returncode}: {done.stderr[-200:]!r}")
-        if digest(local) != digest(back):
+        if digest(back) != made:
             result.lost += 1
             raise Failure("the file came back changed")
         os.unlink(back)
@@ -261,7 +315,7 @@ def workload_streams(bench, result):
             wait_until("the forwardings did not come up", lambda: reaches(near) and reaches(port), ssh)
             for t in threads:
                 t.start()
-            bench.arm_always(3, 5.7)
+            bench.arm_always(lambda: bench.power(3, 5.7))
             while bench.cuts < bench.wanted and not problems and ssh.poll() is None:
                 time.sleep(0.05)
             bench.disarm()
@@ -309,7 +363,7 @@ def workload_exec(bench, result):
             time.sleep(bench.rng.uniform(0, 0.4))
             bench.strike()
             let_end(pipe, ssh)
-            out, err = ssh.communicate(timeout=PATIENCE)
+            out, err = communicate(ssh)
         finally:
             ssh.kill()
             ssh.wait()
@@ -361,7 +415,7 @@ def dots(ssh, n):
 def workload_agent(bench, result):
     """Signatures asked of an agent on this side, all the time."""
     real, slow, enough = (os.path.join(bench.folder, f"{n}{bench.serial}") for n in ("agent", "slow", "enough"))
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", real], stdout=subprocess.DEVNULL)
+    agent, ssh = subprocess.Popen(["ssh-agent", "-D", "-a", real], stdout=subprocess.DEVNULL), None
     # In the account's home, which goes with it.
     script = (f"echo ready; i=0; while [ ! -e {enough} ]; do ssh-add -L >key && printf . && ssh-add -T key && printf . || exit 9; "
               "i=$((i+1)); done; echo fine $i")
@@ -379,7 +433,7 @@ def workload_agent(bench, result):
             while bench.cuts < bench.wanted:
                 dots(ssh, 0)
                 if bench.rng.random() < 0.3:
-                    bench.arm(2, 3.5)
+                    bench.arm(bench.power(2, 3.5))
                 else:
                     wait_until("nobody asks the agent", lambda: s.waiting, ssh, PATIENCE)
                     bench.strike()
@@ -387,14 +441,16 @@ def workload_agent(bench, result):
                 dots(ssh, 2)
             with open(enough, "w"):
                 pass
-            out, err = ssh.communicate(timeout=PATIENCE)
+            out, err = communicate(ssh)
             if ssh.returncode != 0 or b"fine" not in out:
                 raise Failure(f"status {ssh.returncode}: {out!r} {err[-200:]!r}")
-            result.notes.append(f"{bench.noted} with a request under way, {out.split()[-1].decode()} signatures")
+            result.signed += int(out.split()[-1])
     finally:
         bench.noting = None
-        agent.terminate()
-        agent.wait()
+        for process in (ssh, agent):
+            if process is not None:
+                process.terminate()
+                process.wait()
 
 
 WORKLOADS = {name[9:]: f for name, f in list(globals().items()) if name.startswith("workload_")}

@@ -26,7 +26,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_listening(port, seconds=10, address="127.0.0.1"):
+def wait_listening(port, seconds=30, address="127.0.0.1"):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -146,8 +146,8 @@ class Path:
 
 
 @contextlib.contextmanager
-def laboratory():
-    """A folder with throw-away keys and an account to log in to."""
+def laboratory(uid=None):
+    """A folder with throw-away keys and an account to log in to; its number is the next free one, if none is given."""
     folder = tempfile.mkdtemp(prefix="bowline-bench-")
     os.chmod(folder, 0o755)
     name = f"bwlbench{os.urandom(3).hex()}"  # not by number of process: of those there may be several spaces
@@ -156,7 +156,8 @@ def laboratory():
     shutil.copy(f"{folder}/user.pub", f"{folder}/authorized_keys")
     with open(f"{folder}/host.pub") as key, open(f"{folder}/known_hosts", "w") as out:
         out.write("bench " + key.read())
-    subprocess.run(["useradd", "-m", "-s", "/bin/sh", "-p", "*", name], check=True)
+    number = [] if uid is None else ["-u", str(uid), "-K", f"UID_MAX={uid}"]
+    subprocess.run(["useradd", "-m", "-d", f"{folder}/home", "-s", "/bin/sh", "-p", "*", *number, name], check=True)
     try:
         yield folder, name
     finally:

@@ -8,6 +8,7 @@
 //
 //   pass | drop              everything passes; nothing does
 //   delay MS, loss PERCENT, disorder PERCENT   (that many are held another 3/4 delay)
+//   seed N                   of what is lost and held
 //   now WHAT                 does this to every connection that is open: reset (both ends
 //                            are told), reset_a, reset_b (one is), fin, forget (none is),
 //                            drop (silence for all), none
@@ -355,6 +356,8 @@ static bool set(const char *name, unsigned long v) {
         loss = (unsigned)v;
     else if (strcmp(name, "disorder") == 0)
         disorder = (unsigned)v;
+    else if (strcmp(name, "seed") == 0)
+        srand((unsigned)v);
     else
         return false;
     return true;
