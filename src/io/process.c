@@ -33,10 +33,20 @@ struct start {
 
 extern char **environ;
 
+// The signals of the C library's own threads, which sigaction(2) refuses: posix_spawn of
+// glibc, and so make(1), leaves them ignored in whatever it starts.
+static void default_library_signals(void) {
+    const uint64_t standard[4] = {0};  // the kernel's struct sigaction
+    for (int i = 32; i < SIGRTMIN; i++)
+        syscall(SYS_rt_sigaction, i, standard, NULL, sizeof(uint64_t));
+}
+
 // Handlers of the parent must not run in the child, and the program is to find the
 // defaults.
 static void default_signals(bool ignored_too) {
     struct sigaction now, standard = {.sa_handler = SIG_DFL};
+    if (ignored_too)
+        default_library_signals();
     for (int i = 1; i < _NSIG; i++)
         if (sigaction(i, NULL, &now) == 0 && now.sa_handler != SIG_DFL &&
             (ignored_too || now.sa_handler != SIG_IGN))
