@@ -16,6 +16,7 @@ from hold_workloads import WORKLOADS, Result
 PART_S = 240  # the most that a part of a cell should take, about
 ROOM_MIB = 12 << 10  # on the disk, for all files of sftp at once
 END_S = 60  # for parts that are to end
+TURN_S = 0.25
 
 
 class Cell:
@@ -110,7 +111,7 @@ def turn(args, folder, waiting, running):
         running.remove(part)
         if part.cell.open == 0:
             whole.append(part.cell)
-    while len(running) < args.jobs and (part := next_part(waiting, running)) is not None:
+    if len(running) < args.jobs and (part := next_part(waiting, running)) is not None:  # not all in the same moment
         waiting.remove(part)
         part.start(args, folder)
         running.append(part)
@@ -131,7 +132,7 @@ def table(args):
         while waiting or running:
             for cell in turn(args, folder, waiting, running):
                 row(args, cell)
-            time.sleep(0.1)
+            time.sleep(TURN_S)
     finally:
         for part in running:
             part.interrupt()

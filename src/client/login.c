@@ -411,6 +411,24 @@ static enum err run(struct login *l) {
     return OK;
 }
 
+// Behind ATTACH the link may be the connection's already: it would end by that.
+static bool says_goodbye(const struct client *c) {
+    return c->redial == NULL || !c->redial->attach_sent;
+}
+
+static void leave(struct login *l, enum err e) {
+    struct client *c = l->c;
+    const struct fault *fault = auth_client_fault(l->auth);
+    if (fault->code != OK)
+        (void)fault_set(&c->fault, e, fault->message, "%s port %u: %s", c->address,
+                        c->config.port, fault_text(fault));
+    if (says_goodbye(c))
+        (void)!transport_disconnect(
+            c->link.transport,
+            l->failed ? DISCONNECT_NO_MORE_AUTH_METHODS : err_disconnect_reason(e),
+            l->failed ? "no more authentication methods to try" : err_text(e));
+}
+
 enum err client_login(struct client *c) {
     struct login *l = calloc(1, sizeof *l);
     if (l == NULL)
@@ -418,16 +436,8 @@ enum err client_login(struct client *c) {
     l->c = c;
     l->ids.agent.fd = -1;
     enum err e = run(l);
-    if (e != OK && l->auth != NULL) {
-        const struct fault *fault = auth_client_fault(l->auth);
-        if (fault->code != OK)
-            (void)fault_set(&c->fault, e, fault->message, "%s port %u: %s", c->address,
-                            c->config.port, fault_text(fault));
-        (void)!transport_disconnect(
-            c->link.transport,
-            l->failed ? DISCONNECT_NO_MORE_AUTH_METHODS : err_disconnect_reason(e),
-            l->failed ? "no more authentication methods to try" : err_text(e));
-    }
+    if (e != OK && l->auth != NULL)
+        leave(l, e);
     identities_close(&l->ids);
     host_identities_close(&l->hosts);
     auth_client_free(l->auth);

@@ -63,6 +63,7 @@ class ResumeServer:
         self.sent, self.confirmed, self.taken = {}, {}, {}
         self.secret = self.handle = self.link = None
         self.epoch, self.attaches, self.logins, self.errors, self.infos = 0, 0, 0, [], []
+        self.goodbyes = []  # (link, reason)
         self.received = b""  # of channel 0
         self.acks = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -108,7 +109,9 @@ class ResumeServer:
             link.send(bytes([EXT_INFO]) + u32(len(names)) + b"".join(string(n) + string(v) for n, v in names))
             while True:
                 self.on_message(link, link.packet())
-        except (Closed, OSError, ValueError):
+        except Closed as e:
+            self.goodbyes += [] if e.reason is None else [(link, e.reason)]
+        except (OSError, ValueError):
             pass
         except Exception as e:  # told by the test
             self.errors.append(repr(e))

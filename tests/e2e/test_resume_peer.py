@@ -9,8 +9,8 @@ import rawssh
 import resume_peer
 from conftest import SLOW, tool, wait_until
 from cutter import Cutter
-from rawssh import CHANNEL_DATA, GLOBAL_REQUEST, boolean, string, u32
-from resume_peer import ACK, ATTACHED, NAME, OPENED, REFUSED, u64
+from rawssh import CHANNEL_DATA, GLOBAL_REQUEST, USERAUTH_REQUEST, boolean, string, u32
+from resume_peer import ACK, ATTACH, ATTACHED, NAME, OPENED, REFUSED, u64
 
 
 class Scene:
@@ -275,6 +275,27 @@ def test_attached_lost_with_its_link(scene):
     s.way.cut()
     assert s.end()[:2] == (7, lines(300))
     assert s.server.attaches == 2
+
+
+def test_no_goodbye_behind_attach(scene):
+    """A link that does not answer may have been taken over all the same: it is left without a DISCONNECT, which would end the connection."""
+    s = scene()
+    answer, silent, heard = s.server.on_message, [], []
+
+    def on_message(link, m):
+        if m[0] == USERAUTH_REQUEST and s.server.acks and not silent:
+            silent.append(link)
+        if link in silent:
+            heard.append(m[0])
+        else:
+            answer(link, m)
+    s.server.on_message = on_message
+    s.ssh("say 300")
+    assert wait_until(lambda: s.server.acks and s.server.count_sent(1) > 20)
+    s.way.cut()
+    assert s.end(60)[:2] == (7, lines(300))
+    assert heard == [USERAUTH_REQUEST, ATTACH]
+    assert [link for link, _ in s.server.goodbyes if link in silent] == []
 
 
 OPENINGS = {
