@@ -142,6 +142,9 @@ static const struct sandbox_rule painter_rules[] = {
     ALLOW(sched_yield),
     ALLOW(gettid),
     ALLOW(getpid),
+#ifdef __SANITIZE_ADDRESS__
+    ALLOW(sigaltstack),  // before each function that does not return
+#endif
 };
 
 _Static_assert(sizeof recorder_rules / sizeof recorder_rules[0] <= SANDBOX_RULES_MAX,
