@@ -11,8 +11,8 @@ import threading
 
 import rawssh
 from rawssh import (CHANNEL_CLOSE, CHANNEL_DATA, CHANNEL_EOF, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_REQUEST, CHANNEL_SUCCESS,
-                    CHANNEL_WINDOW_ADJUST, EXT_INFO, SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_FAILURE, USERAUTH_REQUEST, USERAUTH_SUCCESS,
-                    Closed, Fields, boolean, string, u32)
+                    CHANNEL_WINDOW_ADJUST, EXT_INFO, NEWKEYS, SERVICE_ACCEPT, SERVICE_REQUEST, USERAUTH_FAILURE, USERAUTH_REQUEST,
+                    USERAUTH_SUCCESS, Closed, Fields, boolean, string, u32)
 
 NAME = b"resume-v1@bowline"
 OPEN, OPENED, REFUSED, ATTACH, ATTACHED, ACK = range(208, 214)
@@ -42,13 +42,22 @@ def read_counts(data):
 
 
 class Link(rawssh.Peer):
-    """One link; remembers what secrets are made of."""
+    """One link; remembers what secrets are made of. EXT_INFO goes out along with NEWKEYS, so that who logs in has seen it."""
 
-    exporter = None
+    exporter = info = None
+
+    def send(self, *payloads):
+        if payloads == (bytes([NEWKEYS]),):
+            self.newkeys = self.seal(payloads[0])
+        else:
+            super().send(*payloads)
 
     def take_keys(self, k, h, incoming):
         self.exporter = self.exporter or hashlib.sha256(k + h + NAME + self.session_id).digest()
         super().take_keys(k, h, incoming)
+        if not incoming:
+            self.raw(self.newkeys + (self.seal(self.info) if self.info else b""))
+            self.info = None
 
 
 class ResumeServer:
@@ -103,10 +112,10 @@ class ResumeServer:
         link = Link(sock, server=True, ident=b"SSH-2.0-Bowline_test")
         try:
             link.start(LISTS)
-            link.exchange(host_key=self.host_key)
             names = [(b"server-sig-algs", b"ssh-ed25519"), (b"early-session@bowline", b"0"), (b"ping@openssh.com", b"0")]
             names += [(NAME, b"")] if self.announce else []
-            link.send(bytes([EXT_INFO]) + u32(len(names)) + b"".join(string(n) + string(v) for n, v in names))
+            link.info = bytes([EXT_INFO]) + u32(len(names)) + b"".join(string(n) + string(v) for n, v in names)
+            link.exchange(host_key=self.host_key)
             while True:
                 self.on_message(link, link.packet())
         except Closed as e:
