@@ -109,7 +109,7 @@ def turn(args, folder, waiting, running):
     whole = []
     for part in [p for p in running if p.ended()]:
         running.remove(part)
-        if part.cell.open == 0:
+        if part.cell.open == 0 and part.cell not in whole:
             whole.append(part.cell)
     if len(running) < args.jobs and (part := next_part(waiting, running)) is not None:  # not all in the same moment
         waiting.remove(part)
