@@ -516,10 +516,6 @@ bool auth_client_done(const struct auth_client *a) {
     return a->done;
 }
 
-const char *auth_client_phase(const struct auth_client *a) {
-    return auth_phase_name(phase_of(a));
-}
-
 const struct fault *auth_client_fault(const struct auth_client *a) {
     return &a->fault;
 }

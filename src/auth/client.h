@@ -150,5 +150,4 @@ bool auth_client_done(const struct auth_client *a);
 const struct auth_client_record *
 auth_client_record_at(const struct auth_client *a,
                       size_t index);  // NULL past the end
-const char *auth_client_phase(const struct auth_client *a);
 const struct fault *auth_client_fault(const struct auth_client *a);

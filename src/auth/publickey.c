@@ -1,11 +1,6 @@
 // Formats of the publickey method (RFC 4252 s.7) and of its hostbound form.
 #include "auth/publickey.h"
 
-bool publickey_is_method(struct view method) {
-    return view_is(method, PUBLICKEY_METHOD) ||
-           view_is(method, PUBLICKEY_METHOD_HOSTBOUND);
-}
-
 enum err publickey_decode(const struct msg_userauth_request *m,
                           struct publickey_request *out, struct fault *fault) {
     *out = (struct publickey_request){0};

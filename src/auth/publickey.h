@@ -23,9 +23,6 @@ struct publickey_request {
     struct view signature;  // blob
 };
 
-// Is it one of the two method names?
-bool publickey_is_method(struct view method);
-
 // The method's fields of a decoded USERAUTH_REQUEST; exact end. *out is zero on failure.
 must_check enum err publickey_decode(const struct msg_userauth_request *m,
                                      struct publickey_request *out, struct fault *fault);

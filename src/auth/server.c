@@ -403,16 +403,8 @@ bool auth_server_done(const struct auth_server *a) {
     return a->phase == AUTH_PHASE_SERVER_DONE;
 }
 
-struct view auth_server_user(const struct auth_server *a) {
-    return view_of(a->user, a->user_len);
-}
-
 unsigned auth_server_tries(const struct auth_server *a) {
     return a->failures;
-}
-
-const char *auth_server_phase(const struct auth_server *a) {
-    return auth_phase_name(a->phase);
 }
 
 const struct fault *auth_server_fault(const struct auth_server *a) {

@@ -127,9 +127,6 @@ struct view auth_server_out(struct auth_server *a);
 void auth_server_out_done(struct auth_server *a);
 
 // ---- facts ----
-bool auth_server_done(const struct auth_server *a);  // SUCCESS was said
-struct view
-auth_server_user(const struct auth_server *a);  // empty before the first request
+bool auth_server_done(const struct auth_server *a);       // SUCCESS was said
 unsigned auth_server_tries(const struct auth_server *a);  // failures that count
-const char *auth_server_phase(const struct auth_server *a);
 const struct fault *auth_server_fault(const struct auth_server *a);

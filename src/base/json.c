@@ -153,12 +153,6 @@ void json_u64(struct json *j, uint64_t v) {
     put_word(j, digits);
 }
 
-void json_i64(struct json *j, int64_t v) {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRId64, v);
-    put_word(j, digits);
-}
-
 void json_bool(struct json *j, bool v) {
     put_word(j, v ? "true" : "false");
 }

@@ -33,7 +33,6 @@ void json_name(struct json *j, const char *name);
 void json_string(struct json *j, struct view v);
 void json_text(struct json *j, const char *text);  // NULL: null
 void json_u64(struct json *j, uint64_t v);
-void json_i64(struct json *j, int64_t v);
 void json_bool(struct json *j, bool v);
 void json_null(struct json *j);
 

@@ -53,7 +53,8 @@ bool carrier_can_resume(const struct carrier *w) {
 
 // ---- out ----
 
-bool carrier_is_direct(const struct carrier *w) {
+// Messages go out by the link as they are sent.
+static bool carrier_is_direct(const struct carrier *w) {
     return !w->lost && resume_may_send(&w->resume);
 }
 

@@ -29,8 +29,6 @@ void carrier_free(struct carrier *w);  // wipes
 must_check enum err carrier_open(struct carrier *w, size_t *n);
 // May what comes to an end now be gone on with on another link?
 bool carrier_can_resume(const struct carrier *w);
-// Messages go out by the link as they are sent.
-bool carrier_is_direct(const struct carrier *w);
 
 // May a message be sent? False during an exchange of keys.
 bool carrier_can_send(const struct carrier *w);

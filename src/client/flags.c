@@ -457,7 +457,8 @@ static bool destination_uri(struct flags *f, const char *text, char *why) {
     return set_text(&f->host, host, strlen(host), why);
 }
 
-bool flags_destination(struct flags *f, const char *text, char *why) {
+// Cuts [user@]host or ssh://[user[;…]@]host[:port] into f.
+static bool flags_destination(struct flags *f, const char *text, char *why) {
     if (strncmp(text, "ssh://", 6) == 0)
         return destination_uri(f, text + 6, why);
     const char *at = strrchr(text, '@');

@@ -43,6 +43,3 @@ void flags_free(struct flags *f);
 
 // The usage lines, from the table.
 void flags_usage(char *out, size_t size);
-
-// Cuts [user@]host or ssh://[user[;…]@]host[:port] into f. False as above.
-bool flags_destination(struct flags *f, const char *text, char *why);

@@ -71,7 +71,8 @@ static enum err take_message(struct run *r, const struct transport_event *event)
     return OK;
 }
 
-enum err run_take_in(struct run *r) {
+// All that came; until the transport has nothing more.
+static enum err run_take_in(struct run *r) {
     for (;;) {
         // Answers that the server does not take stop the reading.
         r->stalled = !connection_in_ready(r->connection);
@@ -278,12 +279,14 @@ void run_remove_session(struct run *r, struct session *s) {
         }
 }
 
-bool run_busy(const struct run *r) {
+// Anything but listeners: sessions, what is forwarded now, clients of the control socket.
+static bool run_busy(const struct run *r) {
     size_t others = r->sessions_n - (r->own != NULL);
     return others > 0 || forwards_busy(&r->forwards) || r->mux.clients != NULL;
 }
 
-enum err run_check_ends(struct run *r) {
+// What has come to its end is taken away, and with the last of it the run.
+static enum err run_check_ends(struct run *r) {
     for (struct session *s = r->sessions, *next; s != NULL; s = next) {
         next = s->next;
         TRY(session_settle(s));

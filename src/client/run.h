@@ -40,15 +40,9 @@ struct run {
 // ---- run.c ----
 // Control messages into the transport.
 must_check enum err run_send_control(struct run *r);
-// All that came; until the transport has nothing more.
-must_check enum err run_take_in(struct run *r);
 // One wait, and all that there is to do behind it. Where the link alone ends and may be
 // followed by another one, redial is set.
 must_check enum err run_turn(struct run *r);
-// What has come to its end is taken away, and with the last of it the run.
-must_check enum err run_check_ends(struct run *r);
-// Anything but listeners: sessions, what is forwarded now, clients of the control socket.
-bool run_busy(const struct run *r);
 // Takes it out of the list and frees it.
 void run_remove_session(struct run *r, struct session *s);
 

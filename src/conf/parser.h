@@ -136,7 +136,3 @@ enum {
 
 // LogLevel values are those of enum log_level (base/log.h). SyslogFacility values are the
 // LOG_… numbers of syslog(3), already shifted: ready for openlog().
-
-// Names of one table, for completion, suggestions and documentation. NULL past the last.
-const char *conf_server_keyword(size_t index);
-const char *conf_client_keyword(size_t index);

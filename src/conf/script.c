@@ -82,14 +82,6 @@ static const char *keyword_at(size_t index, const void *arg) {
     return NULL;
 }
 
-const char *conf_server_keyword(size_t index) {
-    return keyword_at(index, &conf_server_table);
-}
-
-const char *conf_client_keyword(size_t index) {
-    return keyword_at(index, &conf_client_table);
-}
-
 static void unknown_keyword(struct conf_reader *r, const char *file, uint32_t number,
                             const char *word) {
     if (r->ignore_unknown != NULL && text_match_list(r->ignore_unknown, word, true) == 1)

@@ -21,10 +21,6 @@ static const char *const letters[TOKENS_USE_COUNT] = {
     [TOKENS_SFTP_START] = "%du",
 };
 
-const char *token_letters(enum token_use use) {
-    return letters[use];
-}
-
 struct writer {
     char *out;
     size_t n, size;

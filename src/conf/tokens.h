@@ -37,9 +37,6 @@ enum token_use {
     TOKENS_USE_COUNT
 };
 
-// Letters that the use allows, '%' included.
-const char *token_letters(enum token_use use);
-
 // Expands %x. `values` ends with a row of letter 0. ERR_CONFIG with a fault that names
 // the token (unknown for this use, or without value here); ERR_LIMIT when it does not
 // fit.

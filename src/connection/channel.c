@@ -135,10 +135,6 @@ enum err connection_refuse(struct connection *c, uint32_t channel,
     return OK;
 }
 
-void connection_refuse_opens(struct connection *c) {
-    c->refuse_opens = true;
-}
-
 // ---- end ----
 
 enum err connection_eof(struct connection *c, uint32_t channel) {

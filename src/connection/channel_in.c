@@ -25,9 +25,6 @@ enum err on_channel_open(struct connection *c, struct channel *none, struct view
     (void)now;
     struct msg_channel_open m;
     TRY(message_decode(SSH_MSG_CHANNEL_OPEN, message, &m, &c->fault));
-    if (c->refuse_opens)
-        return refuse_at_once(c, m.sender, OPEN_ADMINISTRATIVELY_PROHIBITED,
-                              "no more channels");
     if (m.max_packet == 0)
         return refuse_at_once(c, m.sender, OPEN_CONNECT_FAILED,
                               "maximum packet size is 0");

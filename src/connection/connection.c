@@ -137,13 +137,6 @@ size_t connection_count(const struct connection *c) {
     return c->used;
 }
 
-bool connection_eof_received(const struct connection *c, uint32_t channel) {
-    const struct channel *ch = channel_at(c, channel);
-    return ch == NULL || ch->state == CHANNEL_FREE || ch->state == CHANNEL_EOF ||
-           ch->state == CHANNEL_CLOSING_EOF || ch->state == CHANNEL_PEER_CLOSED ||
-           ch->state == CHANNEL_DONE;
-}
-
 bool connection_eof_sent(const struct connection *c, uint32_t channel) {
     const struct channel *ch = channel_at(c, channel);
     return ch == NULL || ch->state == CHANNEL_FREE || ch->state == CHANNEL_DONE ||

@@ -150,9 +150,6 @@ must_check enum err connection_eof(struct connection *c, uint32_t channel);
 // From here on nothing of this channel is delivered but its end. One that was not
 // confirmed yet ends in CLOSED or OPEN_REFUSED, one that was not accepted yet is refused.
 must_check enum err connection_close(struct connection *c, uint32_t channel);
-// Each further open of the peer's is refused without an event
-// (no-more-sessions@openssh.com goes through the caller; this is for ending).
-void connection_refuse_opens(struct connection *c);
 
 // ---- out: data ----
 // Bytes of data that may be sent now in one message on this channel: the least of window
@@ -174,7 +171,6 @@ void connection_set_overhead(struct connection *c, uint32_t channel, uint8_t mor
 // ---- facts ----
 bool connection_is_open(const struct connection *c, uint32_t channel);
 size_t connection_count(const struct connection *c);  // channels in use
-bool connection_eof_received(const struct connection *c, uint32_t channel);
 bool connection_eof_sent(const struct connection *c, uint32_t channel);
 // Caller's own pointer for a channel.
 void connection_set_user(struct connection *c, uint32_t channel, void *user);

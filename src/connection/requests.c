@@ -164,53 +164,6 @@ enum err request_decode_forward_reply(struct view fields, uint32_t *port,
 
 // ---- terminal modes ----
 
-#define MODE(opcode, kind, name)                                                         \
-    { opcode, PTY_MODE_##kind, name }
-
-static const struct pty_mode modes_table[] = {
-    MODE(1, CHARACTER, "VINTR"),       MODE(2, CHARACTER, "VQUIT"),
-    MODE(3, CHARACTER, "VERASE"),      MODE(4, CHARACTER, "VKILL"),
-    MODE(5, CHARACTER, "VEOF"),        MODE(6, CHARACTER, "VEOL"),
-    MODE(7, CHARACTER, "VEOL2"),       MODE(8, CHARACTER, "VSTART"),
-    MODE(9, CHARACTER, "VSTOP"),       MODE(10, CHARACTER, "VSUSP"),
-    MODE(11, CHARACTER, "VDSUSP"),     MODE(12, CHARACTER, "VREPRINT"),
-    MODE(13, CHARACTER, "VWERASE"),    MODE(14, CHARACTER, "VLNEXT"),
-    MODE(15, CHARACTER, "VFLUSH"),     MODE(16, CHARACTER, "VSWTCH"),
-    MODE(17, CHARACTER, "VSTATUS"),    MODE(18, CHARACTER, "VDISCARD"),
-    MODE(30, INPUT, "IGNPAR"),         MODE(31, INPUT, "PARMRK"),
-    MODE(32, INPUT, "INPCK"),          MODE(33, INPUT, "ISTRIP"),
-    MODE(34, INPUT, "INLCR"),          MODE(35, INPUT, "IGNCR"),
-    MODE(36, INPUT, "ICRNL"),          MODE(37, INPUT, "IUCLC"),
-    MODE(38, INPUT, "IXON"),           MODE(39, INPUT, "IXANY"),
-    MODE(40, INPUT, "IXOFF"),          MODE(41, INPUT, "IMAXBEL"),
-    MODE(42, INPUT, "IUTF8"),  // RFC 8160
-    MODE(50, LOCAL, "ISIG"),           MODE(51, LOCAL, "ICANON"),
-    MODE(52, LOCAL, "XCASE"),          MODE(53, LOCAL, "ECHO"),
-    MODE(54, LOCAL, "ECHOE"),          MODE(55, LOCAL, "ECHOK"),
-    MODE(56, LOCAL, "ECHONL"),         MODE(57, LOCAL, "NOFLSH"),
-    MODE(58, LOCAL, "TOSTOP"),         MODE(59, LOCAL, "IEXTEN"),
-    MODE(60, LOCAL, "ECHOCTL"),        MODE(61, LOCAL, "ECHOKE"),
-    MODE(62, LOCAL, "PENDIN"),         MODE(70, OUTPUT, "OPOST"),
-    MODE(71, OUTPUT, "OLCUC"),         MODE(72, OUTPUT, "ONLCR"),
-    MODE(73, OUTPUT, "OCRNL"),         MODE(74, OUTPUT, "ONOCR"),
-    MODE(75, OUTPUT, "ONLRET"),        MODE(90, CONTROL, "CS7"),
-    MODE(91, CONTROL, "CS8"),          MODE(92, CONTROL, "PARENB"),
-    MODE(93, CONTROL, "PARODD"),       MODE(128, SPEED, "TTY_OP_ISPEED"),
-    MODE(129, SPEED, "TTY_OP_OSPEED"),
-};
-
-const struct pty_mode *pty_modes(size_t *count) {
-    *count = sizeof modes_table / sizeof modes_table[0];
-    return modes_table;
-}
-
-const struct pty_mode *pty_mode_find(uint8_t opcode) {
-    for (size_t i = 0; i < sizeof modes_table / sizeof modes_table[0]; i++)
-        if (modes_table[i].opcode == opcode)
-            return &modes_table[i];
-    return NULL;
-}
-
 bool pty_mode_next(struct view *modes, uint8_t *opcode, uint32_t *value) {
     struct reader r = reader_of(*modes);
     uint8_t op = read_u8(&r);

@@ -144,24 +144,7 @@ must_check enum err request_decode_forward_reply(struct view fields, uint32_t *p
                                                  struct fault *fault);
 
 // ---- terminal modes (s.8) ----
-enum pty_mode_kind {
-    PTY_MODE_CHARACTER,  // value: a character, 255 for none
-    PTY_MODE_INPUT,      // flags: 0 or 1
-    PTY_MODE_LOCAL,
-    PTY_MODE_OUTPUT,
-    PTY_MODE_CONTROL,
-    PTY_MODE_SPEED,  // bits per second
-};
-struct pty_mode {
-    uint8_t opcode;
-    enum pty_mode_kind kind;
-    const char *name;  // as termios.h and the RFC have it
-};
 #define PTY_MODE_END 0
-
-// The table, in order of opcodes; *count is its length.
-const struct pty_mode *pty_modes(size_t *count);
-const struct pty_mode *pty_mode_find(uint8_t opcode);  // NULL: not in the RFC
 
 // Takes the next mode off an encoded string; false at its end: TTY_OP_END, an opcode
 // whose form is not defined (160 and up), or where the string stops, also in the middle.

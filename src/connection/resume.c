@@ -465,11 +465,6 @@ static bool attach_of(struct view message, struct msg_resume_attach *m) {
            m->handle.n == RESUME_HANDLE;
 }
 
-struct view resume_attach_handle(struct view message) {
-    struct msg_resume_attach m;
-    return attach_of(message, &m) ? m.handle : view_of(NULL, 0);
-}
-
 // The secret of the epoch that an ATTACH names; NULL: it has passed.
 static const uint8_t *secret_of(const struct resume *r, uint64_t epoch) {
     if (!r->has_secret)

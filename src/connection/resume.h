@@ -153,8 +153,6 @@ must_check enum err resume_attached_in(struct resume *r, struct view message,
                                        struct fault *fault);
 // The text of REFUSED, the peer's; empty where it is no such message.
 struct view resume_refused_text(struct view message);
-// The handle that an ATTACH names; empty: it is malformed.
-struct view resume_attach_handle(struct view message);
 // Server, first: is it right? Changes nothing. NONE: it is; the owner now lets go of the
 // old link without taking anything more from it, and calls resume_attach_in().
 enum resume_refusal resume_attach_check(struct resume *r, struct view message,

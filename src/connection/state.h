@@ -58,7 +58,6 @@ struct connection {
     uint64_t dequeued;  // .. and taken out
     uint64_t counted_in, counted_data;
     uint32_t asked, answered, owed;  // global requests, as in struct channel
-    bool refuse_opens;
     bool has_event;
     struct connection_event event;
     struct fault fault;

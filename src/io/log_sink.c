@@ -136,11 +136,6 @@ enum err log_sink_file(struct log_sink *sink, struct log *log, const char *progr
     return OK;
 }
 
-void log_sink_fd(struct log_sink *sink, struct log *log, const char *program, int fd,
-                 enum log_level level) {
-    fill(sink, log, program, fd, level);
-}
-
 void log_sink_syslog(struct log_sink *sink, struct log *log, const char *program,
                      int facility, enum log_level level) {
     fill(sink, log, program, connect_syslog(), level);

@@ -24,9 +24,6 @@ void log_sink_stderr(struct log_sink *sink, struct log *log, const char *program
 must_check enum err log_sink_file(struct log_sink *sink, struct log *log,
                                   const char *program, const char *path,
                                   enum log_level level, struct fault *f);
-// Over a connected descriptor that takes whole lines, e.g. the keeper's pipe; not owned.
-void log_sink_fd(struct log_sink *sink, struct log *log, const char *program, int fd,
-                 enum log_level level);
 // facility: LOG_AUTH and so on. Reconnects when syslogd was restarted; lines are dropped
 // while there is none, never waited for.
 void log_sink_syslog(struct log_sink *sink, struct log *log, const char *program,

@@ -62,8 +62,6 @@ void loop_drop(struct loop *l) {
     }
     for (size_t i = 0; i < l->timers; i++)
         l->heap[i]->place = 0;
-    for (struct loop_signal *s = l->signals; s != NULL; s = s->next)
-        s->set = false;
     free(l->heap);
     fd_close(&l->epoll);
     fd_close(&l->signalfd);
@@ -229,44 +227,26 @@ static enum err signals_changed(struct loop *l) {
     return loop_watch(l, &l->signal_watch, fd, LOOP_IN, on_signals, l);
 }
 
-static void set_blocked(int number, bool on) {
+static void block(int number) {
     sigset_t one;
     sigemptyset(&one);
     sigaddset(&one, number);
-    sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &one, NULL);
+    sigprocmask(SIG_BLOCK, &one, NULL);
 }
 
 enum err loop_signal(struct loop *l, struct loop_signal *s, int number,
                      void (*fn)(void *arg, int number), void *arg) {
     *s = (struct loop_signal){.fn = fn, .arg = arg, .number = number};
     sigaddset(&l->wanted, number);
-    set_blocked(number, true);
+    block(number);
     enum err e = signals_changed(l);
     if (e != OK) {
         sigdelset(&l->wanted, number);
         return e;
     }
-    s->set = true;
     s->next = l->signals;
     l->signals = s;
     return OK;
-}
-
-void loop_unsignal(struct loop *l, struct loop_signal *s) {
-    if (!s->set)
-        return;
-    for (struct loop_signal **at = &l->signals; *at != NULL; at = &(*at)->next) {
-        if (*at == s) {
-            *at = s->next;
-            break;
-        }
-    }
-    s->set = false;
-    sigdelset(&l->wanted, s->number);
-    // To narrow the set cannot fail but for a bad descriptor.
-    (void)signalfd(l->signalfd, &l->wanted, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (!sigismember(&l->before, s->number))
-        set_blocked(s->number, false);
 }
 
 static void on_child(void *arg, uint32_t ready) {

@@ -48,7 +48,6 @@ struct loop_signal {
     void *arg;
     int number;
     struct loop_signal *next;
-    bool set;
 };
 
 struct loop_child {
@@ -107,7 +106,6 @@ void loop_timer_unset(struct loop *l, struct loop_timer *t);
 // needed.
 must_check enum err loop_signal(struct loop *l, struct loop_signal *s, int number,
                                 void (*fn)(void *arg, int number), void *arg);
-void loop_unsignal(struct loop *l, struct loop_signal *s);
 
 // Has the exit of a child of this process reported, and reaps it. pidfd -1: one is
 // opened; otherwise it passes to the loop.

@@ -269,11 +269,6 @@ enum err prompt_ask(const char *text, unsigned flags, char *out, size_t size,
     return e;
 }
 
-bool prompt_possible(void) {
-    scoped_fd tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    return tty >= 0 || find_askpass().program != NULL;
-}
-
 int prompt_yes_no(const char *text, const char *also) {
     char answer[PROMPT_MAX];
     for (int tries = 0; tries < 5; tries++) {
@@ -292,12 +287,4 @@ int prompt_yes_no(const char *text, const char *also) {
             return 2;
     }
     return -1;
-}
-
-void prompt_say(const char *line) {
-    scoped_fd tty = open("/dev/tty", O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    char text[2048];
-    int n = snprintf(text, sizeof text, "%s\r\n", line);
-    size_t size = n < (int)sizeof text ? (size_t)n : sizeof text - 1;
-    (void)!fd_write_full(tty >= 0 ? tty : STDERR_FILENO, view_of(text, size));
 }

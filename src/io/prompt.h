@@ -33,12 +33,6 @@ struct process;
 must_check enum err prompt_start(const char *text, unsigned flags, struct process *p,
                                  int *out, struct fault *f);
 
-// Is there anybody to ask: a terminal or an askpass program?
-bool prompt_possible(void);
-
 // "yes", "no", or one of `also` (e.g. the fingerprint; may be NULL): 1, 0, 2. Asks again,
 // at most 5 times, until one of them comes. -1 if nobody answers.
 int prompt_yes_no(const char *text, const char *also);
-
-// Writes a line to the terminal (or standard error), already clean.
-void prompt_say(const char *line);

@@ -2,12 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -42,19 +40,6 @@ enum err pty_open(struct pty *p, struct fault *f) {
 void pty_close(struct pty *p) {
     fd_close(&p->master);
     fd_close(&p->slave);
-}
-
-enum err pty_give(const struct pty *p, uid_t uid) {
-    struct stat st;
-    if (geteuid() != 0 || fstat(p->slave, &st) != 0 || st.st_uid == uid)
-        return OK;
-    char text[1024];
-    struct group group, *found = NULL;
-    bool tty = getgrnam_r("tty", &group, text, sizeof text, &found) == 0 && found != NULL;
-    gid_t gid = tty ? group.gr_gid : st.st_gid;
-    if (fchown(p->slave, uid, gid) != 0 || fchmod(p->slave, tty ? 0620 : 0600) != 0)
-        return err_of_errno(errno);
-    return OK;
 }
 
 static unsigned short clip(uint32_t v) {
@@ -97,11 +82,6 @@ static struct {
 
 bool tty_is(int fd) {
     return isatty(fd) == 1;
-}
-
-bool tty_echo(int fd) {
-    struct termios t;
-    return tcgetattr(fd, &t) == 0 && (t.c_lflag & ECHO) != 0;
 }
 
 bool tty_raw_active(void) {

@@ -19,10 +19,6 @@ struct pty {
 must_check enum err pty_open(struct pty *p, struct fault *f);
 void pty_close(struct pty *p);  // also after one end was closed and set to -1
 
-// The slave belongs to the user, group tty with 0620 or 0600 if there is no such group.
-// Needs root; as an ordinary user it is a no-op.
-must_check enum err pty_give(const struct pty *p, uid_t uid);
-
 must_check enum err pty_set_size(int fd, struct pty_size size);
 must_check enum err pty_get_size(int fd, struct pty_size *size);
 
@@ -32,7 +28,6 @@ void pty_break(int fd, uint32_t ms);
 // The user's terminal. Raw mode is left by tty_raw_leave(), at exit(3), and by the
 // default-death signals if tty_raw_guard() was called. One terminal for each process.
 bool tty_is(int fd);
-bool tty_echo(int fd);  // does it echo what is typed
 must_check enum err tty_raw_enter(int fd);
 void tty_raw_leave(void);  // async-signal safe; may be called when not raw
 bool tty_raw_active(void);

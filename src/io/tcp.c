@@ -5,9 +5,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/fault_errno.h"
@@ -112,10 +109,6 @@ void tcp_set_dscp(int fd, int dscp) {
     set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, dscp);
 }
 
-void tcp_set_notsent_lowat(int fd, uint32_t bytes) {
-    set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
-}
-
 void tcp_tune(int fd, const struct tcp_tuning *t) {
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_int(fd, SOL_SOCKET, SO_KEEPALIVE, t->keepalive ? 1 : 0);
@@ -123,40 +116,11 @@ void tcp_tune(int fd, const struct tcp_tuning *t) {
     if (t->user_timeout_ms != 0)
         set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)t->user_timeout_ms);
     if (t->notsent_lowat != 0)
-        tcp_set_notsent_lowat(fd, t->notsent_lowat);
+        set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)t->notsent_lowat);
 }
 
 void tcp_set_user_timeout(int fd, uint32_t ms) {
     set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)ms);
-}
-
-static const struct {
-    const char *name;
-    int value;
-} dscp_names[] = {
-    {"none", -1},       {"af11", 0x28},       {"af12", 0x30},        {"af13", 0x38},
-    {"af21", 0x48},     {"af22", 0x50},       {"af23", 0x58},        {"af31", 0x68},
-    {"af32", 0x70},     {"af33", 0x78},       {"af41", 0x88},        {"af42", 0x90},
-    {"af43", 0x98},     {"cs0", 0x00},        {"cs1", 0x20},         {"cs2", 0x40},
-    {"cs3", 0x60},      {"cs4", 0x80},        {"cs5", 0xa0},         {"cs6", 0xc0},
-    {"cs7", 0xe0},      {"ef", 0xb8},         {"le", 0x04},          {"va", 0xb0},
-    {"lowdelay", 0x10}, {"throughput", 0x08}, {"reliability", 0x04},
-};
-
-bool tcp_dscp_parse(const char *name, int *dscp) {
-    for (size_t i = 0; i < sizeof dscp_names / sizeof dscp_names[0]; i++) {
-        if (strcasecmp(name, dscp_names[i].name) == 0) {
-            *dscp = dscp_names[i].value;
-            return true;
-        }
-    }
-    char *end;
-    errno = 0;
-    long v = strtol(name, &end, 0);
-    if (*name < '0' || *name > '9' || *end != '\0' || errno != 0 || v < 0 || v > 255)
-        return false;
-    *dscp = (int)v;
-    return true;
 }
 
 bool tcp_info(int fd, struct tcp_info_short *info) {
@@ -176,9 +140,4 @@ bool tcp_info(int fd, struct tcp_info_short *info) {
                                     .last_received_ms = full.tcpi_last_data_recv,
                                     .last_sent_ms = full.tcpi_last_data_sent};
     return true;
-}
-
-bool fd_is_socket(int fd) {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
 }

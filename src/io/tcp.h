@@ -41,11 +41,6 @@ struct tcp_tuning {
 void tcp_tune(int fd, const struct tcp_tuning *t);
 void tcp_set_dscp(int fd, int dscp);
 void tcp_set_user_timeout(int fd, uint32_t ms);  // 0: the system's
-void tcp_set_notsent_lowat(int fd, uint32_t bytes);
-
-// "af21", "ef", "cs1", "le", "lowdelay", "throughput", "reliability", "none", "0x48",
-// "72": the byte for tcp_tuning.dscp (-1 for none). False if there is no such name.
-bool tcp_dscp_parse(const char *name, int *dscp);
 
 // A snapshot for people: zeros where unknown.
 struct tcp_info_short {
@@ -57,5 +52,3 @@ struct tcp_info_short {
     uint32_t last_received_ms, last_sent_ms;  // since data came, went last
 };
 bool tcp_info(int fd, struct tcp_info_short *info);  // false if it is no TCP socket
-
-bool fd_is_socket(int fd);

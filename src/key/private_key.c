@@ -223,17 +223,6 @@ enum err private_key_parse(struct key **out, struct view file_text,
                                  : pem_parse(out, file_text, passphrase, fault);
 }
 
-bool private_key_is_encrypted(struct view file_text) {
-    if (!is_openssh(file_text))
-        return find(file_text, "-----BEGIN ENCRYPTED PRIVATE KEY-----") != NULL ||
-               find(file_text, "Proc-Type: 4,ENCRYPTED") != NULL;
-    scoped_secret_buf bytes;
-    buf_init(&bytes, LIMIT_KEY_FILE);
-    struct container c;
-    return file_text.n <= LIMIT_KEY_FILE && unarmour(file_text, &bytes, NULL) == OK &&
-           container_read(&c, buf_view(&bytes), NULL) == OK && c.cipher != NULL;
-}
-
 enum err private_key_public_half(struct key **out, struct view file_text,
                                  struct fault *fault) {
     if (file_text.n > LIMIT_KEY_FILE)

@@ -16,9 +16,6 @@
 must_check enum err private_key_parse(struct key **out, struct view file_text,
                                       struct view passphrase, struct fault *fault);
 
-// Does the file need a passphrase? False also when it is no key file.
-bool private_key_is_encrypted(struct view file_text);
-
 // The public half of an openssh-key-v1 file, no passphrase needed; the comment is not in
 // it. ERR_UNSUPPORTED for PEM files, where the public half is encrypted too.
 must_check enum err private_key_public_half(struct key **out, struct view file_text,

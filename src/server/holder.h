@@ -266,7 +266,6 @@ enum program_kind {
     PROGRAM_SUBSYSTEM
 };
 bool session_start(struct session *s, enum program_kind kind, struct view command);
-void program_ends_close(struct program_ends *e);
 // Starts what waits in s->launch, and drops that.
 void session_launch(struct session *s);
 void session_launch_drop(struct session *s);

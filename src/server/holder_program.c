@@ -132,7 +132,7 @@ static void say_motd(struct session *s) {
 
 // ---- descriptors ----
 
-void program_ends_close(struct program_ends *e) {
+static void program_ends_close(struct program_ends *e) {
     int *all[] = {&e->in, &e->out, &e->err, &e->our_in, &e->our_out, &e->our_err};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         fd_close(all[i]);

@@ -151,7 +151,8 @@ static void say_on_channel(struct session *s, struct view bytes) {
     holder_put(h, view_of(message, CONNECTION_DATA_HEADER + bytes.n));
 }
 
-void view_notice(struct session *s, const char *text) {
+// On the last line of the terminal that shows the session.
+static void view_notice(struct session *s, const char *text) {
     char line[400];
     int n = snprintf(line, sizeof line,
                      "\x1b"

@@ -47,8 +47,6 @@ void view_program_ended(struct session *s);  // and its output was read
 void view_update(struct session *s);         // before each wait
 void view_end_all(struct session *s, enum view_why why);
 bool view_has_writer(const struct session *s);
-// On the last line of the terminal that shows the session.
-void view_notice(struct session *s, const char *text);
 uint32_t view_count(const struct session *s, bool watching);
 
 // holder_keep.c

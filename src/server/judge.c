@@ -212,7 +212,7 @@ static void on_user(struct judge *j, const struct ipc_user *m) {
 
 // Refusals come at marks that double from one to the next: what they took is not to be
 // told from when they come.
-void judge_wait(struct judge *j) {
+static void judge_wait(struct judge *j) {
     uint64_t step = REFUSAL_FLOOR_US, now = clock_us();
     while (now > j->asked_at + step)
         step *= 2;

@@ -60,8 +60,9 @@ static enum err feed(struct judge *j, int fd, const char *password) {
     return e;
 }
 
-enum err judge_change_password(struct judge *j, const char *password,
-                               struct fault *fault) {
+// Runs chpasswd(8). The password is a C string.
+static enum err judge_change_password(struct judge *j, const char *password,
+                                      struct fault *fault) {
     char name[] = "chpasswd";
     char *argv[] = {name, NULL}, *envp[] = {NULL};
     int ends[2], status = 0;

@@ -70,7 +70,6 @@ void judge_tell_facts(struct judge *j, const struct certificate *c, const char *
 void judge_receive(struct judge *j, struct ipc_message *m);
 // Ends of a question. `key` may be empty.
 void judge_refuse(struct judge *j, uint32_t ticket, const char *method, const char *key);
-void judge_wait(struct judge *j);  // to the next mark of time
 const char *judge_log_name(const struct judge *j, enum judge_method method);
 // The method is fulfilled; what it said is in j->grant. Tells what follows: more methods,
 // a new password, or access.
@@ -100,9 +99,6 @@ void judge_on_hostbased(struct judge *j, const struct ipc_hostbased *m);
 // judge_password.c
 void judge_on_password(struct judge *j, const struct ipc_password *m);
 void judge_on_none(struct judge *j, const struct ipc_none *m);
-// Runs chpasswd(8). The password is a C string.
-must_check enum err judge_change_password(struct judge *j, const char *password,
-                                          struct fault *fault);
 
 // judge_pam.c; nothing of it is called without UsePAM.
 enum judge_pam_answer {

@@ -286,13 +286,11 @@ must_check enum err keeper_bind(struct keeper *k, const struct server_config *co
                                 struct fault *fault);
 void keeper_spawn_listener(struct keeper *k);  // the old one drains
 void keeper_stop_listeners(struct keeper *k);
-void keeper_count_startups(struct keeper *k);
 // One of the keeper before, which is to drain; takes over facts->outbox. False: it cannot
 // be had.
 bool keeper_adopt_listener(struct keeper *k, struct keeper_listener *facts, pid_t pid,
                            int pidfd);
 void keeper_identity(struct sandbox_identity *as, bool *has);  // of unprivileged ones
-struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial);
 void keeper_listener_link_authed(struct link *l);
 void keeper_listener_link_done(
     struct link *l);  // authenticated, or ended: its slot is free

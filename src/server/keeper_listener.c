@@ -242,7 +242,7 @@ static enum err settings_file(struct keeper *k, int *out, struct fault *fault) {
 
 // ---- listeners ----
 
-struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
+static struct keeper_listener *keeper_listener_of(struct keeper *k, uint64_t serial) {
     struct keeper_listener *l = k->listeners;
     while (l != NULL && l->serial != serial)
         l = l->next;
@@ -275,7 +275,7 @@ void keeper_tell_penalty(struct keeper *k, const struct ipc_penalty *m) {
 }
 
 // Each listener is told what the others have accepted and not yet authenticated.
-void keeper_count_startups(struct keeper *k) {
+static void keeper_count_startups(struct keeper *k) {
     uint32_t all = 0;
     if (k->listeners == NULL || k->listeners->next == NULL)
         return;

@@ -13,9 +13,9 @@
 
 // ---- requests ----
 
-enum err sftp_pending_new(struct sftp_client *c, enum sftp_operation_id op,
-                          uint32_t length, uint64_t offset, uint64_t now,
-                          struct sftp_pending **out) {
+static enum err sftp_pending_new(struct sftp_client *c, enum sftp_operation_id op,
+                                 uint32_t length, uint64_t offset, uint64_t now,
+                                 struct sftp_pending **out) {
     if (c->pending_n == SFTP_CLIENT_REQUESTS)
         return ERR_LIMIT;
     struct sftp_pending *p;

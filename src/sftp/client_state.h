@@ -32,9 +32,6 @@ struct sftp_client {
 };
 
 // ---- client.c ----
-must_check enum err sftp_pending_new(struct sftp_client *c, enum sftp_operation_id op,
-                                     uint32_t length, uint64_t offset, uint64_t now,
-                                     struct sftp_pending **out);
 struct sftp_pending *sftp_pending_find(struct sftp_client *c, uint32_t id);
 // The request was answered.
 void sftp_pending_done(struct sftp_client *c, struct sftp_pending *p, uint64_t now);

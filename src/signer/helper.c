@@ -94,7 +94,8 @@ enum err token_start(enum token_kind kind, const struct token_request *m,
 
 // ---- waiting for its answer ----
 
-enum err token_error(uint32_t outcome) {
+// What an outcome is as an error.
+static enum err token_error(uint32_t outcome) {
     static const enum err errors[] = {
         [TOKEN_DONE] = OK,
         [TOKEN_FAILED] = ERR_REFUSED,

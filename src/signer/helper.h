@@ -26,6 +26,3 @@ must_check enum err token_start(enum token_kind kind, const struct token_request
 // else, also that such a key exists (*exists, may be NULL). The fault says it in words.
 must_check enum err token_ask(enum token_kind kind, const struct token_request *m,
                               struct buf *out, bool *exists, struct fault *f);
-
-// What an outcome is as an error.
-enum err token_error(uint32_t outcome);

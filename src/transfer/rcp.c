@@ -62,7 +62,8 @@ struct view rcp_some(struct rcp *r, size_t most) {
     return v;
 }
 
-bool rcp_byte(struct rcp *r, char *c) {
+// False: the peer has gone.
+static bool rcp_byte(struct rcp *r, char *c) {
     struct view v = rcp_some(r, 1);
     *c = v.n > 0 ? (char)*v.p : '\0';
     return v.n > 0;

@@ -40,8 +40,6 @@ void rcp_sink(struct rcp *r, const char *target);
 
 // ---- for both ----
 bool rcp_send(struct rcp *r, struct view v);
-// One byte; false: the peer has gone.
-bool rcp_byte(struct rcp *r, char *c);
 // A line without its newline; false: gone, or too long.
 bool rcp_line(struct rcp *r, char out[RCP_LINE]);
 // What there is of the input, at most `most`; empty: the peer has gone. Valid until the

@@ -46,9 +46,6 @@ bool scp_options(struct scp *s, int argc, char **argv);
 int scp_copy(struct scp *s);
 
 // ---- scp_sftp.c; all say what goes wrong ----
-// The session with that host, opened if it is not.
-struct remote *scp_connect(struct scp *s, struct scp_session *session,
-                           const struct address *a);
 // Their programs' end; false: one had failed.
 bool scp_disconnect(struct scp *s);
 bool scp_sftp_put(struct scp *s, const char *from, const struct address *to);

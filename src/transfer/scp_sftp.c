@@ -31,8 +31,9 @@ bool scp_disconnect(struct scp *s) {
     return from && to;
 }
 
-struct remote *scp_connect(struct scp *s, struct scp_session *session,
-                           const struct address *a) {
+// The session with that host, opened if it is not; says what goes wrong.
+static struct remote *scp_connect(struct scp *s, struct scp_session *session,
+                                  const struct address *a) {
     scoped_words line = {0};
     const char *path;
     struct fault fault = {0};

@@ -2,7 +2,8 @@
 // Answers that fall into an exchange wait for our NEWKEYS, up to LIMIT_DEFERRED.
 #include "transport/internal.h"
 
-enum err control_send(struct transport *t, struct view payload) {
+// Sends a payload now, or after our NEWKEYS.
+static enum err control_send(struct transport *t, struct view payload) {
     if (!t->blocked)
         return packet_out_view(t, payload);
     uint8_t length[4];

@@ -206,7 +206,6 @@ static inline const struct kex_group *exchange_group(const struct exchange *x) {
 must_check enum err group_request(struct transport *t);
 
 // ---- rekey.c ----
-bool rekey_is_due(const struct transport *t);
 must_check enum err rekey_if_due(struct transport *t);
 
 // ---- ext_info.c ----
@@ -214,8 +213,6 @@ must_check enum err ext_info_send(struct transport *t);
 void ext_info_next(struct transport *t, struct transport_event *event);
 
 // ---- control.c ----
-// Sends a payload now, or after our NEWKEYS.
-must_check enum err control_send(struct transport *t, struct view payload);
 must_check enum err control_flush(struct transport *t);
 
 // ---- handlers, named in dispatch.c's table only ----

@@ -26,7 +26,7 @@ static uint64_t due_at(const struct transport *t) {
     return ms == 0 || t->keyed_at > UINT64_MAX - ms ? UINT64_MAX : t->keyed_at + ms;
 }
 
-bool rekey_is_due(const struct transport *t) {
+static bool rekey_is_due(const struct transport *t) {
     return may_rekey(t) &&
            (way_is_due(t, &t->in) || way_is_due(t, &t->out) || t->now >= due_at(t));
 }

@@ -39,7 +39,6 @@ static void walk_modes(struct view modes) {
     size_t steps = 0, most = modes.n / 5;
     while (pty_mode_next(&modes, &opcode, &value)) {
         assert(opcode > 0 && opcode < 160);
-        pty_mode_find(opcode);
         steps++;
     }
     assert(steps <= most);

@@ -19,7 +19,6 @@ static void a_document(void **state) {
     json_member_bool(&j, "pty", true);
     json_name(&j, "list");
     json_array(&j);
-    json_i64(&j, INT64_MIN);
     json_null(&j);
     json_object(&j);
     json_object_end(&j);
@@ -32,7 +31,7 @@ static void a_document(void **state) {
     assert_int_equal(json_end(&j), OK);
     assert_true(view_is(buf_view(&b),
                         "{\"user\":\"root\",\"bytes\":18446744073709551615,\"pty\":true,"
-                        "\"list\":[-9223372036854775808,null,{},[],false],"
+                        "\"list\":[null,{},[],false],"
                         "\"none\":null}"));
 }
 

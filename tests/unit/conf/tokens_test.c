@@ -43,8 +43,6 @@ static void percent(void **state) {
         else
             assert_non_null(strstr(fault_text(&fault), rows[i].out));
     }
-    for (int use = 0; use < TOKENS_USE_COUNT; use++)
-        assert_non_null(token_letters((enum token_use)use));
 }
 
 static void variables(void **state) {

@@ -150,15 +150,12 @@ static void nul_in_a_command_is_refused(void **state) {
 
 static void terminal_modes(void **state) {
     (void)state;
-    size_t count;
-    const struct pty_mode *all = pty_modes(&count);
+    static const uint8_t opcodes[] = {1, 18, 42, 93, 129};
+    const size_t count = sizeof opcodes;
     uint8_t room[1024];
     struct writer w = writer_to_span((struct span){room, sizeof room});
-    for (size_t i = 0; i < count; i++) {
-        assert_true(i == 0 || all[i].opcode > all[i - 1].opcode);
-        assert_ptr_equal(pty_mode_find(all[i].opcode), &all[i]);
-        pty_mode_write(&w, all[i].opcode, (uint32_t)(7 * i));
-    }
+    for (size_t i = 0; i < count; i++)
+        pty_mode_write(&w, opcodes[i], (uint32_t)(7 * i));
     pty_mode_write_end(&w);
     pty_mode_write(&w, 1, 1);  // behind the end: not read
     struct view modes = view_of(room, w.n);
@@ -166,16 +163,12 @@ static void terminal_modes(void **state) {
     uint32_t value;
     for (size_t i = 0; i < count; i++) {
         assert_true(pty_mode_next(&modes, &opcode, &value));
-        assert_int_equal(opcode, all[i].opcode);
+        assert_int_equal(opcode, opcodes[i]);
         assert_int_equal(value, 7 * i);
     }
     assert_false(pty_mode_next(&modes, &opcode, &value));
     assert_false(pty_mode_next(&modes, &opcode, &value));
-    assert_null(pty_mode_find(0));
-    assert_null(pty_mode_find(19));
-    assert_string_equal(pty_mode_find(42)->name, "IUTF8");
-    // Opcodes without a row pass (the caller skips them), those of unknown form end the
-    // list.
+    // Unknown opcodes pass (the caller skips them), those of unknown form end the list.
     static const uint8_t strange[] = {99, 0, 0, 0, 5, 160, 0, 0, 0, 1, 1, 0, 0, 0, 1};
     modes = view_of(strange, sizeof strange);
     assert_true(pty_mode_next(&modes, &opcode, &value));

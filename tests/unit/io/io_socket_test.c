@@ -61,7 +61,6 @@ static void tcp_both_ends(void **state) {
     struct tcp_info_short info;
     assert_true(tcp_info(fd, &info));
     assert_true(info.cwnd > 0);
-    assert_true(fd_is_socket(fd));
     close(accepted);
     close(fd);
     close(listener);
@@ -75,7 +74,6 @@ static void tuning_of_a_pipe_is_no_error(void **state) {
     assert_int_equal(pipe(p), 0);
     tcp_tune(p[0], &tune);
     assert_false(tcp_info(p[0], &info));
-    assert_false(fd_is_socket(p[0]));
     close(p[0]);
     close(p[1]);
 }
@@ -193,22 +191,6 @@ static void second_address_wins(void **state) {
     tcp_connect_drop(c);
     assert_int_equal(fd_count_open(), open - 1);
     close(good);
-}
-
-static void dscp_names(void **state) {
-    (void)state;
-    int v = 0;
-    assert_true(tcp_dscp_parse("AF21", &v));
-    assert_int_equal(v, 0x48);
-    assert_true(tcp_dscp_parse("ef", &v));
-    assert_int_equal(v, 0xb8);
-    assert_true(tcp_dscp_parse("none", &v));
-    assert_int_equal(v, -1);
-    assert_true(tcp_dscp_parse("0x10", &v));
-    assert_int_equal(v, 16);
-    assert_false(tcp_dscp_parse("256", &v));
-    assert_false(tcp_dscp_parse("-1", &v));
-    assert_false(tcp_dscp_parse("af99", &v));
 }
 
 static void messages_with_descriptors(void **state) {
@@ -372,7 +354,6 @@ int main(void) {
         cmocka_unit_test(connecting_fails_in_words),
         cmocka_unit_test(connecting_meets_its_deadline),
         cmocka_unit_test(second_address_wins),
-        cmocka_unit_test(dscp_names),
         cmocka_unit_test(messages_with_descriptors),
         cmocka_unit_test(flood_of_descriptors),
         cmocka_unit_test(unix_paths),
