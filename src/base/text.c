@@ -119,6 +119,29 @@ bool text_copy(char *out, size_t size, struct view v) {
     return n == v.n;
 }
 
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+struct view text_next_word(struct view *line) {
+    size_t from = 0, to;
+    while (from < line->n && is_blank(line->p[from]))
+        from++;
+    for (to = from; to < line->n && !is_blank(line->p[to]);)
+        to++;
+    struct view word = view_of(line->p + from, to - from);
+    *line = view_of(line->p + to, line->n - to);
+    return word;
+}
+
+struct view text_trimmed(struct view v) {
+    while (v.n > 0 && (is_blank(v.p[0]) || v.p[0] == '\n'))
+        v = view_of(v.p + 1, v.n - 1);
+    while (v.n > 0 && (is_blank(v.p[v.n - 1]) || v.p[v.n - 1] == '\n'))
+        v.n--;
+    return v;
+}
+
 bool text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value) {
     uint64_t v = 0;
     if (*s == '\0')

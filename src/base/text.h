@@ -25,6 +25,13 @@ size_t text_utf8(struct view v, uint32_t *rune);
 // Copies with NUL; false when it did not fit (then out holds what fitted).
 bool text_copy(char *out, size_t size, struct view v);
 
+// Cuts the next word off the front of a line; blanks, tabs and carriage returns separate.
+// Empty when there is none left.
+struct view text_next_word(struct view *line);
+
+// What lies between blanks, tabs and ends of lines at both ends.
+struct view text_trimmed(struct view v);
+
 // Whole decimal number within [min, max]; no sign, no blanks, no overflow.
 bool text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value);
 

@@ -1,5 +1,6 @@
 // Groups for the group exchange (RFC 4419, RFC 8270): out of a moduli file, out of RFC
 // 3526, or from the peer.
+#include "base/text.h"
 #include "crypto/kex_ops.h"
 #include "crypto/random.h"
 
@@ -22,21 +23,6 @@ struct line {
     uint32_t bits;
     struct view generator, modulus;  // hexadecimal
 };
-
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct view word_next(struct view *line) {
-    while (line->n > 0 && is_blank(line->p[0]))
-        *line = view_of(line->p + 1, line->n - 1);
-    size_t n = 0;
-    while (n < line->n && !is_blank(line->p[n]))
-        n++;
-    struct view word = view_of(line->p, n);
-    *line = view_of(line->p + n, line->n - n);
-    return word;
-}
 
 // UINT32_MAX for what is no number below 2^31.
 static uint32_t number_of(struct view word) {
@@ -79,7 +65,7 @@ static bool line_parse(struct view text, struct line *out) {
     if (text.n == 0 || text.p[0] == '#')
         return false;
     for (size_t i = 0; i < COLUMNS; i++)
-        words[i] = word_next(&text);
+        words[i] = text_next_word(&text);
     uint32_t tests = number_of(words[TESTS]), size = number_of(words[SIZE]);
     if (number_of(words[TYPE]) != TYPE_SAFE_PRIME || tests == UINT32_MAX ||
         (tests & TEST_COMPOSITE) != 0 || tests == 0 || size > KEX_GROUP_BITS_MAX)

@@ -59,6 +59,11 @@ static enum err finish(struct process *p, uint64_t deadline, enum err e,
                            WTERMSIG(status));
 }
 
+enum err process_collect(struct process *p, int fd, size_t max, uint64_t deadline,
+                         struct buf *out, struct fault *f) {
+    return finish(p, deadline, collect(fd, max, deadline, out, f), f);
+}
+
 enum err process_output(char *const *argv, size_t max, uint64_t deadline, struct buf *out,
                         struct fault *f) {
     int ends[2];
@@ -75,7 +80,7 @@ enum err process_output(char *const *argv, size_t max, uint64_t deadline, struct
     enum err e = process_spawn(&spec, &p, f);
     fd_close(&ends[1]);
     if (e == OK)
-        e = finish(&p, deadline, collect(ends[0], max, deadline, out, f), f);
+        e = process_collect(&p, ends[0], max, deadline, out, f);
     fd_close(&ends[0]);
     return e;
 }

@@ -10,3 +10,9 @@
 // wrong, without the program's name.
 must_check enum err process_output(char *const *argv, size_t max, uint64_t deadline,
                                    struct buf *out, struct fault *f);
+
+// The same of a child that runs already, as leader of its session, and writes to the
+// other end of fd, which stays the caller's. It is reaped in either case.
+struct process;
+must_check enum err process_collect(struct process *p, int fd, size_t max,
+                                    uint64_t deadline, struct buf *out, struct fault *f);

@@ -11,23 +11,10 @@
 
 #define PORT_DEFAULT 22
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
 static struct view skip_blanks(struct view v) {
-    while (v.n > 0 && is_blank(v.p[0]))
+    while (v.n > 0 && (v.p[0] == ' ' || v.p[0] == '\t'))
         v = view_of(v.p + 1, v.n - 1);
     return v;
-}
-
-static struct view next_word(struct view *rest) {
-    struct view v = skip_blanks(*rest);
-    size_t n = 0;
-    while (n < v.n && !is_blank(v.p[n]))
-        n++;
-    *rest = view_of(v.p + n, v.n - n);
-    return view_of(v.p, n);
 }
 
 struct known_hosts_cursor known_hosts_cursor_of(const struct known_hosts_file *file) {
@@ -54,7 +41,7 @@ static bool take_marker(struct view *rest, enum known_hosts_marker *marker) {
     *marker = KNOWN_HOSTS_PLAIN;
     if (rest->n == 0 || rest->p[0] != '@')
         return true;
-    struct view word = next_word(rest);
+    struct view word = text_next_word(rest);
     if (view_is(word, "@cert-authority"))
         *marker = KNOWN_HOSTS_CERT_AUTHORITY;
     else if (view_is(word, "@revoked"))
@@ -77,9 +64,9 @@ enum known_hosts_kind known_hosts_next(struct known_hosts_cursor *c,
     if (text.n > LIMIT_TEXT_LINE || memchr(text.p, '\0', text.n) != NULL ||
         !take_marker(&rest, &line->marker))
         return KNOWN_HOSTS_DAMAGED;
-    line->hosts = next_word(&rest);
-    line->type = next_word(&rest);
-    line->base64 = next_word(&rest);
+    line->hosts = text_next_word(&rest);
+    line->type = text_next_word(&rest);
+    line->base64 = text_next_word(&rest);
     line->comment = skip_blanks(rest);
     return line->base64.n > 0 ? KNOWN_HOSTS_ENTRY : KNOWN_HOSTS_DAMAGED;
 }

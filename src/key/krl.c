@@ -271,25 +271,10 @@ enum err krl_check(struct view bytes, const struct key *key, bool *revoked,
 // --- lists as text
 // -----------------------------------------------------------------------------
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct view next_word(struct view *line) {
-    while (line->n > 0 && is_blank(line->p[0]))
-        *line = view_of(line->p + 1, line->n - 1);
-    size_t n = 0;
-    while (n < line->n && !is_blank(line->p[n]))
-        n++;
-    struct view word = view_of(line->p, n);
-    *line = view_of(line->p + n, line->n - n);
-    return word;
-}
-
 // The blob of a line; ERR_NOT_FOUND: none stands there. Types that we do not have are no
 // errors: such keys are not in use here.
 static enum err line_blob(struct view line, struct buf *blob) {
-    struct view type = next_word(&line), base64 = next_word(&line);
+    struct view type = text_next_word(&line), base64 = text_next_word(&line);
     if (type.n == 0 || type.p[0] == '#')
         return ERR_NOT_FOUND;
     buf_clear(blob);

@@ -5,30 +5,6 @@
 #include "key/key.h"
 #include "wire/reader.h"
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t';
-}
-
-static struct view next_word(struct view *line) {
-    while (line->n > 0 && is_blank(line->p[0]))
-        *line = view_of(line->p + 1, line->n - 1);
-    size_t n = 0;
-    while (n < line->n && !is_blank(line->p[n]))
-        n++;
-    struct view word = view_of(line->p, n);
-    *line = view_of(line->p + n, line->n - n);
-    return word;
-}
-
-static struct view trimmed(struct view v) {
-    while (v.n > 0 && is_blank(v.p[0]))
-        v = view_of(v.p + 1, v.n - 1);
-    while (v.n > 0 &&
-           (is_blank(v.p[v.n - 1]) || v.p[v.n - 1] == '\r' || v.p[v.n - 1] == '\n'))
-        v.n--;
-    return v;
-}
-
 enum err key_public_text(const struct key *k, struct buf *out) {
     TRY(buf_append(out, view_text(k->type->name)));
     TRY(buf_append(out, view_text(" ")));
@@ -53,8 +29,8 @@ static enum err from_words(struct key **out, struct view name, struct view base6
 }
 
 enum err key_from_public_text(struct key **out, struct view line, struct fault *fault) {
-    line = trimmed(line);
-    struct view name = next_word(&line), base64 = next_word(&line);
+    line = text_trimmed(line);
+    struct view name = text_next_word(&line), base64 = text_next_word(&line);
     if (name.n == 0 || base64.n == 0)
         return fault_set(fault, ERR_FORMAT, 0, "no public key: type and base64 expected");
     if (key_type_find(name) == NULL) {
@@ -63,7 +39,7 @@ enum err key_from_public_text(struct key **out, struct view line, struct fault *
                          text_clean(clean, sizeof clean, name));
     }
     TRY(from_words(out, name, base64, fault));
-    enum err e = key_set_comment(*out, trimmed(line));
+    enum err e = key_set_comment(*out, text_trimmed(line));
     if (e != OK)
         key_free(*out);
     return e;

@@ -23,21 +23,9 @@ const struct digest_alg *sshsig_hash_find(struct view name) {
                                      : NULL;
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct view trim(struct view v) {
-    while (v.n > 0 && is_blank(v.p[0]))
-        v = view_of(v.p + 1, v.n - 1);
-    while (v.n > 0 && is_blank(v.p[v.n - 1]))
-        v.n--;
-    return v;
-}
-
 static enum err unarmour(struct view text, struct buf *out, struct fault *fault) {
     size_t begin = strlen(ARMOUR_BEGIN), end = strlen(ARMOUR_END);
-    text = trim(text);
+    text = text_trimmed(text);
     if (text.n < begin + end || memcmp(text.p, ARMOUR_BEGIN, begin) != 0)
         return fault_set(fault, ERR_FORMAT, 0, "no signature file");
     if (memcmp(text.p + text.n - end, ARMOUR_END, end) != 0)

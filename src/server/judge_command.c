@@ -2,11 +2,8 @@
 // that the configuration names, from a path that only root can change; bounded in output
 // and time.
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -18,6 +15,7 @@
 #include "io/file.h"
 #include "io/privilege.h"
 #include "io/process.h"
+#include "io/process_output.h"
 #include "key/base64.h"
 #include "server/judge.h"
 
@@ -106,8 +104,11 @@ static enum err split(const struct judge_search *s, const struct judge_command *
         w->n += e == OK;
     }
     free(copy);
-    if (e == OK && (bad || w->n == 0 || w->n == JUDGE_WORDS_MAX))
-        e = fault_set(fault, ERR_CONFIG, 0, "%s: malformed", c->keyword);
+    if (e == OK && bad)
+        e = fault_set(fault, ERR_CONFIG, 0, "a quote is left open");
+    if (e == OK && (w->n == 0 || w->n == JUDGE_WORDS_MAX))
+        e = fault_set(fault, ERR_CONFIG, 0, "1 to %d words are expected, program first",
+                      JUDGE_WORDS_MAX - 1);
     // A command without tokens gets the name of the user.
     if (e == OK && !tokens && !c->principals && w->n == 1)
         w->v[w->n++] = strdup(s->user);
@@ -154,48 +155,6 @@ static _Noreturn void child(const struct account *a, struct judge_words *w, int 
     _exit(127);
 }
 
-// All that it writes, until it closes its output.
-static enum err collect(int fd, uint64_t deadline, struct buf *out, struct fault *fault) {
-    for (;;) {
-        struct span room;
-        struct pollfd p = {fd, POLLIN, 0};
-        size_t n = 0;
-        if (buf_len(out) >= LIMIT_KEY_FILE ||
-            buf_reserve(out,
-                        LIMIT_KEY_FILE - buf_len(out) < 4096
-                            ? LIMIT_KEY_FILE - buf_len(out)
-                            : 4096,
-                        &room) != OK)
-            return fault_set(fault, ERR_LIMIT, 0, "writes too much");
-        if (poll(&p, 1, clock_poll_ms(clock_ms(), deadline)) <= 0) {
-            if (clock_ms() >= deadline)
-                return fault_set(fault, ERR_TIMEOUT, 0, "takes too long");
-            continue;
-        }
-        enum err e = fd_read_some(fd, room, &n);
-        if (e == ERR_CLOSED)
-            return OK;
-        TRY(e);
-        buf_added(out, n);
-    }
-}
-
-static enum err finish(struct process *p, uint64_t deadline, enum err e,
-                       struct fault *fault) {
-    int status = 0;
-    pid_t pid = p->pid;
-    if (e == OK && process_wait_until(p, deadline, &status) == ERR_TIMEOUT)
-        e = fault_set(fault, ERR_TIMEOUT, 0, "does not end");
-    if (e != OK) {
-        (void)!process_signal_group(pid, SIGKILL);
-        (void)!process_wait(p, &status);
-        return e;
-    }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return fault_set(fault, ERR_REFUSED, 0, "failed, status %#x", status);
-    return OK;
-}
-
 static enum err run(const struct account *a, struct judge_words *w, struct buf *out,
                     struct fault *fault) {
     int ends[2];
@@ -208,7 +167,7 @@ static enum err run(const struct account *a, struct judge_words *w, struct buf *
     if (p.pid == 0)
         child(a, w, theirs);
     fd_close(&theirs);
-    return finish(&p, deadline, collect(in, deadline, out, fault), fault);
+    return process_collect(&p, in, LIMIT_KEY_FILE, deadline, out, fault);
 }
 
 static enum err prepare_and_run(const struct judge_search *s,

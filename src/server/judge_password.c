@@ -67,8 +67,12 @@ static enum err judge_change_password(struct judge *j, const char *password,
     char *argv[] = {name, NULL}, *envp[] = {NULL};
     int ends[2], status = 0;
     struct process p;
-    if (strpbrk(password, "\n\r") != NULL || strlen(password) < PASSWORD_LEAST)
-        return fault_set(fault, ERR_REFUSED, 0, "the new password is too short");
+    if (strpbrk(password, "\n\r") != NULL)
+        return fault_set(fault, ERR_REFUSED, 0, "the new password is more than one line");
+    if (strlen(password) < PASSWORD_LEAST)
+        return fault_set(fault, ERR_REFUSED, 0,
+                         "the new password is shorter than %d characters",
+                         PASSWORD_LEAST);
     if (pipe2(ends, O_CLOEXEC) != 0)
         return fault_set(fault, ERR_IO, 0, "pipe: %m");
     scoped_fd in = ends[0], out = ends[1];
@@ -87,7 +91,9 @@ static enum err judge_change_password(struct judge *j, const char *password,
         (void)!process_wait(&p, &status);
     }
     if (e == OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        e = fault_set(fault, ERR_REFUSED, 0, CHPASSWD " failed, status %#x", status);
+        e = fault_set(fault, ERR_REFUSED, 0, CHPASSWD " fails (%s %d)",
+                      WIFEXITED(status) ? "status" : "signal",
+                      WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     return e;
 }
 

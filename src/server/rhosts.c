@@ -10,21 +10,6 @@ struct rhosts_scan rhosts_scan_of(struct view text) {
     return (struct rhosts_scan){.rest = text};
 }
 
-static bool is_blank(uint8_t c) {
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct view next_word(struct view *line) {
-    size_t from = 0, to;
-    while (from < line->n && is_blank(line->p[from]))
-        from++;
-    for (to = from; to < line->n && !is_blank(line->p[to]);)
-        to++;
-    struct view word = view_of(line->p + from, to - from);
-    *line = view_of(line->p + to, line->n - to);
-    return word;
-}
-
 // "-", "+" and "@" in front. False: a bare sign, which would be everybody.
 static bool take_signs(struct view *word, bool *negated, bool *group) {
     if (word->n > 0 && (word->p[0] == '-' || word->p[0] == '+')) {
@@ -38,9 +23,9 @@ static bool take_signs(struct view *word, bool *negated, bool *group) {
 }
 
 static bool parse(struct view text, struct rhosts_line *line) {
-    line->host = next_word(&text);
-    line->user = next_word(&text);
-    if (next_word(&text).n > 0)
+    line->host = text_next_word(&text);
+    line->user = text_next_word(&text);
+    if (text_next_word(&text).n > 0)
         return false;
     if (!take_signs(&line->host, &line->negated, &line->host_group))
         return false;
@@ -53,7 +38,7 @@ bool rhosts_next(struct rhosts_scan *s, struct rhosts_line *line) {
         struct view text = view_until(s->rest, '\n');
         s->rest = view_after(s->rest, '\n');
         *line = (struct rhosts_line){.number = ++s->number};
-        struct view look = text, first = next_word(&look);
+        struct view look = text, first = text_next_word(&look);
         if (first.n == 0 || first.p[0] == '#' || view_is(first, "NO_PLUS"))
             continue;
         if (parse(text, line))

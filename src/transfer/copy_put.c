@@ -1,5 +1,4 @@
 // From here to the server.
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -279,17 +278,14 @@ static size_t ask_ahead(struct remote *r, const char *from, const char *to,
 static bool put_names(struct remote *r, const char *from, const char *to,
                       const struct copy_how *how, unsigned depth) {
     scoped_words names = {0};
-    DIR *folder = opendir(from);
-    if (folder == NULL) {
+    enum err e = words_of_folder(&names, from);
+    if (e == ERR_IO) {
         say_errno("local opendir", from);
         return false;
     }
-    bool ok = true;
-    for (struct dirent *e; (e = readdir(folder)) != NULL;)
-        if (name_is_plain(e->d_name))
-            ok &= words_add(&names, e->d_name) == OK;
-    closedir(folder);
-    words_sort(&names);
+    bool ok = e == OK;
+    if (!ok)
+        say("%s: more files than can be listed", CLEAN(from));
     size_t ahead = 0;
     for (size_t i = 0; i < names.n && !interrupted() && !r->lost; i++) {
         ahead = ask_ahead(r, from, to, &names, ahead > i ? ahead : i, how);

@@ -1,5 +1,4 @@
 // Sending files by the old protocol.
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,18 +95,12 @@ static void send_file(struct rcp *r, int fd, const struct stat *st, const char *
 static void send_names(struct rcp *r, const char *path, unsigned depth) {
     scoped_words names = {0};
     char child[NAME_PATH];
-    DIR *folder = opendir(path);
-    if (folder == NULL) {
+    enum err e = words_of_folder(&names, path);
+    if (e == ERR_IO) {
         rcp_fail(r, "%s: %s", CLEAN(path), strerror(errno));
         return;
     }
-    bool ok = true;
-    for (struct dirent *e; (e = readdir(folder)) != NULL;)
-        if (name_is_plain(e->d_name))
-            ok &= words_add(&names, e->d_name) == OK;
-    closedir(folder);
-    words_sort(&names);
-    if (!ok)
+    if (e != OK)
         rcp_fail(r, "%s: more files than can be listed", CLEAN(path));
     for (size_t i = 0; i < names.n && !r->lost && !interrupted(); i++) {
         if (path_join(child, path, names.list[i]))

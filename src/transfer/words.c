@@ -1,6 +1,9 @@
 #include "transfer/words.h"
 
+#include <dirent.h>
 #include <stdlib.h>
+
+#include "transfer/names.h"
 
 enum err words_add_view(struct words *w, struct view word) {
     if (w->n >= WORDS_MAX)
@@ -39,4 +42,17 @@ static int compare(const void *a, const void *b) {
 void words_sort(struct words *w) {
     if (w->n > 1)
         qsort(w->list, w->n, sizeof *w->list, compare);
+}
+
+enum err words_of_folder(struct words *w, const char *path) {
+    enum err e = OK;
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return ERR_IO;
+    for (struct dirent *d; e == OK && (d = readdir(folder)) != NULL;)
+        if (name_is_plain(d->d_name))
+            e = words_add(w, d->d_name);
+    closedir(folder);
+    words_sort(w);
+    return e;
 }

@@ -17,4 +17,8 @@ void words_free(struct words *w);  // also of a zeroed one
 // In the order of strcmp().
 void words_sort(struct words *w);
 
+// Adds what a folder of ours has, sorted, and what is no plain name (names.h) left out.
+// ERR_IO with errno: it cannot be opened; ERR_LIMIT, ERR_MEMORY: w has what fitted.
+must_check enum err words_of_folder(struct words *w, const char *path);
+
 #define scoped_words __attribute__((cleanup(words_free))) struct words

@@ -9,7 +9,6 @@ import socket
 import struct
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -289,7 +288,3 @@ def logged_in(port, user, key_path):
     peer = keyed(port)
     assert peer.login(user, load_key(key_path))
     return peer
-
-
-def key_text(blob):
-    return base64.b64encode(blob).decode()

@@ -1,7 +1,6 @@
 """utmp, wtmp, lastlog and btmp, as who, last, lastlog and lastb read them; what a shell is told at login.
 
 The server runs in a mount name space of its own with records of its own."""
-import contextlib
 import os
 import re
 import signal
@@ -11,6 +10,7 @@ import time
 import pytest
 from accounts import PASSWORD, paramiko_transport, set_password
 from conftest import SLOW, free_port, needs_root, require, tool, wait_until
+from processes import of_session
 from logattacks import passwords
 
 pytestmark = needs_root
@@ -192,12 +192,7 @@ def test_the_recorder_is_confined(lab, records, start, account):
     wait_until(lambda: entry(records, account.name))
 
     def recorder():
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError, IndexError):
-                if open(f"/proc/{pid}/cmdline").read().startswith("sshd: recorder") and \
-                        int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[3]) == server.process.pid:
-                    return pid
-        return None
+        return next((p.pid for p in of_session(server.process.pid) if p.title.startswith("sshd: recorder")), None)
     pid = wait_until(recorder)
     status = dict(line.rstrip("\n").split(":\t", 1) for line in open(f"/proc/{pid}/status") if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0

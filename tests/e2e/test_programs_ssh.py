@@ -16,6 +16,7 @@ import time
 import pytest
 from accounts import PASSWORD, make
 from conftest import SLOW, free_port, needs_root, require, tool, wait_until
+from processes import children
 from test_client_forward import Echo
 
 # An hour of an editor's use, as `BOWLINE_EDITOR_SECONDS=3600`; a few seconds of it for every day.
@@ -127,9 +128,8 @@ def test_ansible(world, server, way):
 
 # ---- autossh
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(child) for child in f.read().split()]
+def numbers(auto):
+    return [p.pid for p in children(auto.pid)]
 
 
 @pytest.mark.parametrize("monitor", [False, True])
@@ -147,14 +147,14 @@ def test_autossh(world, server, monitor):
                             stdout=log, stderr=log, start_new_session=True)
     try:
         assert wait_until(lambda: works(port)), reread(log)
-        first = children(auto.pid)[0]
+        first = numbers(auto)[0]
         os.kill(first, signal.SIGKILL)
-        assert wait_until(lambda: children(auto.pid) not in ([], [first]) and works(port), 20), reread(log)
+        assert wait_until(lambda: numbers(auto) not in ([], [first]) and works(port), 20), reread(log)
         if monitor:
             # Two rounds of its own question through its own forward.
-            second = children(auto.pid)
+            second = numbers(auto)
             time.sleep(4.5)
-            assert children(auto.pid) == second and works(port), reread(log)
+            assert numbers(auto) == second and works(port), reread(log)
         auto.terminate()
         auto.wait(10 * SLOW)
         assert wait_until(lambda: not works(port))

@@ -23,12 +23,6 @@ def server(module_lab):
     return module_lab.sshd("AcceptEnv *\n")
 
 
-def good(fake):
-    """A script that ends well."""
-    peer, channel = fake.session()
-    finish(peer, channel, 5)
-
-
 # ---- transport ----
 
 @pytest.mark.parametrize("payload", [bytes([IGNORE]) + string("x"), bytes([rawssh.DEBUG]) + b"\0" + string("") + string(""),

@@ -13,10 +13,10 @@ import zlib
 import pytest
 import rawssh
 from conftest import ASAN, HEAVY, SLOW, USER, Account, free_port, listens, needs_root, tool, wait_until
+from processes import below, resident_kb, tree
 from rawssh import (CHANNEL_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE,
                     CHANNEL_REQUEST, CHANNEL_SUCCESS, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE,
                     USERAUTH_FAILURE, USERAUTH_PK_OK, USERAUTH_REQUEST, USERAUTH_SUCCESS, Closed, boolean, string, u32)
-from test_server_hostile import rss_kb, tree
 
 ASIDE = (rawssh.CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, EXT_INFO, IGNORE, rawssh.DEBUG)
 
@@ -73,15 +73,8 @@ def gets_in(server, keys, user=USER):
 
 
 def children(server):
-    """Title and id of each process below the keeper."""
-    found = {}
-    for pid in tree(server.process.pid):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                found[pid] = f.read().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:
-            continue
-    return found
+    """{pid: title} of each process below the keeper."""
+    return {p.pid: p.title for p in below(server.process.pid)}
 
 
 def ours(server):
@@ -274,7 +267,7 @@ def test_flood_before_authentication_is_cut(server):
     assert sent < 64 << 20
     with contextlib.suppress(OSError, TimeoutError):
         peer.closed()
-    assert max(rss_kb(p) for p in tree(server.process.pid)) < 40000 * HEAVY
+    assert max(resident_kb(p) for p in tree(server.process.pid)) < 40000 * HEAVY
     peer.close()
 
 
@@ -326,7 +319,7 @@ def test_compression_bomb(server, keys):
     with contextlib.suppress(OSError):
         peer.closed()
     assert time.monotonic() - begin < 5 * SLOW
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
+    assert sum(resident_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
     peer.close()
 
 
@@ -613,14 +606,14 @@ def test_environments_are_limited(server, keys):
     """Requests of one channel cost bounded memory: 300,000 variables do not add up."""
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
     channel = peer.open_session()
-    before = sum(rss_kb(p) for p in tree(server.process.pid))
+    before = sum(resident_kb(p) for p in tree(server.process.pid))
     with contextlib.suppress(Closed, OSError):
         for i in range(0, 12000, 100):
             peer.raw(b"".join(peer.seal(bytes([CHANNEL_REQUEST]) + u32(channel) + string("env") + boolean(False) +
                                         string(f"LC_{i + j}") + string("v" * 4000)) for j in range(100)))
         peer.send(bytes([GLOBAL_REQUEST]) + string("none@test") + boolean(True))
         peer.expect(REQUEST_FAILURE, skip=ASIDE)
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) - before < 30000 * HEAVY
+    assert sum(resident_kb(p) for p in tree(server.process.pid)) - before < 30000 * HEAVY
     peer.close()
 
 
@@ -640,7 +633,7 @@ def test_unread_output_is_bounded(server, keys):
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
     assert start(peer, "exec", string("cat /dev/zero"), window=0x7fffffff) is not None
     time.sleep(1)
-    assert sum(rss_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
+    assert sum(resident_kb(p) for p in tree(server.process.pid)) < 120000 * HEAVY
     peer.close()
 
 

@@ -1,5 +1,4 @@
 """resume-v1@bowline: what a stranger can make the server keep, what a connection without a link may keep, and what ends it."""
-import os
 import subprocess
 import time
 
@@ -7,33 +6,12 @@ import pytest
 import rawssh
 import resuming
 from conftest import ASAN, USER, needs_root, wait_until
+from processes import descriptors
 from resuming import Client, Refused
 from test_resume_server import end, suspended
 
 pytestmark = needs_root
 MIB = 1 << 20
-
-
-def processes(server):
-    """{process: its title} of all that the server has started."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat") as f:
-                session = int(f.read().rsplit(")", 1)[1].split()[3])
-            with open(f"/proc/{entry}/cmdline", "rb") as f:
-                title = f.read().split(b"\0")[0].decode(errors="replace")
-        except (OSError, ValueError):
-            continue
-        if session == server.process.pid or title.startswith("sshd: ") and session == int(entry):
-            found[int(entry)] = title
-    return found
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def private(pid):

@@ -12,6 +12,7 @@ import time
 import pytest
 import rawssh
 from conftest import ASAN, SLOW, USER, free_port, needs_root, wait_until
+from processes import children
 from rawssh import (CHANNEL_DATA, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE, CHANNEL_SUCCESS,
                     CHANNEL_WINDOW_ADJUST, GLOBAL_REQUEST, REQUEST_FAILURE, REQUEST_SUCCESS, Fields, boolean, string, u32)
 
@@ -507,19 +508,8 @@ def test_teardown_in_the_middle(module_lab, server, targets):
         client.process.stdout.close()
         for s in sockets:
             s.close()
-    holders = lambda: [p for p in os.listdir("/proc") if p.isdigit() and belongs(p, server.process.pid)]  # noqa: E731
+    holders = lambda: [p for p in children(server.process.pid) if p.title.startswith("sshd: " + USER)]  # noqa: E731
     assert wait_until(lambda: len(holders()) == 0, 20), holders()
-
-
-def belongs(pid, keeper):
-    """A holder of that keeper's."""
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            parent = int(f.read().rsplit(")", 1)[1].split()[1])
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return parent == keeper and f.read().split(b"\0")[0].startswith(b"sshd: " + USER.encode())
-    except (OSError, IndexError):
-        return False
 
 
 def test_data_beside_a_look_up(server, keys, targets):

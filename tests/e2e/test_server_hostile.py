@@ -9,6 +9,7 @@ import time
 import pytest
 import rawssh
 from conftest import ASAN, HEAVY, IS_ROOT, SLOW, USER, wait_until
+from processes import below, descriptors, resident_kb, tree
 from rawssh import Closed, boolean, string, u32
 
 KEX_FAILED, PROTOCOL_ERROR, MAC_ERROR = 3, 2, 5
@@ -360,43 +361,9 @@ def test_unread_answers_are_bounded(server, keys):
     assert sent < 64 << 20
     total = 0
     for pid in tree(server.process.pid):
-        total += rss_kb(pid)
+        total += resident_kb(pid)
     assert total < 120000 * HEAVY
     peer.close()
-
-
-def tree(pid):
-    """The process and all its descendants."""
-    children = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat") as f:
-                    parent = int(f.read().rsplit(")", 1)[1].split()[1])
-                children.setdefault(parent, []).append(int(entry))
-            except OSError:
-                continue
-    found, todo = [], [pid]
-    while todo:
-        one = todo.pop()
-        found.append(one)
-        todo += children.get(one, [])
-    return found
-
-
-def rss_kb(pid):
-    try:
-        with open(f"/proc/{pid}/statm") as f:
-            return int(f.read().split()[1]) * 4
-    except OSError:
-        return 0
-
-
-def descriptors(pid):
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return 0
 
 
 def test_thousand_cut_connections(module_lab, keys, user_key):
@@ -406,15 +373,11 @@ def test_thousand_cut_connections(module_lab, keys, user_key):
     server = module_lab.sshd("MaxStartups 500\n")
     works(server.port, keys)
 
-    def title(pid):
-        with open(f"/proc/{pid}/cmdline") as f:
-            return f.read()
-
     def keeper_first():
         # The listener is replaced after 1,000 links: by what they are, not by their numbers.
-        return sorted(tree(server.process.pid), key=lambda p: (p != server.process.pid, title(p)))
+        return [server.process.pid, *(p.pid for p in sorted(below(server.process.pid), key=lambda p: p.title))]
     assert wait_until(lambda: len(tree(server.process.pid)) <= 4, 10)
-    base = [(descriptors(p), rss_kb(p)) for p in keeper_first()]
+    base = [(descriptors(p), resident_kb(p)) for p in keeper_first()]
     count = 200 if ASAN else 1000
     for i in range(count):
         sock = socket.create_connection(("127.0.0.1", server.port), 10)
@@ -446,8 +409,8 @@ def test_thousand_cut_connections(module_lab, keys, user_key):
 
     def settled():
         return len(tree(server.process.pid)) <= 4
-    assert wait_until(settled, 30), [open(f"/proc/{p}/cmdline").read() for p in tree(server.process.pid)]
-    now = [(descriptors(p), rss_kb(p)) for p in keeper_first()]
+    assert wait_until(settled, 30), below(server.process.pid)
+    now = [(descriptors(p), resident_kb(p)) for p in keeper_first()]
     for (fds, kb), (fds_now, kb_now) in zip(base, now):
         assert fds_now <= fds, (base, now)
         assert kb_now <= kb + 2048 * SLOW, (base, now)

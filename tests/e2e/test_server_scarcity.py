@@ -10,6 +10,7 @@ import subprocess
 import pytest
 import rawssh
 from conftest import ASAN, SLOW, USER, free_port, needs_root, tool, wait_until
+from processes import of_session
 from rawssh import boolean, string, u32
 
 pytestmark = needs_root
@@ -90,13 +91,9 @@ def gets_in(server, keys, user=USER, seconds=10):
 def roles(server):
     """{role: [pid]} of a server's processes, by their titles."""
     found = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError, IndexError):
-            with open(f"/proc/{entry}/stat") as f:
-                fields = f.read().rsplit(")", 1)[1].split()
-            if int(fields[3]) == server.process.pid and fields[0] != "Z":
-                with open(f"/proc/{entry}/cmdline") as f:
-                    found.setdefault(f.read().split("\0")[0].removeprefix("sshd: ").split(" ")[0], []).append(int(entry))
+    for p in of_session(server.process.pid):
+        if p.state != "Z":
+            found.setdefault(p.title.removeprefix("sshd: ").split(" ")[0], []).append(p.pid)
     return found
 
 

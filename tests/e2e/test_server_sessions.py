@@ -1,5 +1,4 @@
 """Sessions on our sshd, with Debian's ssh as the client: programs, terminals, rules, processes."""
-import glob
 import hashlib
 import os
 import signal
@@ -10,6 +9,7 @@ import time
 import pexpect
 import pytest
 from conftest import ASAN, IS_ROOT, SHELL_LEVEL, SLOW, USER, free_port, listens, needs_root, wait_until
+from processes import below
 
 SSH = "ssh"
 
@@ -24,41 +24,13 @@ def server(module_lab):
                            f"SetEnv BYADMIN=yes {SHELL_LEVEL}\nMaxSessions 3\n")
 
 
-def descendants(pid):
-    """All processes below a process."""
-    children = {}
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        try:
-            with open(path) as f:
-                fields = f.read().rsplit(")", 1)
-        except OSError:
-            continue
-        children.setdefault(int(fields[1].split()[1]), []).append(int(fields[0].split()[0]))
-    found, todo = [], [pid]
-    while todo:
-        for child in children.get(todo.pop(), []):
-            found.append(child)
-            todo.append(child)
-    return found
-
-
-def cmdline(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            return f.read().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
 def processes(server, name):
-    return [p for p in descendants(server.process.pid) if name in cmdline(p)]
+    return [p.pid for p in below(server.process.pid) if name in p.title]
 
 
 def gate_of(server):
     """The only gate; its title is one word."""
-    gates = [p for p in descendants(server.process.pid) if cmdline(p).split()[:2] == ["sshd:", "gate"]
-             or cmdline(p).strip() == "gate"]
-    return gates
+    return [p.pid for p in below(server.process.pid) if p.title.split()[:2] == ["sshd:", "gate"] or p.title == "gate"]
 
 
 @pytest.mark.parametrize("command,status", [("true", 0), ("exit 7", 7), ("kill -9 $$", 255), ("exec false", 1)])
@@ -499,7 +471,7 @@ def test_nothing_is_left(lab):
     keeper = server.process.pid
 
     def count():
-        return len(os.listdir(f"/proc/{keeper}/fd")), len(descendants(keeper))
+        return len(os.listdir(f"/proc/{keeper}/fd")), len(below(keeper))
     base = count()
     for i in range(60):
         with socket.create_connection(("127.0.0.1", server.port)) as s:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from conftest import SLOW, USER, listens, needs_root, require, wait_until
+from processes import of_session
 
 SSH = "ssh"
 
@@ -92,18 +93,7 @@ def test_crash_outlives_the_listener(lab):
 
 
 def gates_of(server):
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                title = f.read()
-            with open(f"/proc/{pid}/stat") as f:
-                session = int(f.read().rsplit(")", 1)[1].split()[3])
-        except OSError:
-            continue
-        if b"gate" in title and session == server.process.pid:
-            found.append(int(pid))
-    return found
+    return [p.pid for p in of_session(server.process.pid) if "gate" in p.title]
 
 
 def test_networks_and_exemptions(lab):

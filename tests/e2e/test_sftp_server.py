@@ -13,6 +13,7 @@ import time
 import paramiko
 import pytest
 from conftest import BIN, SLOW, USER, needs_root, require, tool, wait_until
+from processes import below
 
 SERVER = os.path.join(os.path.dirname(BIN), "libexec", "sftp-server")
 # -e wants the session's own standard error, so that a process of its own serves it.
@@ -338,18 +339,6 @@ def test_copy_data_never_onto_itself(transport, tmp_path):
     assert copy(other, 99_990, 1000) == 1
     assert raw.status(200, string("fsync@openssh.com") + other) == 0
     assert os.stat(tmp_path / "f").st_size == 100_000
-
-
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as f:
-        return [int(p) for p in f.read().split()]
-
-
-def below(pid):
-    found = []
-    for child in children(pid):
-        found += [child, *below(child)]
-    return found
 
 
 def test_a_cut_connection_leaves_nothing(module_lab, server, tmp_path):

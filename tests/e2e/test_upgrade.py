@@ -1,5 +1,4 @@
 """The server is replaced under its sessions: reload and upgrade by SIGHUP, killed keepers, listeners and anchors."""
-import contextlib
 import glob
 import json
 import os
@@ -11,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import processes
 import pytest
 import rawssh
 from conftest import SLOW, USER, free_port, listens, needs_root, tool, wait_until
@@ -62,31 +62,9 @@ def reloads(server, times=1):
     assert server.log().count("Received SIGHUP") > before
 
 
-def states_of_children(pid):
-    states = []
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        with contextlib.suppress(OSError), open(path) as f:
-            state, parent = f.read().rsplit(")", 1)[1].split()[:2]
-            states += [state] if int(parent) == pid else []
-    return states
-
-
 def children(server):
     """{title: [pid]} of the server's process group."""
-    found = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat") as f:
-                pgrp = int(f.read().rsplit(")", 1)[1].split()[2])
-            with open(f"/proc/{entry}/cmdline", "rb") as f:
-                title = f.read().replace(b"\0", b" ").decode().strip()
-        except OSError:
-            continue
-        if pgrp == server.process.pid:
-            found.setdefault(title, []).append(int(entry))
-    return found
+    return processes.by_title(processes.of_group(server.process.pid))
 
 
 def kill_keeper(server):
@@ -125,7 +103,7 @@ def test_stop_while_a_reload_is_tried(lab):
     os.kill(pid, signal.SIGSTOP)
     os.kill(pid, signal.SIGTERM)
     os.remove(hold)
-    assert wait_until(lambda: "Z" in states_of_children(pid))
+    assert wait_until(lambda: "Z" in [p.state for p in processes.children(pid)])
     os.kill(pid, signal.SIGCONT)
     assert server.process.wait(10 * SLOW) == 0
     assert server.log().count("listener is ready") == 1

@@ -82,6 +82,19 @@ static void copies_end(void **state) {
     assert_true(text_copy(out, 1, view_of(NULL, 0)));
 }
 
+static void words_of_a_line(void **state) {
+    (void)state;
+    struct view line = view_text(" \tone  two\r");
+    assert_true(view_is(text_next_word(&line), "one"));
+    assert_true(view_is(text_next_word(&line), "two"));
+    assert_int_equal(text_next_word(&line).n, 0);
+    assert_int_equal(line.n, 0);
+    line = view_of(NULL, 0);
+    assert_int_equal(text_next_word(&line).n, 0);
+    assert_true(view_is(text_trimmed(view_text("\n a b\t\r\n")), "a b"));
+    assert_int_equal(text_trimmed(view_text(" \r\n")).n, 0);
+}
+
 static void numbers(void **state) {
     (void)state;
     uint64_t v;
@@ -261,6 +274,7 @@ static void lines_fall_into_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_of_a_line),
         cmocka_unit_test(foreign_text_is_made_harmless),
         cmocka_unit_test(cleaning_never_overruns_and_never_splits),
         cmocka_unit_test(copies_end),
