@@ -9,6 +9,9 @@
 #include "base/fault.h"
 
 #define MUX_VERSION 4u
+// In HELLO, value "1": this client is told why its session ends when the connection
+// does, by a MUX_S_FAILURE with the session's number (doc/extensions.md).
+#define MUX_REASONS "reasons@bowline"
 // One message with its length; a command may be as long as a packet.
 #define MUX_MESSAGE_MAX (256u * 1024u)
 // A port that stands for "the host is a path".

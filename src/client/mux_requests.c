@@ -12,8 +12,6 @@
 #include "client/tell.h"
 #include "io/prompt.h"
 
-#define CLIENT_EXTENSION_REASONS "reasons@bowline"
-
 // ---- answers ----
 
 static void ok(struct mux_client *k, uint32_t id) {
@@ -35,13 +33,14 @@ static void send_pair(struct mux_client *k, enum mux_number number, uint32_t id,
 static enum err on_hello(struct mux_client *k, const struct mux_message *m) {
     struct view rest = m->hello.extensions, name, value;
     if (m->hello.version != MUX_VERSION || k->greeted) {
-        log_error(&k->run->c->log, "a client of version %u at the control socket (4)",
-                  m->hello.version);
+        log_error(&k->run->c->log,
+                  "control socket: a client's hello of version %u is not taken%s",
+                  m->hello.version, k->greeted ? ": it is its second" : ", 4 is spoken");
         k->gone = true;
     }
     k->greeted = true;
     while (mux_next_string(&rest, &name) && mux_next_string(&rest, &value))
-        if (view_is(name, CLIENT_EXTENSION_REASONS))
+        if (view_is(name, MUX_REASONS))
             k->wants_reasons = true;
     return OK;
 }

@@ -14,7 +14,7 @@
 static enum err say_hello(struct mux_talk *t) {
     uint8_t room[64];
     struct writer w = writer_to_span((struct span){room, sizeof room});
-    write_text(&w, "reasons@bowline");
+    write_text(&w, MUX_REASONS);
     write_text(&w, "1");
     return mux_talk_send(t, MUX_HELLO,
                          &(struct mux_hello){MUX_VERSION, view_of(room, w.n)});

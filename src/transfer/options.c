@@ -26,7 +26,9 @@ bool options_flag(const struct option_flag *flags, size_t n, void *base, int fla
         else
             *(bool *)(void *)member = flags[i].how == OPTION_SETS;
     }
-    return flag != '?' && flag != ':';
+    if (flag == '1')
+        say("SSH protocol v.1 is no longer supported");
+    return flag != '?' && flag != ':' && flag != '1';
 }
 
 bool options_pass(struct ssh_words *ssh, int flag, const char *argument) {

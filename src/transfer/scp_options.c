@@ -69,7 +69,7 @@ bool scp_options(struct scp *s, int argc, char **argv) {
     if (ssh_words_init(&s->ssh) != OK)
         return false;
     s->how = (struct copy_how){.in_place = true, .follow = true};
-    while ((flag = getopt(argc, argv, "+12346ABCTdfOpqRrstvD:F:J:M:P:S:c:i:l:o:X:")) !=
+    while ((flag = getopt(argc, argv, "+12346ABCTdfOpqRrstvD:F:J:P:S:c:i:l:o:X:")) !=
            -1) {
         if (!set_flag(s, flag))
             return usage();

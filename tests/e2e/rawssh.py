@@ -2,7 +2,6 @@
 
 Only what tests need: curve25519-sha256, ssh-ed25519, aes128-gcm@openssh.com, strict key exchange.
 """
-import base64
 import hashlib
 import os
 import socket
