@@ -14,7 +14,7 @@
 //                            drop (silence for all), none
 //   at BYTES WHAT            the same after so many bytes more of TCP's data: the packet
 //                            is cut short at that byte; "cut" is printed then
-//   stat                     packets that came in, SYNs of A, bytes of data
+//   stat                     packets that came in, connections begun by A, bytes of data
 //
 // IPv4 and TCP alone are looked into. One thread.
 #include <arpa/inet.h>
@@ -72,6 +72,7 @@ struct flow {
     uint32_t address[2];
     uint16_t port[2];
     uint32_t next[2];  // sequence number behind what was brought from that side
+    uint32_t first;    // that it began with
     enum state state;
 };
 
@@ -183,6 +184,7 @@ static struct flow *open_flow(const struct segment *s, int side) {
     f->port[side] = s->from_port;
     f->port[1 - side] = s->to_port;
     f->next[side] = f->next[1 - side] = 0;
+    f->first = s->seq;
     return f;
 }
 
@@ -305,8 +307,11 @@ static size_t cut_short(uint8_t *p, const struct segment *s, uint64_t left) {
 // False: it does not pass.
 static bool take_segment(int side, uint8_t *p, size_t *n, const struct segment *s) {
     bool begins = (s->flags & (SYN | ACK)) == SYN;
-    syns += begins && side == 0;
-    struct flow *f = begins ? open_flow(s, side) : find(s, side);
+    struct flow *f = find(s, side);
+    if (begins) {
+        syns += side == 0 && (f == NULL || f->first != s->seq);
+        f = open_flow(s, side);
+    }
     if (f != NULL && f->state == REFUSED && (s->flags & RST) == 0)
         tell(f, side, s->ack, RST);
     if (f != NULL && f->state != OPEN)

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "client/client.h"
+#include "io/clock.h"
 #include "wire/messages.h"
 #include "wire/writer.h"
 
@@ -124,7 +125,7 @@ enum err carrier_in(struct carrier *w, struct view message) {
     struct fault fault = {0};
     bool ack = message.p[0] == SSH_MSG_RESUME_ACK;
     enum err e = ack ? resume_ack_in(&w->resume, message, &fault)
-                     : resume_opened_in(&w->resume, message, &fault);
+                     : resume_opened_in(&w->resume, message, clock_ms(), &fault);
     if (e != OK)
         return fault_set(&c->fault, e, message.p[0], "%s port %u: %s", c->address,
                          c->config.port,
@@ -153,12 +154,12 @@ static enum err send_again(struct carrier *w) {
     return OK;
 }
 
-enum err carrier_flush(struct carrier *w, uint64_t now) {
+enum err carrier_flush(struct carrier *w, uint64_t now, bool more) {
     uint64_t deadline;
     if (w->lost || w->resume.state != RESUME_ON ||
         !transport_can_send(w->c->link.transport))
         return OK;
-    if (resume_ack_due(&w->resume, now, &deadline))
+    if (resume_ack_due(&w->resume, now, more, &deadline))
         TRY(send_ack(w));
     return w->resume.replaying ? send_again(w) : OK;
 }
@@ -168,5 +169,5 @@ uint64_t carrier_deadline(const struct carrier *w, uint64_t now) {
     if (w->lost || w->resume.state != RESUME_ON ||
         !transport_can_send(w->c->link.transport))
         return UINT64_MAX;
-    return resume_ack_due(&w->resume, now, &deadline) ? now : deadline;
+    return resume_ack_due(&w->resume, now, false, &deadline) ? now : deadline;
 }

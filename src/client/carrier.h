@@ -46,6 +46,7 @@ must_check enum err carrier_send_view(struct carrier *w, struct view message);
 must_check enum err carrier_took(struct carrier *w, struct view message, uint64_t now);
 // A message of resume-v1@bowline's.
 must_check enum err carrier_in(struct carrier *w, struct view message);
-// What is due: ACK, and what is to be sent again. Before other messages.
-must_check enum err carrier_flush(struct carrier *w, uint64_t now);
+// What is due: ACK, and what is to be sent again. Before other messages; more: there are
+// some.
+must_check enum err carrier_flush(struct carrier *w, uint64_t now, bool more);
 uint64_t carrier_deadline(const struct carrier *w, uint64_t now);

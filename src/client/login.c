@@ -363,17 +363,17 @@ static enum err start(struct login *l) {
 
 // ConnectTimeout for the waiting of a login: what the person or the keys take does not
 // count.
-struct patience {
+struct login_wait {
     uint64_t deadline;  // CLOCK_NEVER: none
     uint64_t busy;      // since when nothing was waited for
 };
 
-static struct patience patience_of(const struct client *c) {
+static struct login_wait wait_of(const struct client *c) {
     uint64_t now = clock_ms(), ms = c->config.connect_timeout * 1000ull;
-    return (struct patience){ms == 0 ? CLOCK_NEVER : clock_after(now, ms), now};
+    return (struct login_wait){ms == 0 ? CLOCK_NEVER : clock_after(now, ms), now};
 }
 
-static enum err wait(struct login *l, struct patience *p) {
+static enum err wait(struct login *l, struct login_wait *p) {
     struct client *c = l->c;
     p->deadline = clock_after(p->deadline, clock_ms() - p->busy);
     enum err e = link_wait(&c->link, p->deadline);
@@ -389,7 +389,7 @@ static enum err run(struct login *l) {
     struct client *c = l->c;
     TRY(make_auth(l));
     bool started = false;
-    struct patience patience = patience_of(c);
+    struct login_wait patience = wait_of(c);
     while (!l->done) {
         struct transport_event event;
         TRY(client_next(c, &event));

@@ -42,6 +42,13 @@ static enum err begin(struct run *r, uint64_t since) {
     return OK;
 }
 
+// There is nothing to be waited for any more.
+static void be_quick(struct redial *d, uint64_t now) {
+    if (d->patient && d->c == NULL)
+        d->next = d->until = now;
+    d->patient = false;
+}
+
 enum err redial_lost(struct run *r, enum err e) {
     struct client *c = r->c;
     log_debug(&c->log, "resume: the link is lost: %s",
@@ -51,16 +58,26 @@ enum err redial_lost(struct run *r, enum err e) {
     r->stalled = false;
     fd_close(&c->link.fd);
     proxy_reap(c);
+    if (r->redial != NULL)
+        be_quick(r->redial, clock_ms());
     return begin(r, clock_ms());
 }
 
 enum err redial_silent(struct run *r, uint64_t since, bool once) {
     if (r->redial != NULL)
         return OK;
-    log_debug(&r->c->log, "resume: nothing was heard for %.1f s, trying another link",
-              (double)(clock_ms() - since) / 1000);
+    uint64_t now = clock_ms();
     TRY(begin(r, since));
-    r->redial->once = once;
+    struct redial *d = r->redial;
+    d->once = once;
+    d->patient = !once && !r->silence.changed;
+    if (d->patient) {
+        silence_begins(r, now);
+        d->next = silence_due(r, since, now);
+    }
+    log_debug(&r->c->log, "resume: nothing was heard for %.1f s, %s",
+              (double)(now - since) / 1000,
+              d->next > now ? "waiting a little longer" : "trying another link");
     return OK;
 }
 
@@ -88,6 +105,7 @@ void redial_tick(struct redial *d, uint64_t now) {
 
 void redial_hurry(struct redial *d, uint64_t now) {
     d->attempts = 0;
+    be_quick(d, now);
     // Not for each of a storm of changes.
     d->anew = d->c != NULL && now - d->began >= FIRST_PAUSE_MS;
     if (d->c == NULL)
@@ -100,11 +118,21 @@ bool redial_is_revived(const struct redial *d) {
 
 // ---- one attempt after the other ----
 
+// Is it time for the next attempt? A link that is only silent may have shown signs of
+// life meanwhile.
+static bool is_due(struct redial *d) {
+    uint64_t now = clock_ms();
+    if (now >= d->next && d->patient && d->all == 0)
+        d->next = silence_due(d->run, d->since, now);
+    return now >= d->next;
+}
+
 static enum err pause(struct redial *d) {
     enum err e = OK;
-    d->until = d->next;
-    while (e == OK && !d->run->done && !redial_is_revived(d) && clock_ms() < d->next)
+    while (e == OK && !d->run->done && !redial_is_revived(d) && !is_due(d)) {
+        d->until = d->next;
         e = run_turn(d->run);
+    }
     d->until = CLOCK_NEVER;
     return e;
 }
@@ -118,6 +146,8 @@ static void plan_next(struct redial *d) {
     // Many that lost the same host do not come back at the same moment.
     ms = ms * 3 / 4 + random % (ms / 2);
     d->attempts++;
+    if (d->patient && ms < silence_pause_ms(d->run))
+        ms = silence_pause_ms(d->run);
     d->next = clock_after(clock_ms(), ms);
 }
 
@@ -207,6 +237,8 @@ enum err redial_run(struct run *r) {
     while (e == OK && !d->attached && !r->done && !redial_is_revived(d))
         e = try_once(d);
     bool attached = d->attached, first = d->all == 1;
+    if (!attached && redial_is_revived(d))
+        silence_spoke(r, d->patient && d->all > 0, clock_ms());
     tell_end(d);
     r->redial = NULL;
     free(d);

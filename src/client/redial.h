@@ -26,6 +26,7 @@ struct redial {
     unsigned all;                // attempts
     unsigned refused;            // logins, one after the other
     bool once;                   // no second attempt
+    bool patient;  // the link is only silent, and nothing has changed: it has its time
     bool attach_sent;
     uint64_t began;           // the attempt under way
     bool anew;                // it began in another network

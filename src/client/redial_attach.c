@@ -13,10 +13,8 @@
 #include "io/fd.h"
 #include "wire/messages.h"
 
-// For connecting and keys together, and for each wait of a login: short at first, since a
-// packet lost at the beginning is waited for longest.
-#define PATIENCE_S 5u
-#define PATIENCE_MOST_S 15u
+// For the answer to ATTACH.
+#define PATIENCE_ANSWER_S 15u
 // Of as many attempts one looks the host's name up again.
 #define LOOK_UP_EACH 4u
 
@@ -64,11 +62,6 @@ static void restrain(struct client_config *o, uint32_t patience_s) {
         o->connect_timeout = patience_s;
 }
 
-static uint32_t patience_s(const struct redial *d) {
-    uint32_t s = PATIENCE_S * (d->attempts + 1);
-    return s < PATIENCE_MOST_S ? s : PATIENCE_MOST_S;
-}
-
 static enum err prepare(struct redial *d) {
     struct client *c = malloc(sizeof *c);
     if (c == NULL)
@@ -82,7 +75,7 @@ static enum err prepare(struct redial *d) {
     c->redial = d;
     c->end = (struct client_end){0};
     fault_clear(&c->fault);
-    restrain(&c->config, patience_s(d));
+    restrain(&c->config, patience_attempt_s(&d->run->silence.patience, d->attempts));
     // What goes wrong is told in one line (notice.h), unless somebody wants to know all.
     if (c->log.level < LOG_LEVEL_DEBUG1)
         c->log.level = LOG_LEVEL_QUIET;
@@ -135,6 +128,8 @@ static enum err send_attach(struct redial *d) {
     struct transport *t = d->c->link.transport;
     scoped_buf attach;
     buf_init(&attach, LIMIT_PACKET);
+    if (!d->run->carrier.lost)
+        silence_replaced(d->run, d->since, clock_ms());
     let_go(d->run);
     TRY(resume_attach(&d->run->carrier.resume, transport_session_id(t), &attach));
     d->attach_sent = true;
@@ -203,7 +198,7 @@ static enum err on_message(struct redial *d, struct view message) {
 
 static enum err await_answer(struct redial *d) {
     struct client *c = d->c;
-    uint64_t deadline = clock_after(clock_ms(), PATIENCE_MOST_S * 1000ull);
+    uint64_t deadline = clock_after(clock_ms(), PATIENCE_ANSWER_S * 1000ull);
     while (!d->attached) {
         struct transport_event event;
         TRY(client_next(c, &event));

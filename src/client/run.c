@@ -92,7 +92,7 @@ static enum err run_take_in(struct run *r) {
 enum err run_send_control(struct run *r) {
     struct carrier *w = &r->carrier;
     if (w->resume.state != RESUME_OFF)
-        TRY(carrier_flush(w, clock_ms()));
+        TRY(carrier_flush(w, clock_ms(), connection_out(r->connection).n > 0));
     for (struct view v;
          carrier_can_send_control(w) && (v = connection_out(r->connection)).n > 0;
          connection_out_done(r->connection))

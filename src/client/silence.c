@@ -7,14 +7,14 @@
 #include "io/clock.h"
 #include "io/tcp.h"
 
-#define PATIENCE_MS 3000u
 #define PATIENCE_RTTS 4u
 // When the network has changed: then it is likely that the link is lost, and an attempt
 // that was needless is dropped as soon as the old link speaks.
 #define PATIENCE_CHANGED_MS 500u
 #define SETTLE_MS 1000u
-// A backstop: our own patience is over long before.
-#define USER_TIMEOUT_MS 60000u
+// A backstop: our own patience is over long before. The system counts from when it last
+// had nothing to send again, which on a path that loses much may be minutes ago.
+#define USER_TIMEOUT_MS 600000u
 // When TCP's keepalive gives up: tcp_keepalive_time and nine probes.
 #define USER_TIMEOUT_PLAIN_MS (7875u * 1000u)
 // Shorter sleeps are the clocks' own difference.
@@ -49,19 +49,51 @@ static bool asks(const struct run *r) {
            (is_on(r) || (is_plain(r) && keeps_awake(r)));
 }
 
-static uint64_t patience_of(const struct silence *s, uint64_t least_ms) {
-    uint64_t rtts = PATIENCE_RTTS * (uint64_t)s->rtt_ms;
+static uint64_t answer_within(const struct silence *s, uint64_t least_ms) {
+    uint64_t rtts = PATIENCE_RTTS * (uint64_t)s->path.rtt_ms;
     return rtts > least_ms ? rtts : least_ms;
 }
 
-static uint64_t patience_ms(const struct silence *s) {
-    return patience_of(s, PATIENCE_MS);
+static uint64_t answer_ms(const struct silence *s) {
+    return answer_within(s, PATIENCE_LEAST_MS);
 }
 
 static void measure(struct run *r) {
     struct tcp_info_short info;
-    if (!r->c->proxied && tcp_info(r->c->link.fd, &info))
-        r->silence.rtt_ms = (info.rtt_us + 999) / 1000;
+    if (r->c->proxied || !tcp_info(r->c->link.fd, &info))
+        return;
+    r->silence.path = (struct patience_path){.rtt_ms = (info.rtt_us + 999) / 1000,
+                                             .rto_ms = (info.rto_us + 999) / 1000,
+                                             .heard_ms = info.last_ack_ms,
+                                             .sent = info.data_segments,
+                                             .again = info.retransmits,
+                                             .row = info.row};
+}
+
+// ---- another link ----
+
+void silence_begins(struct run *r, uint64_t now) {
+    measure(r);
+    patience_begin(&r->silence.patience, &r->silence.path, now);
+}
+
+uint64_t silence_due(struct run *r, uint64_t since, uint64_t now) {
+    measure(r);
+    return patience_due(&r->silence.patience, &r->silence.path, since, now);
+}
+
+uint64_t silence_pause_ms(const struct run *r) {
+    return patience_pause_ms(&r->silence.patience, &r->silence.path);
+}
+
+void silence_spoke(struct run *r, bool dialled, uint64_t now) {
+    measure(r);
+    patience_spoke(&r->silence.patience, &r->silence.path, dialled, now);
+}
+
+void silence_replaced(struct run *r, uint64_t since, uint64_t now) {
+    measure(r);
+    patience_replaced(&r->silence.patience, &r->silence.path, since, now);
 }
 
 // ---- what is learned ----
@@ -94,6 +126,7 @@ static void answered(struct run *r, uint64_t now) {
     if (is_plain(r))
         tcp_set_user_timeout(r->c->link.fd, 0);
     s->probe = s->idle_s = 0;
+    s->changed = false;
 }
 
 static void know_link(struct run *r) {
@@ -112,6 +145,9 @@ void silence_resumed(struct run *r, bool first) {
     if (s->idle_s > 0 && first)
         idle_memory_fails(&s->memory, r->c, s->idle_s);
     s->idle_s = 0;
+    s->changed = false;
+    s->path = (struct patience_path){0};
+    patience_linked(&s->patience);
     if (s->settle == CLOCK_NEVER)
         know_link(r);
 }
@@ -135,6 +171,10 @@ void silence_note(struct run *r, uint64_t now) {
     }
     if (s->settle == 0)
         s->settle = clock_after(now, SETTLE_MS);
+    if (patience_is_calm(&s->patience, now)) {
+        measure(r);
+        patience_calm(&s->patience, &s->path);
+    }
     if (r->carrier.resume.store.bytes == 0)
         s->waiting = 0;
     else if (s->waiting == 0)
@@ -154,7 +194,7 @@ static uint64_t missing_since(const struct run *r) {
 static uint64_t probe_due(const struct run *r) {
     uint64_t missing = missing_since(r);
     if (missing != 0)
-        return clock_after(missing, patience_ms(&r->silence) / 2);
+        return clock_after(missing, answer_ms(&r->silence) / 2);
     return keeps_awake(r) ? clock_after(r->c->link.heard,
                                         1000ull * r->silence.memory.limit.interval_s)
                           : CLOCK_NEVER;
@@ -181,7 +221,7 @@ static enum err ask(struct run *r, uint64_t now) {
     s->idle_s = missing == 0 ? idle_s(r, now) : 0;
     if (missing == 0)
         resume_idle(&r->carrier.resume);
-    s->wait_ms = missing != 0 ? patience_ms(s) / 2 : patience_ms(s);
+    s->wait_ms = missing != 0 ? answer_ms(s) / 2 : answer_ms(s);
     r->c->end.probes++;
     if (is_plain(r))
         tcp_set_user_timeout(r->c->link.fd, USER_TIMEOUT_PLAIN_MS);
@@ -221,7 +261,7 @@ enum err silence_tick(struct run *r, uint64_t now) {
 // A question that is open, or was asked just now, has to be answered soon.
 static void shorten(struct run *r, uint64_t now) {
     struct silence *s = &r->silence;
-    uint64_t patience = patience_of(s, PATIENCE_CHANGED_MS);
+    uint64_t patience = answer_within(s, PATIENCE_CHANGED_MS);
     if (s->probe == 0 || now - s->probe + patience >= s->wait_ms)
         return;
     s->wait_ms = now - s->probe + patience;
@@ -235,6 +275,8 @@ enum err silence_hurry(struct run *r, uint64_t now) {
     enum err e = is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;
     if (is_on(r))
         shorten(r, now);
+    patience_changed(&r->silence.patience, now);
+    r->silence.changed = true;
     // If that is in vain, it is the change that has cost the link.
     r->silence.idle_s = 0;
     return e;

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "client/idle_memory.h"
+#include "client/patience.h"
 #include "io/changes.h"
 
 struct run;
@@ -29,7 +30,9 @@ struct silence {
     uint64_t read;     // link.read then
     uint64_t since;    // of what it was asked about
     uint64_t wait_ms;  // for its answer
-    uint32_t rtt_ms;   // of the link, rounded up
+    bool changed;      // the network has, since an answer came
+    struct patience_path path;  // of the link, when it was looked at last
+    struct patience patience;
     struct idle_memory memory;
     uint64_t idle_s;     // of silence before the probe that is not answered; 0: it tells
                          // nothing of the way's limit
@@ -42,6 +45,16 @@ void silence_close(struct silence *s);
 void silence_note(struct run *r, uint64_t now);
 uint64_t silence_deadline(const struct run *r);
 must_check enum err silence_tick(struct run *r, uint64_t now);
+// A silence has begun that another link may end: when to dial it, which is to be asked
+// again then.
+void silence_begins(struct run *r, uint64_t now);
+uint64_t silence_due(struct run *r, uint64_t since, uint64_t now);
+// Between attempts, beside what they cost anyway.
+uint64_t silence_pause_ms(const struct run *r);
+// The link spoke again; dialled: another one was under way.
+void silence_spoke(struct run *r, bool dialled, uint64_t now);
+// The link, silent since then, is let go of, and another one is about to take over.
+void silence_replaced(struct run *r, uint64_t since, uint64_t now);
 // Another link took over, by the first attempt or by a later one.
 void silence_resumed(struct run *r, bool first);
 // The link has ended for good.

@@ -12,6 +12,9 @@
 #define ACK_BYTES (512u * 1024u)
 #define ACK_MESSAGES 64u
 #define ACK_MS 200u
+// The first one, in which a client says that it got OPENED: with whatever it sends next,
+// or alone after so much.
+#define ACK_FIRST_MS 20u
 #define COUNT_SIZE 12u  // lane and count
 #define COUNTS_MAX (REPLAY_LANES * COUNT_SIZE)
 
@@ -168,7 +171,7 @@ static enum err write_counts(struct resume *r, bool all, struct buf *out) {
     }
     r->dirty = r->messages = 0;
     r->bytes = 0;
-    r->confirm_now = false;
+    r->confirm_now = r->untold = false;
     return writer_end(&w);
 }
 
@@ -239,7 +242,8 @@ static void off(struct resume *r) {
     r->state = RESUME_OFF;
 }
 
-enum err resume_opened_in(struct resume *r, struct view message, struct fault *fault) {
+enum err resume_opened_in(struct resume *r, struct view message, uint64_t now,
+                          struct fault *fault) {
     struct msg_resume_opened m;
     if (r->server || r->state != RESUME_ASKED || message.n == 0)
         return not_now(fault, message.n > 0 ? message.p[0] : 0);
@@ -258,6 +262,8 @@ enum err resume_opened_in(struct resume *r, struct view message, struct fault *f
     r->grace = m.grace;
     memcpy(r->theirs, m.random.p, RESUME_SECRET);
     TRY(first_secret(r));
+    r->untold = true;
+    r->opened = now;
     r->state = RESUME_ON;
     return OK;
 }
@@ -351,17 +357,22 @@ enum err resume_in(struct resume *r, struct view message, uint64_t now) {
     return OK;
 }
 
-bool resume_ack_due(const struct resume *r, uint64_t now, uint64_t *deadline) {
+// By time alone.
+static uint64_t ack_at(const struct resume *r) {
+    uint64_t first = r->untold ? r->opened + ACK_FIRST_MS : UINT64_MAX;
+    uint64_t at = r->messages > 0 ? r->since + ACK_MS : UINT64_MAX;
+    return first < at ? first : at;
+}
+
+bool resume_ack_due(const struct resume *r, uint64_t now, bool along,
+                    uint64_t *deadline) {
     *deadline = UINT64_MAX;
     if (r->state != RESUME_ON)
         return false;
-    if (r->confirm_now || r->bytes >= ACK_BYTES || r->messages >= ACK_MESSAGES)
+    if (r->confirm_now || (r->untold && along) || r->bytes >= ACK_BYTES ||
+        r->messages >= ACK_MESSAGES || now >= ack_at(r))
         return true;
-    if (r->messages == 0)
-        return false;
-    if (now >= r->since + ACK_MS)
-        return true;
-    *deadline = r->since + ACK_MS;
+    *deadline = ack_at(r);
     return false;
 }
 

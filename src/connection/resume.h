@@ -77,6 +77,9 @@ struct resume {
     uint32_t dirty, messages;
     uint64_t bytes, since;
     bool confirm_now;  // an ACK is due whatever has come
+    // Client: OPENED came then, and the server does not know it yet.
+    bool untold;
+    uint64_t opened;
     bool replaying;
     // The exporter and both randoms until the secret was made of them.
     uint8_t exporter[RESUME_SECRET], random[RESUME_SECRET], theirs[RESUME_SECRET];
@@ -101,8 +104,10 @@ bool resume_is(struct view message);
 // out.
 must_check enum err resume_open(struct resume *r, const uint8_t *exporter, uint32_t grace,
                                 struct buf *out);
-// Client: OPENED, or REFUSED (then the state is OFF, and nothing is kept any more).
-must_check enum err resume_opened_in(struct resume *r, struct view message,
+// Client: OPENED, or REFUSED (then the state is OFF, and nothing is kept any more). An
+// ACK is due soon behind OPENED: before it, the server cannot know whether anybody could
+// come back.
+must_check enum err resume_opened_in(struct resume *r, struct view message, uint64_t now,
                                      struct fault *fault);
 // Server: OPEN. granted: seconds; 0: refused as DISABLED. Appends the answer to out; what
 // is sent behind it is counted. ERR_UNEXPECTED when it is not OFF.
@@ -134,9 +139,9 @@ bool resume_may_send(const struct resume *r);
 size_t resume_room(const struct resume *r);
 // A connection message was taken in and dealt with, so that it outlives the link.
 must_check enum err resume_in(struct resume *r, struct view message, uint64_t now);
-// Is an ACK to be sent now? *deadline: when to look again (UINT64_MAX: not before the
-// next message).
-bool resume_ack_due(const struct resume *r, uint64_t now, uint64_t *deadline);
+// Is an ACK to be sent now? along: something else is about to be sent, with which it
+// would travel. *deadline: when to look again (UINT64_MAX: not before the next message).
+bool resume_ack_due(const struct resume *r, uint64_t now, bool along, uint64_t *deadline);
 must_check enum err resume_ack(struct resume *r, struct buf *out);  // appends it
 // ACK. ERR_PROTOCOL with the fault: it confirms what was never sent.
 must_check enum err resume_ack_in(struct resume *r, struct view message,

@@ -132,12 +132,16 @@ bool tcp_info(int fd, struct tcp_info_short *info) {
         return false;
     *info = (struct tcp_info_short){.rtt_us = full.tcpi_rtt,
                                     .rtt_var_us = full.tcpi_rttvar,
+                                    .rto_us = full.tcpi_rto >> full.tcpi_backoff,
                                     .retransmits = full.tcpi_total_retrans,
+                                    .row = full.tcpi_retransmits,
+                                    .data_segments = full.tcpi_data_segs_out,
                                     .cwnd = full.tcpi_snd_cwnd,
                                     .unacked = full.tcpi_unacked,
                                     .bytes_acked = full.tcpi_bytes_acked,
                                     .bytes_received = full.tcpi_bytes_received,
                                     .last_received_ms = full.tcpi_last_data_recv,
-                                    .last_sent_ms = full.tcpi_last_data_sent};
+                                    .last_sent_ms = full.tcpi_last_data_sent,
+                                    .last_ack_ms = full.tcpi_last_ack_recv};
     return true;
 }

@@ -45,10 +45,14 @@ void tcp_set_user_timeout(int fd, uint32_t ms);  // 0: the system's
 // A snapshot for people: zeros where unknown.
 struct tcp_info_short {
     uint32_t rtt_us, rtt_var_us;
-    uint32_t retransmits;  // in all
-    uint32_t cwnd;         // segments
-    uint32_t unacked;      // segments in flight
+    uint32_t rto_us;         // its wait for an answer, without doublings
+    uint32_t retransmits;    // in all
+    uint32_t row;            // of these without any answer yet
+    uint32_t data_segments;  // sent, those sent again included; 0: not told
+    uint32_t cwnd;           // segments
+    uint32_t unacked;        // segments in flight
     uint64_t bytes_acked, bytes_received;
     uint32_t last_received_ms, last_sent_ms;  // since data came, went last
+    uint32_t last_ack_ms;  // since anything came that the other end's TCP had sent
 };
 bool tcp_info(int fd, struct tcp_info_short *info);  // false if it is no TCP socket

@@ -255,7 +255,7 @@ void holder_taken(struct holder *h, struct view message) {
 uint64_t holder_confirm(struct holder *h) {
     uint64_t deadline = CLOCK_NEVER;
     if (h->ending || !h->linked || h->deaf ||
-        !resume_ack_due(&h->resume, h->now, &deadline))
+        !resume_ack_due(&h->resume, h->now, false, &deadline))
         return deadline;
     scoped_buf out = {.max = LIMIT_PACKET};
     if (!holder_send_unsent(h))

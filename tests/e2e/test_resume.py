@@ -1,6 +1,7 @@
 """Sessions hold: our client and our server over a way that is cut at any byte, reset, or silent (cutter.py)."""
 import contextlib
 import hashlib
+import json
 import os
 import random
 import re
@@ -586,6 +587,25 @@ def test_key_is_kept_in_locked_memory(world):
         # The same after it was used again.
         w.way.cut()
         assert wait_until(lambda: w.resumed() > 0)
+
+
+def test_the_server_knows_at_once_who_can_come_back(world, echo, tmp_path):
+    """What a client sends first behind OPENED says that it got it: the link may be lost right then, for as long as ResumeGrace."""
+    events = tmp_path / "events"
+    w, port = world(f"EventLog {events}"), free_port()
+    p = w.ssh("-v", "-N", "-L", f"{port}:127.0.0.1:{echo.port}", "unused")
+    assert any(b"outlives a lost link" in line for line in p.stderr)
+    s = connect(port)
+    s.sendall(b"here")
+    assert s.recv(4) == b"here"
+    w.way.cut()
+    talk(connect(port))
+    with open(events) as f:
+        assert [json.loads(line)["seconds"] for line in f if '"connection.suspended"' in line][:1] == [3600]
+    assert w.resumed() > 0
+    s.close()
+    p.terminate()
+    p.communicate(timeout=20 * SLOW)
 
 
 def test_off_at_either_side(world, lab):

@@ -232,6 +232,20 @@ def test_grace_ends(lab, tmp_path):
     server.wait_log("did not come back in time")
 
 
+@pytest.mark.parametrize("confirms", (False, True))
+def test_who_may_not_know_of_it_is_waited_for_a_minute(server, client, confirms):
+    """A client that has confirmed nothing may never have got OPENED; an ACK of nothing tells that it has."""
+    c = client()
+    c.session("cat")
+    if confirms:
+        c.ack()
+    c.send(bytes([rawssh.CHANNEL_DATA]) + rawssh.u32(0) + rawssh.string(b"here"))
+    c.expect(rawssh.CHANNEL_DATA)
+    c.cut()
+    assert wait_until(lambda: events(server, "connection.suspended"))
+    assert [e["seconds"] for e in events(server, "connection.suspended")] == [3600 if confirms else 60]
+
+
 def test_disconnect_ends(server, client):
     c = client()
     c.session("cat")

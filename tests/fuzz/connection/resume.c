@@ -96,7 +96,7 @@ static void lies(struct model *m, struct script *s) {
         if (v.n > 0) {
             (void)!resume_ack_in(r, e, &fault);
             (void)!resume_attached_in(c, e, view_of(id, 32), &why, &fault);
-            (void)!resume_opened_in(c, e, &fault);
+            (void)!resume_opened_in(c, e, 0, &fault);
             (void)!resume_attach_check(r, e, view_of(id, 32));
             assert(resume_login_check(r, r->epoch, view_of(id, 32), e, e) !=
                    RESUME_REFUSED_NONE);

@@ -288,32 +288,77 @@ static void an_ack_is_due_by_bytes_messages_and_time(void **state) {
     static struct model m;
     uint64_t deadline;
     opened(&m);
-    assert_false(resume_ack_due(&m.server.r, 0, &deadline));
+    assert_false(resume_ack_due(&m.server.r, 0, false, &deadline));
     assert_true(deadline == UINT64_MAX);
     model_send(&m, &m.client, 1, 10);
     m.ms = 1000;
     assert_true(model_deliver(&m, true, 0));
-    assert_false(resume_ack_due(&m.server.r, 1000, &deadline));
+    assert_false(resume_ack_due(&m.server.r, 1000, false, &deadline));
     assert_true(deadline == 1200);
-    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    assert_true(resume_ack_due(&m.server.r, 1200, false, &deadline));
     model_ack(&m, &m.server, false);
     m.ms = 1200;
     model_ack(&m, &m.server, false);
-    assert_false(resume_ack_due(&m.server.r, 9999, &deadline));
+    assert_false(resume_ack_due(&m.server.r, 9999, false, &deadline));
     for (int i = 0; i < 3; i++) {
-        assert_false(resume_ack_due(&m.server.r, 1200, &deadline));
+        assert_false(resume_ack_due(&m.server.r, 1200, false, &deadline));
         model_send(&m, &m.client, 1, 200000);
         assert_true(model_deliver(&m, true, 0));
     }
-    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    assert_true(resume_ack_due(&m.server.r, 1200, false, &deadline));
     model_ack(&m, &m.server, true);
     for (int i = 0; i < 64; i++) {
-        assert_false(resume_ack_due(&m.server.r, 1200, &deadline));
+        assert_false(resume_ack_due(&m.server.r, 1200, false, &deadline));
         model_send(&m, &m.client, 1, 0);
         assert_true(model_deliver(&m, true, 0));
     }
-    assert_true(resume_ack_due(&m.server.r, 1200, &deadline));
+    assert_true(resume_ack_due(&m.server.r, 1200, false, &deadline));
     model_settle(&m);
+    model_free(&m);
+}
+
+// A server waits for it before it knows that anybody could come back: it travels with
+// what is sent next, or alone soon, also where nothing else came.
+static void the_first_ack_follows_opened(void **state) {
+    (void)state;
+    static struct model m;
+    uint64_t deadline;
+    model_init(&m);
+    model_open(&m);
+    assert_false(resume_ack_due(&m.client.r, 0, true, &deadline));
+    assert_true(model_deliver(&m, true, 0));
+    m.ms = 1000;
+    assert_true(model_deliver(&m, false, 0));
+    assert_false(m.server.r.known);
+    assert_true(resume_ack_due(&m.client.r, 1000, true, &deadline));
+    assert_false(resume_ack_due(&m.client.r, 1000, false, &deadline));
+    assert_true(deadline == 1020);
+    assert_true(resume_ack_due(&m.client.r, 1020, false, &deadline));
+    m.ms = 1020;
+    model_ack(&m, &m.client, false);
+    assert_false(resume_ack_due(&m.client.r, 9999, true, &deadline));
+    assert_true(deadline == UINT64_MAX);
+    assert_true(model_deliver(&m, true, 0));
+    assert_true(m.server.r.known);
+    model_settle(&m);
+    model_free(&m);
+}
+
+// One that confirms when something has come, and no sooner, is served as ever; and so is
+// one whose link was lost meanwhile.
+static void a_client_that_confirms_late_is_served(void **state) {
+    (void)state;
+    static struct model m;
+    uint64_t deadline;
+    opened(&m);
+    m.client.r.untold = false;  // as before
+    model_send(&m, &m.server, 1, 10);
+    assert_true(model_deliver(&m, false, 0));
+    assert_false(resume_ack_due(&m.client.r, 199, true, &deadline));
+    assert_false(m.server.r.known);
+    model_new_link(&m, true);
+    model_settle(&m);
+    assert_true(m.server.r.known);
     model_free(&m);
 }
 
@@ -419,7 +464,7 @@ static void an_epoch_passes(void **state) {
     assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_NONE);
     scoped_buf ack = {.max = 4096};
     uint64_t deadline;
-    assert_true(resume_ack_due(&m.client.r, 0, &deadline));
+    assert_true(resume_ack_due(&m.client.r, 0, false, &deadline));
     assert_int_equal(resume_ack(&m.client.r, &ack), OK);
     assert_int_equal(resume_ack_in(&m.server.r, buf_view(&ack), &fault), OK);
     assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_EPOCH);
@@ -545,7 +590,7 @@ static void without_it_nothing_is_kept(void **state) {
     assert_int_equal(resume_out(&client, view_of(message, 13), (struct view){0}), OK);
     assert_int_equal(
         resume_open_in(&server, buf_view(&open), exporter, 0, &answer, &fault), OK);
-    assert_int_equal(resume_opened_in(&client, buf_view(&answer), &fault), OK);
+    assert_int_equal(resume_opened_in(&client, buf_view(&answer), 0, &fault), OK);
     assert_int_equal(client.state, RESUME_OFF);
     assert_int_equal(server.state, RESUME_OFF);
     assert_int_equal(client.store.held, 0);
@@ -570,6 +615,8 @@ int main(void) {
         cmocka_unit_test(what_is_confirmed_is_returned),
         cmocka_unit_test(a_loan_has_a_short_head),
         cmocka_unit_test(an_ack_is_due_by_bytes_messages_and_time),
+        cmocka_unit_test(the_first_ack_follows_opened),
+        cmocka_unit_test(a_client_that_confirms_late_is_served),
         cmocka_unit_test(a_proof_is_good_for_one_link),
         cmocka_unit_test(a_proof_for_a_login),
         cmocka_unit_test(an_epoch_passes),

@@ -190,7 +190,7 @@ static inline void model_replay(struct model *m, struct model_end *e, size_t mos
 
 static inline void model_ack(struct model *m, struct model_end *e, bool must) {
     uint64_t deadline;
-    bool due = resume_ack_due(&e->r, m->ms, &deadline);
+    bool due = resume_ack_due(&e->r, m->ms, false, &deadline);
     if (!model_joined(m, e) || !model_room(m, e) || e->r.state != RESUME_ON ||
         (!due && !must))
         return;
@@ -276,7 +276,7 @@ static inline void client_takes(struct model *m, struct view v) {
     struct fault fault = {0};
     enum resume_refusal why;
     if (v.p[0] == SSH_MSG_RESUME_OPENED)
-        MODEL_CHECK(resume_opened_in(&m->client.r, v, &fault) == OK);
+        MODEL_CHECK(resume_opened_in(&m->client.r, v, m->ms, &fault) == OK);
     else if (v.p[0] == SSH_MSG_RESUME_ATTACHED)
         MODEL_CHECK(resume_attached_in(&m->client.r, v, view_of(m->now.id, 32), &why,
                                        &fault) == OK);
