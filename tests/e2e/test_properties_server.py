@@ -13,6 +13,7 @@ import zlib
 import pytest
 import rawssh
 from conftest import ASAN, HEAVY, SLOW, USER, Account, free_port, listens, needs_root, tool, wait_until
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from processes import below, resident_kb, tree
 from rawssh import (CHANNEL_DATA, CHANNEL_FAILURE, CHANNEL_OPEN, CHANNEL_OPEN_CONFIRMATION, CHANNEL_OPEN_FAILURE,
                     CHANNEL_REQUEST, CHANNEL_SUCCESS, EXT_INFO, GLOBAL_REQUEST, IGNORE, REQUEST_FAILURE,
@@ -98,7 +99,7 @@ def test_answers_take_the_same_time_for_missing_users(server, keys):
     """CVE-2016-6210, CVE-2018-15473, d43ba60c9: medians within a factor, taken in turns so that a busy machine hits both."""
     if ASAN:
         pytest.skip("no time is right under a sanitizer")
-    stranger = rawssh.Ed25519PrivateKey.generate()
+    stranger = Ed25519PrivateKey.generate()
     blob = rawssh.public_blob(stranger)
     junk = boolean(True) + string("ssh-ed25519")
     kinds = {
@@ -229,7 +230,7 @@ def test_requests_behind_a_refused_login_do_nothing(server, keys, scratch):
     mark = f"{scratch}/done"
     peer = rawssh.keyed(server.port)
     peer.service()
-    refused = peer.publickey_request(USER, rawssh.Ed25519PrivateKey.generate())
+    refused = peer.publickey_request(USER, Ed25519PrivateKey.generate())
     with contextlib.suppress(Closed, OSError):
         peer.send(refused, bytes([CHANNEL_OPEN]) + string("session") + u32(0) + u32(1 << 20) + u32(1 << 15),
                   bytes([CHANNEL_REQUEST]) + u32(0) + string("exec") + boolean(True) + string(f"touch {mark}"))

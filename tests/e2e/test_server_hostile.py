@@ -9,6 +9,7 @@ import time
 import pytest
 import rawssh
 from conftest import ASAN, HEAVY, IS_ROOT, SLOW, USER, wait_until
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from processes import below, descriptors, resident_kb, tree
 from rawssh import Closed, boolean, string, u32
 
@@ -178,7 +179,7 @@ def test_kexinit_flood(server, keys):
 
 def test_attempts_are_counted(server, keys):
     """CVE-2015-5600: one count over all methods, queries included, pipelined or not."""
-    stranger = rawssh.Ed25519PrivateKey.generate()
+    stranger = Ed25519PrivateKey.generate()
     for pipelined in (False, True):
         peer = rawssh.keyed(server.port)
         peer.service()
@@ -237,7 +238,7 @@ def test_user_cannot_change(server, user_key):
 
 
 def test_existing_and_missing_users_look_alike(server):
-    stranger = rawssh.Ed25519PrivateKey.generate()
+    stranger = Ed25519PrivateKey.generate()
     answers = []
     for user in (USER, "no-such-user-here"):
         peer = rawssh.keyed(server.port)
@@ -256,7 +257,7 @@ def test_existing_and_missing_users_look_alike(server):
 
 def test_malformed_requests(server):
     """Truncated at every byte: a clean end or a failure, never more."""
-    key = rawssh.Ed25519PrivateKey.generate()
+    key = Ed25519PrivateKey.generate()
     peer = rawssh.keyed(server.port)
     whole = peer.publickey_request(USER, key)
     peer.close()
