@@ -13,7 +13,7 @@ static const struct row {
      "end the connection (of a shared one: the session)"},
     {'B', ESCAPE_BREAK, false, "B", "send a BREAK"},
     {'C', ESCAPE_COMMAND, true, "C", "command line: forwardings (-h there for help)"},
-    {'d', ESCAPE_LEAVE, true, "d",
+    {'d', ESCAPE_LEAVE, false, "d",
      "leave the session, to be taken up again: ssh -o Session=NAME"},
     {'I', ESCAPE_INFO, false, "I", "say what this connection is"},
     {'R', ESCAPE_REKEY, false, "R", "renew the keys"},

@@ -83,6 +83,6 @@ void mux_tell_reason(struct mux_master *m, const char *why);
 void mux_session_opened(struct mux_client *k, struct session *s);
 void mux_session_refused(struct mux_client *k, const char *why);
 void mux_session_no_tty(struct mux_client *k, const struct session *s);
-void mux_session_ended(struct mux_client *k, const struct session *s);
+void mux_session_ended(struct mux_client *k, struct session *s);
 void mux_forward_answered(struct forward_asker asker, const struct forward_rule *rule,
                           bool success);

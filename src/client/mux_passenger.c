@@ -439,6 +439,18 @@ static bool is_wanted(const struct client *c) {
            how == CONTROL_MASTER_AUTO || how == CONTROL_MASTER_AUTO_ASK;
 }
 
+// A session by name is asked for along with a login, and those who share a connection
+// cannot say it: it gets a connection of its own.
+static bool is_by_name(struct client *c) {
+    if (c->config.session == NULL || c->flags.control_command != NULL ||
+        !want_terminal(c))
+        return false;
+    log_verbose(&c->log, "Session %s: by a connection of its own, not by the shared one",
+                c->config.session);
+    c->config.control_path = NULL;
+    return true;
+}
+
 enum err mux_passenger_try(struct client *c, bool *done) {
     char path[PATH_MAX];
     struct fault fault = {0};
@@ -454,7 +466,7 @@ enum err mux_passenger_try(struct client *c, bool *done) {
     enum err e = mux_talk_open(&p.talk, path, &fault);
     if (e != OK) {
         e = no_master(c, path, e, &fault);
-    } else {
+    } else if (!is_by_name(c)) {
         e = use_master(&p, done);
         // The master would not: a connection of our own does it.
         if (e != OK && !*done) {

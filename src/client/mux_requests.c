@@ -120,14 +120,17 @@ void mux_session_no_tty(struct mux_client *k, const struct session *s) {
         send_pair(k, MUX_S_TTY_ALLOC_FAIL, s->channel, 0);
 }
 
-void mux_session_ended(struct mux_client *k, const struct session *s) {
+void mux_session_ended(struct mux_client *k, struct session *s) {
     if (k == NULL)
         return;
     k->session = NULL;
     // Refused: the client was told, and may ask for something else.
     if (!s->opened)
         return;
-    if (s->status_known)
+    if (session_is_left(s)) {
+        session_tell_left(s);
+        send_pair(k, MUX_S_EXIT, s->channel, 0);
+    } else if (s->status_known)
         send_pair(k, MUX_S_EXIT, s->channel, (uint32_t)s->status);
     k->ending = true;
 }

@@ -6,9 +6,18 @@
 #include "client/run.h"
 #include "client/signals.h"
 
+// The terminal has gone: a session that has a name was asked for to be found again.
+static void leave_named(struct run *r) {
+    struct session *own = r->own;
+    if (r->signal == SIGHUP && own != NULL && own->name_asked && own->opened &&
+        !own->closed)
+        (void)!session_leave(own);
+}
+
 static void say_goodbye(struct run *r) {
     if (r->carrier.lost)
         return;
+    leave_named(r);
     r->c->proxy_has_goodbye = carrier_can_resume(&r->carrier);
     (void)!run_send_control(r);
     (void)!transport_disconnect(r->c->link.transport, DISCONNECT_BY_APPLICATION,
@@ -37,7 +46,7 @@ static void leave(struct run *r) {
     forwards_close(&r->forwards);
     if (r->connection != NULL)
         say_goodbye(r);
-    bool left = own != NULL && own->leave_asked && own->closed;
+    bool left = own != NULL && session_is_left(own);
     if (left)
         session_tell_left(own);
     else if ((terminal || (own != NULL && own->pty)) && c->fault.code == OK)

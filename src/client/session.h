@@ -87,8 +87,10 @@ must_check enum err session_ask_name(struct session *s);
 must_check enum err session_leave(struct session *s);
 // What the server says of sessions that are kept; false: it is about something else.
 bool session_take_kept(struct session *s, const struct connection_event *event);
+// It was left, and goes on at the server.
+bool session_is_left(const struct session *s);
 // Tells where the session that was left can be found.
-void session_tell_left(const struct session *s);
+void session_tell_left(struct session *s);
 // The answer to one of ours. False: to something else.
 bool session_kept_reply(struct session *s, const struct connection_event *event,
                         const char **refused);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/session.h"
 #include "connection/requests.h"
+#include "io/pty.h"
 
 #define CANNOT_LEAVE "\r\n[bowline: the server cannot keep this session]\r\n"
 #define NO_BOWLINE                                                                       \
@@ -70,16 +71,25 @@ static void on_left(struct session *s, const struct connection_event *event) {
     s->left = true;
 }
 
+// Is somebody there who has asked for a shell? A script with a terminal (-tt) is not to
+// see more than its command's output.
+static bool has_reader(const struct session *s) {
+    return s->c->log.level >= LOG_LEVEL_INFO && strcmp(s->what, "shell") == 0 &&
+           tty_is(s->fds[0]) && tty_is(s->fds[2]);
+}
+
 static void on_waiting(struct session *s, const struct connection_event *event) {
     struct request_session_waiting m;
     struct fault fault = {0};
-    char names[700], line[900];
+    char names[700], host[256], line[1100];
     if (request_decode(event->type, event->fields, &m, &fault) != OK || m.text.n == 0 ||
-        s->c->log.level < LOG_LEVEL_INFO)
+        !has_reader(s))
         return;
-    int n = snprintf(line, sizeof line,
-                     "[bowline: waiting here: %s; take up by ssh -o Session=NAME]\r\n",
-                     text_clean(names, sizeof names, m.text));
+    int n =
+        snprintf(line, sizeof line,
+                 "[bowline: waiting here: %s; take up by ssh -o Session=NAME %s]\r\n",
+                 text_clean(names, sizeof names, m.text),
+                 text_clean(host, sizeof host, view_text(s->c->config.original_host)));
     session_show(s, line, (size_t)n);
 }
 
@@ -93,14 +103,24 @@ bool session_take_kept(struct session *s, const struct connection_event *event) 
     return true;
 }
 
-void session_tell_left(const struct session *s) {
-    char kept[64] = "";
+bool session_is_left(const struct session *s) {
+    return s->leave_asked && s->closed;
+}
+
+void session_tell_left(struct session *s) {
+    char kept[64] = "", line[512];
     if (s->grace >= 3600)
         snprintf(kept, sizeof kept, ", kept for %u h", s->grace / 3600);
     else if (s->grace > 0)
         snprintf(kept, sizeof kept, ", kept for %u s", s->grace);
-    if (s->name[0] != '\0')
-        log_info(&s->c->log,
-                 "[bowline: session %s is left%s; come back by ssh -o Session=%s %s]",
-                 s->name, kept, s->name, s->c->config.original_host);
+    if (s->name[0] == '\0')
+        return;
+    int n = snprintf(line, sizeof line,
+                     "[bowline: session %s is left%s; come back by ssh -o Session=%s "
+                     "%.255s]",
+                     s->name, kept, s->name, s->c->config.original_host);
+    if (s->own)
+        log_info(&s->c->log, "%s", line);
+    else
+        session_show(s, line, (size_t)n);
 }

@@ -11,21 +11,29 @@
 
 extern char **environ;
 
-static bool wants_tty(struct client *c) {
+// One is asked for where there is one.
+static bool asks_for_tty(const struct client *c) {
     const struct client_config *o = &c->config;
-    bool terminal = tty_is(STDIN_FILENO) && !o->stdin_null;
     bool shell = c->flags.command == NULL && o->remote_command == NULL;
-    if (o->request_tty == REQUEST_TTY_NO || o->session_type == SESSION_TYPE_NONE)
+    if (o->request_tty == REQUEST_TTY_NO || o->session_type == SESSION_TYPE_NONE ||
+        c->flags.stdio_forward != NULL)
         return false;
-    if (o->request_tty == REQUEST_TTY_FORCE)
-        return true;
-    bool wanted = o->request_tty == REQUEST_TTY_YES ||
-                  (shell && o->session_type == SESSION_TYPE_DEFAULT);
-    if (wanted && !terminal)
+    return o->request_tty != REQUEST_TTY_AUTO ||
+           (shell && o->session_type == SESSION_TYPE_DEFAULT);
+}
+
+bool want_terminal(const struct client *c) {
+    bool terminal = tty_is(STDIN_FILENO) && !c->config.stdin_null;
+    return asks_for_tty(c) && (terminal || c->config.request_tty == REQUEST_TTY_FORCE);
+}
+
+static bool wants_tty(struct client *c) {
+    bool wanted = want_terminal(c);
+    if (!wanted && asks_for_tty(c))
         log_info(
             &c->log,
             "Pseudo-terminal will not be allocated because stdin is not a terminal.");
-    return wanted && terminal;
+    return wanted;
 }
 
 // ---- environment ----

@@ -25,4 +25,6 @@ struct want_room {
 
 // Of this command line. `room` is zeroed by it and to be given back in either case.
 must_check enum err want_own(struct client *c, struct want *w, struct want_room *room);
+// Is it to have a terminal?
+bool want_terminal(const struct client *c);
 void want_room_free(struct want_room *room);

@@ -397,6 +397,23 @@ const struct conf_type conf_type_proxy_jump = {parse_proxy_jump, dump_proxy_jump
 
 // --- Session: what OpenSSH does not know is dumped only where it is set
 
+// What a server calls a session that has no name: its connection's, "PORT-NUMBER", and
+// ".N" behind it from the second one on.
+static bool session_id_is_good(const char *name) {
+    static const char *const between[] = {"-", ".", ""};
+    for (size_t i = 0; i < 3; i++) {
+        size_t n = strspn(name, "0123456789");
+        name += n;
+        if (n == 0 || strlen(name) > 32)
+            return false;
+        if (*name == '\0')
+            return i > 0;
+        if (*name++ != *between[i])
+            return false;
+    }
+    return false;
+}
+
 static bool session_name_is_good(const char *name) {
     size_t n = strlen(name);
     bool letter = (*name | 32) >= 'a' && (*name | 32) <= 'z';
@@ -413,11 +430,11 @@ static bool parse_session_name(struct conf_parse *p) {
     *field = NULL;
     if (conf_is_none(p->argv[0]))
         return true;
-    if (!session_name_is_good(p->argv[0]))
+    if (!session_name_is_good(p->argv[0]) && !session_id_is_good(p->argv[0]))
         return conf_bad(
             p,
             "%s: \"%s\" is no name: a letter, then letters, digits, '.', '_' or "
-            "'-', at most 32",
+            "'-', at most 32 (or the id of one that has no name)",
             p->option->name, p->argv[0]);
     *field = conf_pool_text(&p->head->pool, view_text(p->argv[0]));
     return *field != NULL || conf_bad(p, "out of memory");

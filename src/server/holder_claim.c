@@ -31,7 +31,7 @@ bool claim_request(struct session *s, const struct request_session_name *r) {
     struct holder *h = s->c.holder;
     char name[VIEW_NAME] = "";
     if (s->started || s->claimed || h->claiming || !s->with_pty ||
-        (r->name.n > 0 && (!view_name_is_good(r->name) || !may_choose(h))))
+        (r->name.n > 0 && !may_choose(h)) || r->name.n >= sizeof name)
         return false;
     (void)text_copy(name, sizeof name, r->name);
     s->claimed = true;

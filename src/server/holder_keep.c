@@ -1,5 +1,6 @@
 // Sessions with a terminal outlive their channel, and their connection (doc/attach.md):
-// left by their client, or held for one that cannot resume. The holder then goes on
+// left by their client, or held for one that cannot resume (SessionsHold, or asked for by
+// a name). The holder then goes on
 // without a link, for as long as ResumeGrace has it for connections with a terminal.
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,7 +159,8 @@ static void hold(struct holder *h, uint64_t until) {
 bool keep_link_gone(struct holder *h, bool lost) {
     uint64_t now = clock_boot_ms();
     for (struct session *s = h->sessions; s != NULL; s = s->next) {
-        if (lost && h->config.sessions_hold && s->c.open && may_leave(s)) {
+        bool held = h->config.sessions_hold || s->asked_name[0] != '\0';
+        if (lost && held && s->c.open && may_leave(s)) {
             connection_set_user(h->connection, s->c.channel, NULL);
             s->c.open = false;
             leave(s, "lost");

@@ -241,10 +241,11 @@ static void begin(struct viewer *v) {
     struct record_size now = kept(s)->record.sizes[kept(s)->record.sizes_n - 1];
     if (v->watches)
         size = (struct pty_size){now.columns, now.rows, 0, 0};
-    if (s->exited && terminal_of(s) < 0)
+    bool ended = s->exited && terminal_of(s) < 0;
+    if (ended)
         view_program_ended(s);
-    if (!record_paint(&kept(s)->record, &v->painter, SCREEN_TERMINAL, size, on_painted,
-                      v))
+    if (!record_paint(&kept(s)->record, &v->painter,
+                      ended ? SCREEN_LAST : SCREEN_TERMINAL, size, on_painted, v))
         on_painted(v, buf_view(&kept(s)->record.bytes));
     else
         set_size(v);

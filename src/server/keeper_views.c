@@ -84,6 +84,7 @@ struct wanted {
     const struct link *claims;  // another one of that user's is meant; NULL: any
     unsigned n;                 // of how many users, or how many there are
     bool waiting;               // only such
+    bool by_id;                 // the name is a connection's: its first session
 };
 
 static bool is_of_others(const struct wanted *w, const struct link *l) {
@@ -96,13 +97,20 @@ static bool is_named(void *arg, const struct terminal *t) {
     struct wanted *w = arg;
     char id[48];
     if (is_of_others(w, t->link) ||
-        !(view_equal(w->name, t->told.name) ||
-          view_is(w->name, link_name(t->link, id, sizeof id))))
+        !(w->by_id ? view_is(w->name, link_name(t->link, id, sizeof id))
+                   : view_equal(w->name, t->told.name)))
         return false;
     if (w->n == 0)
         w->found = *t;
     w->n += w->n == 0 || t->link->uid != w->found.link->uid;
     return false;
+}
+
+static void find(struct keeper *k, uid_t uid, struct wanted *w) {
+    (void)look(k, uid, is_named, w);
+    w->by_id = w->n == 0;
+    if (w->by_id)
+        (void)look(k, uid, is_named, w);
 }
 
 static bool count(void *arg, const struct terminal *t) {
@@ -190,19 +198,19 @@ void link_claim(struct link *l, const struct ipc_claim *m) {
                                .may_keep = keeper_resumes(l->keeper)};
     int fd = -1;
     text[0] = '\0';
-    bool good = view_name_is_good(m->name);
-    if (good)
-        (void)look(l->keeper, l->uid, is_named, &w);
     if (m->name.n == 0) {
         waiting_text(l, text, sizeof text);
-    } else if (!good) {
-        told.result = CLAIM_REFUSED;
-    } else if (w.n > 0) {
+    } else {
+        find(l->keeper, l->uid, &w);
+    }
+    if (w.n > 0) {
         snprintf(who, sizeof who, "%s from %s", l->user, l->peer);
         fd = view_pair(&w.found, 0, who);
         told.result = fd >= 0 ? CLAIM_VIEW : CLAIM_REFUSED;
-    } else {
+    } else if (view_name_is_good(m->name)) {
         reserve(l, m->name);
+    } else if (m->name.n > 0) {
+        told.result = CLAIM_REFUSED;  // an id is nobody's to choose
     }
     told.text = view_text(text);
     answer(l, &told, fd);
@@ -214,7 +222,7 @@ int keeper_view(struct keeper *k, uid_t uid, struct view name, uint32_t flags,
                 const char *who, char *why, size_t why_size) {
     struct wanted w = {.name = name, .waiting = true};
     if (name.n > 0) {
-        (void)look(k, uid, is_named, &w);
+        find(k, uid, &w);
     } else {
         (void)look(k, uid, count, &w);
         w.waiting = w.n > 0;

@@ -13,7 +13,7 @@
 #include "server/screen_library.h"
 
 #define PAINT_SECONDS 10u
-#define PLAIN_LINES 1000u  // more than any screen has rows
+#define PLAIN_LINES (SCREEN_LINES + SCREEN_ROWS_MAX)  // all that a screen can show
 #define TAIL (64u * 1024)  // of a record that nobody could paint
 #define COMPLETE 1         // the last byte of a painting that is whole
 
@@ -219,22 +219,59 @@ static void replace(struct terminal_record *r, size_t n, struct view by) {
     r->sizes_n = kept + 1;
 }
 
+static void set_least(struct terminal_record *r) {
+    size_t twice = 2 * buf_len(&r->bytes);
+    r->least = twice > RECORD_BYTES ? twice : RECORD_BYTES;
+}
+
 static void on_smaller(void *arg, struct view painting) {
     struct terminal_record *r = arg;
     if (painting.n > 0 && r->painted <= buf_len(&r->bytes))
         replace(r, r->painted, painting);
-    r->least =
-        2 * buf_len(&r->bytes) > RECORD_BYTES ? 2 * buf_len(&r->bytes) : RECORD_BYTES;
+    set_least(r);
 }
 
-// The older half goes. Its modes still hold: those that are set now, as nothing else is
-// known, or as the other half has none.
-static void cut(struct terminal_record *r) {
+// The first n bytes go. Their modes still hold: those that are set now, as nothing else
+// is known, or as the rest has none.
+static void cut(struct terminal_record *r, size_t n) {
     scoped_buf modes = {.max = 4096};
     painter_stop(&r->smaller);
     if (terminal_modes_restore(&r->modes, &modes) != OK)
         buf_clear(&modes);
-    replace(r, buf_len(&r->bytes) / 2, buf_view(&modes));
+    replace(r, n, buf_view(&modes));
+}
+
+static void cut_half(struct terminal_record *r) {
+    cut(r, buf_len(&r->bytes) / 2);
+}
+
+// Where as many lines begin as are ever shown; 0: there are fewer.
+static size_t lines_start(struct view v) {
+    size_t n = v.n;
+    for (size_t lines = 0; lines <= PLAIN_LINES; lines++) {
+        const uint8_t *at = n > 0 ? memrchr(v.p, '\n', n) : NULL;
+        if (at == NULL)
+            return 0;
+        n = (size_t)(at - v.p);
+    }
+    return n + 1;
+}
+
+// Plain text needs no painting: nothing can be seen of what comes before so much of it.
+// Where its lines are so long that there are fewer, they are all kept up to RECORD_MAX.
+static bool cut_lines(struct terminal_record *r) {
+    struct view v = buf_view(&r->bytes);
+    size_t n = lines_start(v), from = n > 0 ? n : v.n / 2;
+    if (terminal_modes_alternate(&r->modes) ||
+        !terminal_is_plain(view_of(v.p + from, v.n - from), 2 * SCREEN_ROWS_MAX))
+        return false;
+    if (n > v.n / 4) {
+        cut(r, n);
+        set_least(r);
+    } else {
+        r->least = v.n + RECORD_BYTES;
+    }
+    return true;
 }
 
 static void make_smaller(struct terminal_record *r) {
@@ -242,16 +279,11 @@ static void make_smaller(struct terminal_record *r) {
     struct record_size last = r->sizes[r->sizes_n - 1];
     struct pty_size size = {last.columns, last.rows, 0, 0};
     if (v.n >= RECORD_MAX) {
-        cut(r);
+        cut_half(r);
         return;
     }
-    if (r->smaller.loop != NULL || v.n < r->least)
+    if (r->smaller.loop != NULL || v.n < r->least || cut_lines(r))
         return;
-    if (!terminal_modes_alternate(&r->modes) &&
-        terminal_is_plain(view_of(v.p + v.n / 2, v.n - v.n / 2), PLAIN_LINES)) {
-        cut(r);
-        return;
-    }
     r->painted = v.n;
     r->least = v.n + RECORD_BYTES;
     if (!record_paint(r, &r->smaller, SCREEN_STATE, size, on_smaller, r))
@@ -261,7 +293,7 @@ static void make_smaller(struct terminal_record *r) {
 void record_add(struct terminal_record *r, struct view bytes) {
     terminal_modes_feed(&r->modes, bytes);
     if (buf_append(&r->bytes, bytes) != OK) {
-        cut(r);
+        cut_half(r);
         if (buf_append(&r->bytes, bytes) != OK)
             buf_clear(&r->bytes);  // no memory: what follows is what there is
     }

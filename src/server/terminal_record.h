@@ -3,9 +3,10 @@
 // and never in its way: appending is all that is done to a byte while nobody needs a
 // screen.
 //
-// The bytes have a cap. Where nothing but lines of text came, the oldest go; else a
-// process is forked that paints a screen of them (terminal/screen.h), and the painting
-// takes their place. A session's own process holds neither screen nor libvterm.
+// The bytes have a cap. Where nothing but lines of text came, those go that are more than
+// a screen's memory of lines (SCREEN_LINES); else a process is forked that paints a
+// screen of them (terminal/screen.h), and the painting takes their place. A session's own
+// process holds neither screen nor libvterm.
 #pragma once
 
 #include "base/buf.h"
@@ -15,7 +16,7 @@
 #include "terminal/screen.h"
 
 #define RECORD_BYTES (2u * 1024 * 1024)  // above it, the record is made smaller
-#define RECORD_MAX (8u * 1024 * 1024)    // .. and above this, by cutting
+#define RECORD_MAX (12u * 1024 * 1024)   // .. and above this, by cutting
 #define RECORD_SIZES 16u
 
 struct terminal_record;

@@ -10,6 +10,7 @@
 #include "io/pty.h"
 #include "io/unix_socket.h"
 #include "server/view.h"
+#include "terminal/modes.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -19,8 +20,10 @@ struct viewing {
     int fd;
     bool watch, keys, over;
     bool line_start, pending;  // of the escape
+    bool told;                 // why it is over
     int status;
     char name[VIEW_NAME];
+    struct terminal_modes modes;  // that the program has set on this terminal
 };
 
 // Ours are blocked but while we wait, so that none comes in between.
@@ -120,6 +123,24 @@ static void take_keys(struct viewing *v) {
 
 // ---- from the holder ----
 
+// What the program had set is undone: a shell is to go on here.
+static void give_back(struct viewing *v) {
+    scoped_buf out = {.max = 2048};
+    if (v->name[0] != '\0' && terminal_modes_leave(&v->modes, &out) == OK)
+        (void)!fd_write_full(STDOUT_FILENO, buf_view(&out));
+    tty_raw_leave();
+}
+
+// The other end is gone without a word.
+static void tell_gone(const struct viewing *v) {
+    if (v->name[0] == '\0')
+        fprintf(stderr, "\r\n[bowline: that session cannot be shown: it has just ended, "
+                        "or too many look at it]\r\n");
+    else
+        fprintf(stderr, "\r\n[bowline: session %s is gone: its process has ended]\r\n",
+                v->name);
+}
+
 static void on_end(struct viewing *v, struct view fields) {
     static const char *const words[VIEW_WHYS] = {
         [VIEW_EXITED] = "ended",
@@ -135,7 +156,8 @@ static void on_end(struct viewing *v, struct view fields) {
     if (reader_end(&r) != OK || why >= VIEW_WHYS)
         return;
     v->status = why == VIEW_EXITED ? (int)(status & 255) : LOST;
-    tty_raw_leave();
+    v->told = true;
+    give_back(v);
     fprintf(stderr, "\r\n[bowline: session %s %s%s%s]\r\n", v->name, words[why],
             text.n > 0 ? " " : "", text_clean(clean, sizeof clean, text));
 }
@@ -143,8 +165,9 @@ static void on_end(struct viewing *v, struct view fields) {
 static void take(struct viewing *v, struct view m) {
     struct reader r = reader_of(view_of(m.p + 1, m.n - 1));
     if (m.p[0] == VIEW_OUT) {
+        terminal_modes_feed(&v->modes, view_of(m.p + 1, m.n - 1));
         if (fd_write_full(STDOUT_FILENO, view_of(m.p + 1, m.n - 1)) != OK)
-            v->over = true;
+            v->over = v->told = true;
     } else if (m.p[0] == VIEW_END) {
         on_end(v, view_of(m.p + 1, m.n - 1));
     } else if (m.p[0] == VIEW_START && read_u32(&r) == VIEW_VERSION) {
@@ -185,7 +208,7 @@ static void wait_for_something(struct viewing *v) {
     struct pollfd p[] = {{v->fd, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
     int n = ppoll(p, 2, NULL, &others);
     if (ended)
-        v->over = true;
+        v->over = v->told = true;
     else if (asked)
         leave(v);
     else if (resized)
@@ -216,15 +239,19 @@ int view_run(int fd, bool watch, bool keys) {
                         .keys = keys && !watch,
                         .line_start = true,
                         .status = LOST};
+    terminal_modes_init(&v.modes);
     set_signals();
     if (tty_is(STDIN_FILENO) && tty_raw_enter(STDIN_FILENO) == OK)
         tty_raw_guard();
     say_size(&v);
     while (!v.over)
         wait_for_something(&v);
-    tty_raw_leave();
+    if (!v.told)
+        give_back(&v);
     fd_close(&fd);
-    if (v.status == 0 && (watch || keys))
+    if (v.status == LOST && !v.told)
+        tell_gone(&v);
+    else if (!v.told && (watch || keys))
         fprintf(stderr, "\r\n[bowline: %s session %s]\r\n",
                 watch ? "no longer watching" : "left", v.name);
     return v.status;

@@ -55,7 +55,8 @@ static bool same_pen(const struct pen *a, const struct pen *b) {
     const VTermScreenCellAttrs *x = &a->attrs, *y = &b->attrs;
     return x->bold == y->bold && x->underline == y->underline && x->italic == y->italic &&
            x->blink == y->blink && x->reverse == y->reverse && x->strike == y->strike &&
-           same_colour(&a->fg, &b->fg, true) && same_colour(&a->bg, &b->bg, false);
+           x->font == y->font && same_colour(&a->fg, &b->fg, true) &&
+           same_colour(&a->bg, &b->bg, false);
 }
 
 static enum err put_pen(const struct pen *p, struct buf *out) {
@@ -65,12 +66,14 @@ static enum err put_pen(const struct pen *p, struct buf *out) {
         bool on;
         const char *code;
     } codes[] = {{p->attrs.bold, ";1"},
+                 {(p->attrs.font & REPEAT_FAINT) != 0, ";2"},
                  {p->attrs.italic, ";3"},
                  {p->attrs.underline == VTERM_UNDERLINE_SINGLE, ";4"},
                  {p->attrs.underline == VTERM_UNDERLINE_DOUBLE, ";21"},
                  {p->attrs.underline == VTERM_UNDERLINE_CURLY, ";4:3"},
                  {p->attrs.blink, ";5"},
                  {p->attrs.reverse, ";7"},
+                 {(p->attrs.font & REPEAT_HIDDEN) != 0, ";8"},
                  {p->attrs.strike, ";9"}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i].on)
@@ -176,6 +179,7 @@ static enum err put_own_pen(struct screen *s, struct buf *out) {
     GET(BLINK, attrs.blink, v.boolean != 0);
     GET(REVERSE, attrs.reverse, v.boolean != 0);
     GET(STRIKE, attrs.strike, v.boolean != 0);
+    GET(FONT, attrs.font, (unsigned)v.number & 15);
     GET(FOREGROUND, fg, v.color);
     GET(BACKGROUND, bg, v.color);
 #undef GET
@@ -211,20 +215,28 @@ static enum err put_title(const struct screen *s, struct buf *out) {
     return put_text(out, "\a");
 }
 
-// The alternate screen is painted over the other one, which is looked at behind it.
-static enum err put_screens(struct screen *s, struct buf *out) {
+static enum err put_modes(struct screen *s, struct buf *out) {
+    int above =
+        terminal_modes_origin(&s->modes) && s->modes.top > 0 ? s->modes.top - 1 : 0;
+    TRY(terminal_modes_restore(&s->modes, out));
+    TRY(put_cursor(s, out, above));
+    return put_own_pen(s, out);
+}
+
+// The alternate screen is painted over the other one, which is looked at behind it; of a
+// program that has ended, below the other one, so that it stays.
+static enum err put_screens(struct screen *s, bool last, struct buf *out) {
     static const char other[] = "\x1b[?1049l\x1b[?1047l\x1b[?47l";
     scoped_buf rows = {.max = SCREEN_PAINT_MAX};
     bool alternate = terminal_modes_alternate(&s->modes);
-    int above =
-        terminal_modes_origin(&s->modes) && s->modes.top > 0 ? s->modes.top - 1 : 0;
+    char below[32];
+    snprintf(below, sizeof below, "\x1b[%d;1H\r\n", s->rows);
     if (alternate) {
-        TRY(put_text(&rows, "\x1b[?1049h\x1b[H"));
+        TRY(put_text(&rows, last ? below : "\x1b[?1049h\x1b[H"));
         TRY(paint_rows(s, &rows));
     }
-    TRY(terminal_modes_restore(&s->modes, &rows));
-    TRY(put_cursor(s, &rows, above));
-    TRY(put_own_pen(s, &rows));
+    if (!last)
+        TRY(put_modes(s, &rows));
     if (alternate)
         (void)s->library->input_write(s->vterm, other, sizeof other - 1);
     TRY(paint_rows(s, out));
@@ -234,10 +246,10 @@ static enum err put_screens(struct screen *s, struct buf *out) {
 
 enum err screen_paint(struct screen *s, enum screen_paint how, struct buf *out) {
     TRY(s->failed);
-    if (how == SCREEN_TERMINAL)
+    if (how != SCREEN_STATE)
         TRY(put_start(s, out));
     TRY(put_title(s, out));
     TRY(put_lines(s, out));
-    TRY(put_screens(s, out));
-    return buf_append(out, buf_view(&s->tail));
+    TRY(put_screens(s, how == SCREEN_LAST, out));
+    return how == SCREEN_LAST ? OK : buf_append(out, buf_view(&s->tail));
 }

@@ -144,17 +144,17 @@ static void write_vterm(struct screen *s, struct view v) {
 static void write_repeated(struct screen *s) {
     const struct repeat *r = &s->repeat;
     uint32_t most = (uint32_t)s->columns;
-    for (uint32_t i = 0; i < r->due && i < most; i++)
-        write_vterm(s, view_of(r->last, r->last_n));
+    for (uint32_t i = 0; i < r->due_times && i < most; i++)
+        write_vterm(s, view_of(r->due, r->due_n));
 }
 
 // At most SCREEN_TAIL_MAX bytes.
 static void write_piece(struct screen *s, struct view v) {
-    uint8_t out[SCREEN_TAIL_MAX];
+    uint8_t out[SCREEN_TAIL_MAX * REPEAT_OUT];
     size_t n = 0;
     for (size_t i = 0; i < v.n; i++) {
-        out[n++] = repeat_take(&s->repeat, v.p[i]);
-        if (s->repeat.due == 0)
+        n += repeat_take(&s->repeat, v.p[i], out + n);
+        if (s->repeat.due_times == 0)
             continue;
         write_vterm(s, view_of(out, n));
         write_repeated(s);

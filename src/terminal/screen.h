@@ -12,8 +12,8 @@
 #include "base/buf.h"
 #include "terminal/modes.h"
 
-#define SCREEN_LINES 10000u               // that were scrolled away
-#define SCREEN_LINES_BYTES (1024 * 1024)  // .. with their colours
+#define SCREEN_LINES 10000u                   // that were scrolled away
+#define SCREEN_LINES_BYTES (4 * 1024 * 1024)  // .. with their colours
 #define SCREEN_ROWS_MAX 500u
 #define SCREEN_COLUMNS_MAX 1000u
 #define SCREEN_PAINT_MAX (32u * 1024 * 1024)
@@ -51,6 +51,7 @@ void screen_resize(struct screen *s, uint32_t rows, uint32_t columns);
 enum screen_paint {
     SCREEN_STATE,     // for a fresh terminal: stands for what was fed
     SCREEN_TERMINAL,  // for a person's, which may show something: that is scrolled away
+    SCREEN_LAST,      // the same, of a program that has ended: its modes are over
 };
 // Ends the screen's use. ERR_LIMIT: more than `out` takes.
 must_check enum err screen_paint(struct screen *s, enum screen_paint how,

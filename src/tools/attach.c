@@ -12,11 +12,16 @@
 #include "tools/commands.h"
 #include "tools/keepers.h"
 
+#define WORDS_MAX 100
+
 struct request {
     bool watch;
+    bool own;  // flags of this machine's servers
     struct keepers of;
     const char *words[2];
     int words_n;
+    char *const *ssh;  // options of ssh, the host, and the name
+    int ssh_n;
 };
 
 struct answer {
@@ -29,8 +34,16 @@ struct answer {
 static int usage(void) {
     fprintf(stderr, "usage: bowline attach [--watch] [--port N] [--socket PATH] [-f "
                     "CONFIG] [NAME]\n"
-                    "       bowline attach HOST NAME\n");
+                    "       bowline attach [ssh options] HOST NAME\n");
     return 2;
+}
+
+// At least one option, the host, and the name.
+static bool parse_ssh(struct request *r, int n, char *const *words) {
+    r->ssh = words;
+    r->ssh_n = n;
+    return n >= 3 && n < WORDS_MAX && *words[n - 1] != '-' && r->words_n == 0 &&
+           !r->watch && !r->own;
 }
 
 static bool parse(struct request *r, int argc, char **argv) {
@@ -39,13 +52,15 @@ static bool parse(struct request *r, int argc, char **argv) {
             r->watch = true;
         else if (*argv[i] == '-' && i + 1 < argc &&
                  keepers_flag(&r->of, argv[i], argv[i + 1]))
-            i++;
-        else if (*argv[i] == '-' || r->words_n == 2)
+            r->own = ++i > 0;
+        else if (*argv[i] == '-')
+            return parse_ssh(r, argc - i, argv + i);
+        else if (r->words_n == 2)
             return false;
         else
             r->words[r->words_n++] = argv[i];
     }
-    return r->words_n < 2 || !r->watch;
+    return r->words_n < 2 || (!r->watch && !r->own);
 }
 
 // ---- here ----
@@ -72,15 +87,32 @@ static bool ask(void *arg, int fd, const char *path) {
 
 // ---- elsewhere ----
 
-// Our own ssh, which stands beside this program.
+// Our own ssh, which stands beside this program; a build has it in another folder.
+static void find_ssh(char *out, size_t size) {
+    static const char *const places[] = {"ssh", "../client/ssh"};
+    char self[PATH_MAX] = "";
+    if (process_self_path(self, sizeof self) == OK && strrchr(self, '/') != NULL)
+        strrchr(self, '/')[1] = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(out, size, "%s%s", self, places[i]);
+        if (access(out, X_OK) == 0)
+            return;
+    }
+}
+
 static int run_ssh(const struct request *r) {
-    char path[PATH_MAX + 8], option[128];
-    char *slash;
-    if (process_self_path(path, PATH_MAX) != OK || (slash = strrchr(path, '/')) == NULL)
-        return 1;
-    memcpy(slash + 1, "ssh", 4);
-    snprintf(option, sizeof option, "Session=%s", r->words[1]);
-    char *argv[] = {path, "-t", "-o", option, "--", (char *)r->words[0], NULL};
+    char path[PATH_MAX + 16], option[128];
+    char *argv[WORDS_MAX + 8] = {path, "-t", "-o", option};
+    const char *name = r->ssh_n > 0 ? r->ssh[r->ssh_n - 1] : r->words[1];
+    int n = 4;
+    find_ssh(path, sizeof path);
+    snprintf(option, sizeof option, "Session=%s", name);
+    for (int i = 0; i + 1 < r->ssh_n; i++)
+        argv[n++] = r->ssh[i];
+    if (r->ssh_n == 0) {
+        argv[n++] = "--";
+        argv[n++] = (char *)(uintptr_t)r->words[0];
+    }
     execv(path, argv);
     fprintf(stderr, "bowline: %s: %m\n", path);
     return 1;
@@ -92,7 +124,7 @@ int attach_run(int argc, char **argv) {
     struct fault fault = {0};
     if (!parse(&r, argc, argv))
         return usage();
-    if (r.words_n == 2)
+    if (r.words_n == 2 || r.ssh_n > 0)
         return run_ssh(&r);
     if (!tty_is(STDIN_FILENO)) {
         fprintf(stderr, "bowline: attach needs a terminal: ssh -t HOST bowline attach\n");
@@ -105,6 +137,9 @@ int attach_run(int argc, char **argv) {
                 : fault.code != OK ? fault_text(&fault)
                 : a.servers > 0    ? "the server gives no session"
                                    : "no server of Bowline answers here");
+        if (r.words_n == 1)
+            fprintf(stderr, "bowline: a session at another host: bowline attach HOST "
+                            "NAME\n");
         return 1;
     }
     return view_run(a.fd, r.watch, true);

@@ -65,6 +65,34 @@ static void test_colours(void **state) {
         "\r\n\r\n\r\n\x1b[1;7H\x1b[1;7H");
 }
 
+// What libvterm has no attribute for.
+static void test_faint_and_hidden(void **state) {
+    (void)state;
+    assert_string_equal(
+        painted("\x1b[2mdim\x1b[1mb\x1b[22mn\x1b[38;5;2m\x1b[8mh\x1b[0m."),
+        "\x1b[0;2mdim\x1b[0;1;2mb\x1b[0mn\x1b[0;8;32mh\x1b[0m."
+        "\r\n\r\n\r\n\x1b[1;8H\x1b[1;8H");
+    // Parameters of colours, of underlines and of what is no SGR are others.
+    assert_string_equal(
+        painted("\x1b[38;2;2;8;2ma\x1b[m\x1b[4:2mb\x1b[m\x1b[>4;2mc\x1b[11md"),
+        "\x1b[0;38;2;2;8;2ma\x1b[0;21mb\x1b[0mcd\r\n\r\n\r\n\x1b[1;5H\x1b[>4;2m\x1b[1;"
+        "5H");
+    assert_non_null(strstr(painted("\x1b[2ma\x1b[!pb\x1b[2mc\x1b"
+                                   "cd"),
+                           "d\r\n"));
+}
+
+// Controls of two bytes, with which libvterm writes beyond the screen in insert mode.
+static void test_controls_of_unicode(void **state) {
+    (void)state;
+    for (unsigned c = 0x80; c < 0xc0; c++) {
+        char text[32];
+        snprintf(text, sizeof text, "\x1b[4h\xc2%cb\x1b[4l\xc2\xa9", (int)c);
+        assert_non_null(strstr(painted(text), c < 0xa0 ? "b\xc2\xa9\r\n" : "b\xc2\xa9"));
+    }
+    assert_non_null(strstr(painted("a\xc2z\xc2\x1b[1mb"), "z"));
+}
+
 static void test_pen_stays(void **state) {
     (void)state;
     assert_non_null(strstr(painted("a\x1b[7;92m"), "\x1b[1;2H\x1b[0;7;92m"));
@@ -146,7 +174,7 @@ static void test_lines_have_a_cap(void **state) {
     scoped_buf out = {.max = 1 << 24};
     static char line[1001];
     assert_int_equal(screen_new(&s, &library, 4, 1000), OK);
-    for (size_t i = 0; i < 4000; i++) {
+    for (size_t i = 0; i < 8000; i++) {
         memset(line, 'a' + (int)(i % 26), 998);
         memcpy(line + 998, "\r\n", 3);
         assert_int_equal(screen_feed(s, view_text(line)), OK);
@@ -208,6 +236,8 @@ int main(void) {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_scrolled),
         cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_faint_and_hidden),
+        cmocka_unit_test(test_controls_of_unicode),
         cmocka_unit_test(test_pen_stays),
         cmocka_unit_test(test_alternate),
         cmocka_unit_test(test_title_and_modes),
