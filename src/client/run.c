@@ -227,9 +227,8 @@ static enum err on_link(struct run *r) {
 }
 
 static enum err on_changes(struct run *r, const struct parts *at) {
-    return changes_take(&r->silence.changes, r->polls + at->changes)
-               ? silence_hurry(r, clock_ms())
-               : OK;
+    struct changes_seen seen = changes_take(&r->silence.changes, r->polls + at->changes);
+    return seen.network || seen.awake ? silence_changed(r, &seen, clock_ms()) : OK;
 }
 
 static enum err on_times(struct run *r) {

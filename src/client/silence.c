@@ -132,6 +132,9 @@ static void answered(struct run *r, uint64_t now) {
 static void know_link(struct run *r) {
     struct silence *s = &r->silence;
     s->asleep_ms = asleep_ms();
+    s->way = (struct route_way){0};
+    if (!r->c->proxied && is_on(r))
+        route_way_note(&s->way, r->c->link.fd);
     measure(r);
     if (!asks(r))
         return;
@@ -269,7 +272,15 @@ static void shorten(struct run *r, uint64_t now) {
               (unsigned)patience);
 }
 
-enum err silence_hurry(struct run *r, uint64_t now) {
+// A further link is another connection: it goes whatever way there is to the host's
+// address, or to another one of its addresses.
+static bool is_touched(struct run *r) {
+    struct route_way *way = &r->silence.way;
+    struct route_changed changed = route_way_look(way);
+    return changed.own || (r->redial != NULL && (changed.fresh || !way->fresh.there));
+}
+
+static enum err hurry(struct run *r, uint64_t now) {
     if (r->redial != NULL)
         redial_hurry(r->redial, now);
     enum err e = is_on(r) && r->silence.probe == 0 ? ask(r, now) : OK;
@@ -280,4 +291,8 @@ enum err silence_hurry(struct run *r, uint64_t now) {
     // If that is in vain, it is the change that has cost the link.
     r->silence.idle_s = 0;
     return e;
+}
+
+enum err silence_changed(struct run *r, const struct changes_seen *seen, uint64_t now) {
+    return seen->awake || (seen->network && is_touched(r)) ? hurry(r, now) : OK;
 }

@@ -18,11 +18,13 @@
 #include "client/idle_memory.h"
 #include "client/patience.h"
 #include "io/changes.h"
+#include "io/route.h"
 
 struct run;
 
 struct silence {
     struct changes changes;
+    struct route_way way;  // of the link, where it is no program's
     uint64_t settle;   // clock_ms(): what only a connection that lasts is worth; 0: not
                        // begun; CLOCK_NEVER: done
     uint64_t waiting;  // something is unconfirmed since; 0: nothing
@@ -59,5 +61,7 @@ void silence_replaced(struct run *r, uint64_t since, uint64_t now);
 void silence_resumed(struct run *r, bool first);
 // The link has ended for good.
 void silence_ended(const struct run *r);
-// Something has changed (io/changes.h): is the link still there?
-must_check enum err silence_hurry(struct run *r, uint64_t now);
+// Something has changed (io/changes.h): is the link still there? What does not touch its
+// way is none of its business: on some machines networks come and go all day.
+must_check enum err silence_changed(struct run *r, const struct changes_seen *seen,
+                                    uint64_t now);

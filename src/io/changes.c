@@ -69,7 +69,8 @@ static bool take_clock(struct changes *c) {
     return woken;
 }
 
-bool changes_take(struct changes *c, const struct pollfd *p) {
-    bool any = c->netlink >= 0 && p[0].revents != 0 && take_netlink(c);
-    return (c->clock >= 0 && p[1].revents != 0 && take_clock(c)) || any;
+struct changes_seen changes_take(struct changes *c, const struct pollfd *p) {
+    return (struct changes_seen){
+        .network = c->netlink >= 0 && p[0].revents != 0 && take_netlink(c),
+        .awake = c->clock >= 0 && p[1].revents != 0 && take_clock(c)};
 }

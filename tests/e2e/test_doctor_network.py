@@ -182,3 +182,23 @@ def test_a_session_whose_address_changes(lab, net, far):
             assert "10.77.0.9" in server.log()
         finally:
             p.kill()
+
+
+def test_networks_of_others_come_and_go(lab, net, far):
+    """As on a machine that makes containers: what does not touch the way to the host is no change, so nothing is asked and learning goes on."""
+    far()
+    args = ["ip", "netns", "exec", net.here, tool("ssh"), *options(lab), "-v", THERE, "cat"]
+    with subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as p:
+        try:
+            echo(p, b"here\n")
+            assert wait_until(lambda: watches(p.pid), 30)
+            for i in range(5):
+                for words in (["link", "add", "c0", "type", "veth", "peer", "name", "c1"], ["addr", "add", "10.99.0.1/24", "dev", "c0"],
+                              ["link", "set", "c0", "up"], ["route", "add", "10.98.0.0/16", "dev", "c0"], ["link", "del", "c0"]):
+                    assert subprocess.run(["ip", "-n", net.here, *words]).returncode == 0
+                echo(p, b"still here %d\n" % i)
+            p.stdin.close()
+            assert p.wait(30 * SLOW) == 0
+            assert b"the network has changed" not in p.stderr.read()
+        finally:
+            p.kill()
