@@ -106,9 +106,7 @@ def reload(bench):
 
 def keeper(bench):
     """Keeper and listener die, and are started again; the link stays."""
-    kill(("sshd: listener",), signal.SIGKILL)
-    bench.suite.process.kill()
-    bench.suite.process.wait()
+    kill_server(bench.suite, ("sshd: listener",))
     start_again(bench.suite)
 
 

@@ -75,14 +75,17 @@ def count(args, suite, state):
     return sum(r["state"] == state for r in rows(args, suite))
 
 
-def kill_server(suite):
-    """All that is root's or a gate: what an upgrade that goes wrong, or the kernel short of memory, would take."""
-    gates = [p for p in suite.group.pids() if title(p).startswith(("sshd: gate", "sshd: listener"))]
+def kill_server(suite, others=("sshd: gate", "sshd: listener")):
+    """All that is root's or a gate: what an upgrade that goes wrong, or the kernel short of memory, would take. The keeper first, which
+    would start another listener; and until they are gone, for they have the port."""
     suite.process.kill()
     suite.process.wait()
-    for pid in gates:
+    left, limit = [p for p in suite.group.pids() if title(p).startswith(others)], time.monotonic() + 30
+    for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    while any(title(p) for p in left) and time.monotonic() < limit:
+        time.sleep(0.01)
 
 
 def start_again(suite):

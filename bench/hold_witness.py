@@ -29,7 +29,7 @@ def output(*words):
 def tell_of(bench):
     log = read(bench.suite.log.name)
     print("\n".join(["---- processes"] + [state(pid) for pid in everybody()] +
-                    ["---- connections of the client", output(*bench.path.client("ss", "-tanpoi")),
-                     "---- and of the server", output("ss", "-tanpoi"),
+                    ["---- connections of the client", output(*bench.path.client("ss", "-tnpoi", "state", "big")),
+                     "---- and of the server", output("ss", "-tnpoi", "state", "big"),
                      "---- why", output(os.path.join(os.path.dirname(bench.suite.ssh), "bowline"), "why"),
                      "---- the server's log", log[-LOG_BYTES:]]), file=sys.stderr, flush=True)
