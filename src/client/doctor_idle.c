@@ -30,6 +30,7 @@ struct quiet {
     uint64_t since, asked, read;  // clock_ms(); of bytes read when the silence began
     uint64_t want_ms, silence_ms;
     const char *how;  // it failed
+    bool ended;       // .. as a rule of the server's would have it: in order
 };
 
 // ---- what is set, and known ----
@@ -102,8 +103,11 @@ static void take_in(struct quiet *q, uint64_t now) {
     do
         e = e == OK ? client_next(q->c, &event) : e;
     while (e == OK && event.kind != TRANSPORT_NONE);
+    q->ended = e != OK && l->error == 0;
     if (e != OK)
-        fail(q, l->error != 0 ? "it was reset" : "it was closed");
+        fail(q, !q->ended                ? "it was reset"
+                : q->c->end.disconnected ? fault_text(&q->c->fault)
+                                         : "it was closed without a word");
     else if (l->read != before)
         heard(q, now);
 }
@@ -181,6 +185,7 @@ static void watch(struct quiet *q, size_t n) {
 struct limits {
     uint64_t bears_ms, fails_ms, spoken_ms;  // 0: none
     const char *how;
+    bool ended;
 };
 
 static struct limits limits_of(const struct quiet *q, size_t n) {
@@ -194,6 +199,7 @@ static struct limits limits_of(const struct quiet *q, size_t n) {
         if (q[i].state == QUIET_FAILS && (l.fails_ms == 0 || ms < l.fails_ms)) {
             l.fails_ms = ms;
             l.how = q[i].how;
+            l.ended = q[i].ended;
         }
     }
     return l;
@@ -201,7 +207,12 @@ static struct limits limits_of(const struct quiet *q, size_t n) {
 
 static void say_measured(struct doctor *d, const struct quiet *q, size_t n) {
     struct limits l = limits_of(q, n);
-    if (l.fails_ms > 0)
+    if (l.ended)
+        doctor_say(d, FOUND_ENDED, UINT64_MAX,
+                   "%.1f s of silence were borne; after %.1f s the connection was ended: "
+                   "%s",
+                   (double)l.bears_ms / 1000, (double)l.fails_ms / 1000, l.how);
+    else if (l.fails_ms > 0)
         doctor_say(d, FOUND_LIMIT, UINT64_MAX,
                    "%.1f s of silence were borne, %.1f s were too long: %s",
                    (double)l.bears_ms / 1000, (double)l.fails_ms / 1000, l.how);

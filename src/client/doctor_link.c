@@ -168,6 +168,12 @@ static void say_no_greeting(struct doctor *d, enum err e) {
         doctor_say(d, FOUND_SILENT, doctor_lap(d),
                    "connected, but no greeting came: %s; %s", text,
                    doctor_setting(c, "ConnectTimeout", value, setting, sizeof setting));
+    else if (e == ERR_CLOSED && c->proxied)
+        doctor_say(
+            d, FOUND_PROXY_FAILED, doctor_lap(d),
+            "the program of ProxyJump or ProxyCommand ended before a greeting came; "
+            "from there came: %s",
+            text);
     else if (e == ERR_CLOSED)
         doctor_say(d, FOUND_CLOSED_AT_ONCE, doctor_lap(d),
                    "closed before a greeting; it said: %s", text);

@@ -162,7 +162,18 @@ static const struct finding {
          "ChannelTimeout and UnusedConnectionTimeout",
          "raise the idle time of established connections (NAT, conntrack, load "
          "balancer), or let the box reset what it forgets"},
-    [FOUND_SPOKEN] = {"idle", "kept-by-server", DOCTOR_OK, NULL, NULL, NULL},
+    [FOUND_ENDED] =
+        {"idle", "ended-by-server", DOCTOR_WARN,
+         "a session has a channel, which the connections that measure have not: it is "
+         "hit "
+         "by ChannelTimeout alone, and signs of life do not count for either",
+         "UnusedConnectionTimeout ends connections without a channel; bowline config "
+         "explain sshd USER@ADDRESS names the line that sets it, and ChannelTimeout",
+         "a proxy or balancer with an idle limit closes so: raise it"},
+    [FOUND_SPOKEN] = {"idle", "kept-by-server", DOCTOR_OK, NULL,
+                      "bowline config explain sshd USER@ADDRESS names the line that sets "
+                      "ClientAliveInterval",
+                      NULL},
     [FOUND_NOT_MEASURED] = {"idle", "not-measured", DOCTOR_WARN,
                             "log in without a password or confirmation: measuring takes "
                             "several connections",

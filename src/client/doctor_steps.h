@@ -60,6 +60,7 @@ enum doctor_finding {
     FOUND_KEEPALIVE,
     FOUND_NO_LIMIT,
     FOUND_LIMIT,
+    FOUND_ENDED,
     FOUND_SPOKEN,
     FOUND_NOT_MEASURED,
     FOUND_COUNT

@@ -156,14 +156,22 @@ static uint8_t take(struct repeat *r, uint8_t c) {
     return c;
 }
 
+static size_t take_all(struct repeat *r, struct view v, uint8_t *out) {
+    for (size_t i = 0; i < v.n; i++)
+        out[i] = take(r, v.p[i]);
+    return v.n;
+}
+
 size_t repeat_take(struct repeat *r, uint8_t c, uint8_t out[REPEAT_OUT]) {
+    static const uint8_t unknown[] = {0xef, 0xbf, 0xbd};  // U+FFFD
+    const uint8_t whole[] = {LEAD, c};
     size_t n = 0;
-    bool control = r->held && c >= 0x80 && c < 0xa0;
+    bool held = r->held, more = (c & 0xc0) == 0x80;
     r->due_times = 0;
-    if (r->held && !control)
-        out[n++] = take(r, LEAD);
     r->held = c == LEAD;
-    if (!r->held && !control)
-        out[n++] = take(r, c);
-    return n;
+    if (held && more)
+        return c >= 0xa0 ? take_all(r, view_of(whole, 2), out) : 0;
+    if (held)
+        n = take_all(r, view_of(unknown, sizeof unknown), out);
+    return r->held ? n : n + take_all(r, view_of(&c, 1), out + n);
 }

@@ -8,7 +8,8 @@
 // Control sequences with more parameters than it has room for, which it does not count.
 //
 // U+0080 to U+009F, to which it gives the width -1: with insert mode, memory outside of
-// the screen. They are nothing that a terminal shows.
+// the screen. They are nothing that a terminal shows. Since it completes a character also
+// across a sequence, it gets no 0xc2 without what belongs to it.
 //
 // Faint and hidden text (SGR 2 and 8): the number of a font, which no program of today
 // asks for, carries them through.
@@ -18,7 +19,7 @@
 
 #include "base/bytes.h"
 
-#define REPEAT_OUT 2  // bytes at most in place of one
+#define REPEAT_OUT 4  // bytes at most in place of one
 
 enum repeat_font {
     REPEAT_FAINT = 1,

@@ -186,3 +186,19 @@ def test_idle_limits(lab, forgetful):  # noqa: F811
         assert ("lost" in found["limit"]["text"]) != proxy.reset
     _, found = doctor(lab, lab.sshd("ClientAliveInterval 2\n").port, "--idle=6", status=0)
     assert "ClientAliveInterval" in found["kept-by-server"]["text"]
+    assert "bowline config explain sshd" in found["kept-by-server"]["remedies"]["server"]
+
+
+def test_a_rule_is_no_limit_of_the_way(lab):
+    """What a server ends in order is told from what a box on the way forgets; where it says why, that is shown."""
+    report, found = doctor(lab, lab.sshd("UnusedConnectionTimeout 2\n").port, "--idle=5", status=0)
+    assert report["steps"][-1]["finding"] == "ended-by-server", report
+    assert "idle" in found["ended-by-server"]["text"] and "UnusedConnectionTimeout" in found["ended-by-server"]["remedies"]["server"]
+    report, _ = doctor(lab, lab.openssh("UnusedConnectionTimeout 2\n").port, "--idle=5", status=0)
+    assert report["steps"][-1]["finding"] == "ended-by-server", report
+
+
+def test_a_proxy_that_fails(lab):
+    """It is no server that turns this address away."""
+    report, found = doctor(lab, free_port(), "-o", "ProxyCommand=false", status=1)
+    assert report["steps"][-1]["finding"] == "proxy-failed" and "by hand" in found["proxy-failed"]["remedies"]["client"], report

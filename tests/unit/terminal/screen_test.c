@@ -90,7 +90,14 @@ static void test_controls_of_unicode(void **state) {
         snprintf(text, sizeof text, "\x1b[4h\xc2%cb\x1b[4l\xc2\xa9", (int)c);
         assert_non_null(strstr(painted(text), c < 0xa0 ? "b\xc2\xa9\r\n" : "b\xc2\xa9"));
     }
-    assert_non_null(strstr(painted("a\xc2z\xc2\x1b[1mb"), "z"));
+    assert_non_null(strstr(painted("a\xc2z"), "a\xef\xbf\xbdz"));
+    // Nor in pieces.
+    assert_non_null(strstr(painted("\x1b[4ha\xc2\x1b[m\x81"
+                                   "b"),
+                           "a\xef\xbf\xbd"));
+    assert_non_null(strstr(painted("\x1b[4ha\xc2\x1b[b\x81"
+                                   "b"),
+                           "a\xef\xbf\xbd"));
 }
 
 static void test_pen_stays(void **state) {
