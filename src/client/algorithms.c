@@ -84,7 +84,8 @@ enum err algorithms_list(void *ctx, enum conf_algorithms kind, const char *spec,
     TRY(choose_list(kind, spec, (const char *)buf_view(&list).p, &chosen));
     const char *text = (const char *)buf_view(&chosen).p;
     if (!text_copy(out, size, view_text(text)))
-        return fault_set(fault, ERR_LIMIT, 0, "algorithm list too long");
+        return fault_set(fault, ERR_LIMIT, 0, "the list has more than %zu bytes",
+                         size - 1);
     return OK;
 }
 

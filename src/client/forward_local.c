@@ -45,7 +45,9 @@ static enum err listen_path(struct forwards *f, struct forward_rule *rule) {
 
 enum err forward_listen(struct forwards *f, struct forward_rule *rule) {
     if (f->listeners_n + ADDRESSES > FORWARD_LISTENERS_MAX)
-        return fault_set(&f->c->fault, ERR_LIMIT, 0, "too many listeners");
+        return fault_set(&f->c->fault, ERR_LIMIT, 0,
+                         "more than %d listeners for forwardings",
+                         FORWARD_LISTENERS_MAX - ADDRESSES);
     if (rule->spec.listen.path[0] != 0)
         return listen_path(f, rule);
     int fds[ADDRESSES];

@@ -14,7 +14,11 @@
 enum err forward_spec_expand(struct client *c, enum forward_kind kind, const char *text,
                              struct forward_spec *spec) {
     if (!forward_spec_parse(spec, kind, text))
-        return fault_set(&c->fault, ERR_CONFIG, 0, "bad forwarding '%s'", text);
+        return fault_set(&c->fault, ERR_CONFIG, 0, "bad forwarding '%s': %s is expected",
+                         text,
+                         kind == FORWARD_DYNAMIC
+                             ? "[address:]port"
+                             : "[address:]port:host:port, or a path in place of a pair");
     struct forward_end *ends[] = {&spec->listen, &spec->connect};
     for (size_t k = 0; k < 2; k++) {
         char path[FORWARD_TEXT];
@@ -32,7 +36,8 @@ static enum err add_rules(struct forwards *f, enum forward_kind kind,
     for (size_t i = 0; i < list->n; i++) {
         struct forward_rule *rule = forwards_new_rule(f);
         if (rule == NULL)
-            return fault_set(&f->c->fault, ERR_LIMIT, 0, "too many forwardings");
+            return fault_set(&f->c->fault, ERR_LIMIT, 0, "more than %d forwardings",
+                             FORWARD_RULES_MAX);
         TRY(forward_spec_expand(f->c, kind, list->v[i], &rule->spec));
         rule->kind = kind;
         rule->in_use = true;

@@ -146,7 +146,8 @@ enum err host_identities_sign(const struct client *c, struct view data, struct b
     // It looks at the near end's address: the one descriptor that it gets beside its own.
     scoped_fd connection = dup(c->link.fd), input = -1;
     if (connection < 0 || make_request(connection, data, &input) != OK)
-        return fault_set(fault, ERR_IO, 0, "out of descriptors or memory");
+        return fault_set(fault, ERR_IO, 0,
+                         "ssh-keysign cannot be asked: out of descriptors or memory");
     struct process_spec spec = {.path = path,
                                 .argv = argv,
                                 .fd_in = input,

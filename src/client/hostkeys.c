@@ -189,7 +189,9 @@ static void ask_dns(struct hostkeys_check *k) {
               k->dns.authenticated ? "authentic" : "nobody vouches for them");
     if (k->dns.found > 0 && !k->dns.matches) {
         hostkeys_say_changed(k);
-        log_error(&c->log, "The domain name system has another fingerprint (SSHFP).");
+        log_error(&c->log,
+                  "The domain name system has other fingerprints for %s (SSHFP).",
+                  c->config.hostname);
     }
 }
 

@@ -121,7 +121,8 @@ static enum err split_command(struct client *c, struct words *w,
         e = add_word(c, w, word, tokens);
     free(copy);
     if (e == OK && (bad || w->n == 0 || w->n == WORDS_MAX))
-        return fault_set(&c->fault, ERR_CONFIG, 0, COMMAND_NAME ": malformed");
+        return fault_set(&c->fault, ERR_CONFIG, 0, COMMAND_NAME ": %s",
+                         bad ? "a quote is left open" : "no words, or too many");
     if (e == OK && w->v[0][0] != '/')
         return fault_set(&c->fault, ERR_CONFIG, 0,
                          COMMAND_NAME ": %.100s is not an absolute path", w->v[0]);

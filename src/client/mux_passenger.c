@@ -322,7 +322,9 @@ static enum err ask_info(struct passenger *p, const char *what) {
     struct mux_info fields = {p->talk.next_id++, view_text(what)};
     if (!p->talk.tells)
         return fault_set(&p->c->fault, ERR_UNSUPPORTED, 0,
-                         "the master of this connection tells nothing of it");
+                         "the master of this connection does not know -O %s: it is "
+                         "another program's, or an older one",
+                         what);
     TRY(mux_talk_ask(&p->talk, MUX_C_INFO, &fields, &m, &p->c->fault));
     TRY(expect(p->c, &m, MUX_S_INFO, what));
     for (size_t i = 0; i < m.info.text.n; i++)

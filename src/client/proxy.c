@@ -118,7 +118,7 @@ static enum err spawn(struct client *c, const char *path, char *const *argv, int
 static enum err start(struct client *c, const char *path, char *const *argv, bool reads) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return fault_set(&c->fault, ERR_IO, 0, "no socket pair for the proxy");
+        return fault_set(&c->fault, ERR_IO, 0, "no socket pair for the ProxyCommand: %m");
     scoped_fd theirs = pair[1];
     enum err e = fd_set_nonblock(pair[0], true);
     if (e == OK)
@@ -162,13 +162,14 @@ static enum err receive(struct client *c, int from, int *got) {
     uint8_t byte[1];
     struct pollfd p = {.fd = from, .events = POLLIN};
     if (link_poll(&c->link, &p, 1, c->deadline) != OK)
-        return fault_set(&c->fault, ERR_TIMEOUT, 0, "the proxy passes no descriptor");
+        return fault_set(&c->fault, ERR_TIMEOUT, 0,
+                         "ProxyUseFdpass: the proxy passes no descriptor in time");
     struct unix_message m = {0};
     enum err e = unix_recv(from, (struct span){byte, 1}, 1, &m);
     if (e != OK || m.fds_n != 1) {
         unix_message_close(&m);
         return fault_set(&c->fault, e != OK ? e : ERR_PROTOCOL, 0,
-                         "the proxy ended without passing a descriptor");
+                         "ProxyUseFdpass: the proxy ended without passing a descriptor");
     }
     *got = m.fds[0];
     return fd_set_nonblock(*got, true);
@@ -183,7 +184,9 @@ static enum err take_descriptor(struct client *c) {
     c->proxied = false;
     e = process_wait_until(&c->proxy, c->deadline, &status);
     return e == ERR_TIMEOUT
-               ? fault_set(&c->fault, e, 0, "the proxy passed a descriptor and stays")
+               ? fault_set(
+                     &c->fault, e, 0,
+                     "ProxyUseFdpass: the proxy passed a descriptor and does not end")
                : OK;
 }
 
@@ -211,7 +214,10 @@ static enum err start_jump(struct client *c) {
     struct jump j;
     struct words w = {0};
     if (!hops(c, &j))
-        return fault_set(&c->fault, ERR_CONFIG, 0, "ProxyJump has a malformed host");
+        return fault_set(
+            &c->fault, ERR_CONFIG, 0,
+            "ProxyJump %.200s: a hop is [user@]host[:port] or ssh://[user@]host[:port]",
+            c->config.proxy_jump);
     TRY(process_self_path(self, sizeof self));
     snprintf(target, sizeof target, "[%s]:%u", c->config.hostname, c->config.port);
     if (j.port != 0)

@@ -15,7 +15,7 @@ enum err run_fork_away(struct run *r) {
     (void)!link_flush(&r->c->link);
     pid_t pid = fork();
     if (pid < 0)
-        return fault_set(&r->c->fault, ERR_IO, 0, "-f: cannot fork");
+        return fault_set(&r->c->fault, ERR_IO, 0, "-f: cannot fork: %m");
     if (pid > 0)
         _exit(0);
     (void)!setsid();
@@ -52,7 +52,7 @@ static enum err persist(struct run *r) {
     (void)!link_flush(&c->link);
     pid_t pid = fork();
     if (pid < 0)
-        return fault_set(&c->fault, ERR_IO, 0, "ControlPersist: cannot fork");
+        return fault_set(&c->fault, ERR_IO, 0, "ControlPersist: cannot fork: %m");
     if (pid == 0) {
         leave_terminal(c);
         r->mux.persists = true;

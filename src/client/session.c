@@ -134,7 +134,8 @@ static enum err on_reply(struct session *s, const struct connection_event *event
         return OK;
     }
     if (s->pty && event->ordinal == s->pty_ordinal) {
-        log_error(&s->c->log, "the server gives no terminal");
+        log_error(&s->c->log,
+                  "the server gives no terminal; the session goes on without");
         session_leave_raw(s);
         s->pty = false;
         mux_session_no_tty(s->passenger, s);

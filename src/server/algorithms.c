@@ -25,7 +25,8 @@ enum err server_algorithms(void *ctx, enum conf_algorithms kind, const char *spe
     else
         TRY(alg_list_apply(kinds[kind], side, spec, &list, fault));
     if (buf_len(&list) > size)
-        return fault_set(fault, ERR_LIMIT, 0, "list is too long");
+        return fault_set(fault, ERR_LIMIT, 0, "the list has more than %zu bytes",
+                         size - 1);
     memcpy(out, buf_view(&list).p, buf_len(&list));
     return OK;
 }

@@ -29,7 +29,8 @@ static bool listen_for_agent(struct holder *h, const char *type) {
     struct fault fault = {0};
     int fd;
     if (!make_folder(h)) {
-        log_error(&h->log, "Agent forwarding disabled: no folder can be made in /tmp");
+        log_error(&h->log, "Agent forwarding disabled: no folder " LEAVING_AGENT_TEMPLATE
+                           " can be made: %m");
         return false;
     }
     if (unix_listen(h->agent_path, SOCK_STREAM, 0600, false, &fd, &fault) != OK) {

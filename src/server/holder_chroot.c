@@ -29,7 +29,8 @@ static enum err check_one(const char *path, struct fault *fault) {
 static enum err check_path(const char *path, struct fault *fault) {
     char part[PATH_SIZE];
     if (path[0] != '/')
-        return fault_set(fault, ERR_CONFIG, 0, "chroot path does not begin at root");
+        return fault_set(fault, ERR_CONFIG, 0,
+                         "ChrootDirectory %s: does not begin with /", path);
     TRY(check_one("/", fault));
     for (const char *slash = path; (slash = strchr(slash + 1, '/')) != NULL;) {
         snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
@@ -45,7 +46,9 @@ enum err holder_chroot(struct holder *h, struct fault *fault) {
     if (h->config.chroot_directory == NULL)
         return OK;
     if (!h->start->as_root)
-        return fault_set(fault, ERR_UNSUPPORTED, 0, "ChrootDirectory needs root");
+        return fault_set(fault, ERR_UNSUPPORTED, 0,
+                         "ChrootDirectory %s: the server must run as root for it",
+                         h->config.chroot_directory);
     TRY(tokens_expand(TOKENS_AUTHORIZED_KEYS_FILE, tokens, h->config.chroot_directory,
                       path, sizeof path, fault));
     TRY(check_path(path, fault));

@@ -6,6 +6,7 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "conf/tokens.h"
 #include "io/clock.h"
 #include "io/fd.h"
@@ -26,6 +27,7 @@ bool judge_line_expiry(const struct authkey_line *line, uint64_t *at) {
 enum err judge_line_allows(const struct authkey_line *line, bool authority,
                            struct judge_source from, uint64_t wall_s, struct fault *why) {
     uint64_t at;
+    char clean[200];
     if (line->cert_authority != authority)
         return fault_set(why, ERR_UNSUPPORTED, 0,
                          authority ? "the key is no certificate authority"
@@ -33,7 +35,8 @@ enum err judge_line_allows(const struct authkey_line *line, bool authority,
     if (line->from != NULL) {
         enum address_match m = address_match_list(line->from, from.host, from.address);
         if (m == ADDRESS_MATCH_ERROR)
-            return fault_set(why, ERR_CONFIG, 0, "malformed from=");
+            return fault_set(why, ERR_CONFIG, 0, "malformed from=\"%s\"",
+                             text_clean(clean, sizeof clean, view_text(line->from)));
         if (m != ADDRESS_MATCH_YES)
             return fault_set(why, ERR_REFUSED, 0, "from= does not allow %s", from.host);
     }

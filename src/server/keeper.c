@@ -94,7 +94,7 @@ static void on_stop(void *arg, int number) {
 // ---- start ----
 
 static enum err leave_folder(struct fault *fault) {
-    return chdir("/") == 0 ? OK : fault_set(fault, ERR_IO, 0, "chdir: %m");
+    return chdir("/") == 0 ? OK : fault_set(fault, ERR_IO, 0, "chdir to /: %m");
 }
 
 // The first process ends when the server listens, or could not.

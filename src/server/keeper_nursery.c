@@ -41,7 +41,7 @@ enum err keeper_start_nursery(struct keeper *k, struct fault *fault) {
         TRY(keeper_check_libraries(k->config, fault));
     enum err e = nursery_start(&k->nursery, &options);
     if (e != OK)
-        return fault_set(fault, e, 0, "no process for logins can be made");
+        return fault_set(fault, e, 0, "no process for logins can be made: %m");
     return keeper_check_libraries(k->config, fault);
 }
 

@@ -69,8 +69,10 @@ static enum err sign_by_token(const struct ipc_commission *m, struct key *key,
 static enum err sign(const struct ipc_commission *m, struct buf *out, struct fault *f) {
     const struct alg *alg = alg_find(ALG_SIGNATURE, m->algorithm);
     struct key *key = NULL;
+    char clean[80];
     if (alg == NULL)
-        return fault_set(f, ERR_UNSUPPORTED, 0, "unknown signature algorithm");
+        return fault_set(f, ERR_UNSUPPORTED, 0, "unknown signature algorithm %s",
+                         text_clean(clean, sizeof clean, m->algorithm));
     TRY(key_from_blob(&key, m->key, f));
     enum err e = m->agent.n > 0 ? sign_by_agent(m, key, alg->signature, out, f)
                                 : sign_by_token(m, key, alg->signature, out, f);
