@@ -155,7 +155,8 @@ static bool set_forward(struct flags *f, enum forward_kind kind, const char *val
     struct forward_spec spec;
     char line[2 * FORWARD_TEXT + 32];
     if (!forward_spec_parse(&spec, kind, value))
-        return WHY("bad forwarding '%.100s'", value);
+        return WHY("bad forwarding '%.100s': %s is expected", value,
+                   forward_spec_form(kind));
     int n = snprintf(line, sizeof line, "%s %s", keywords[kind], value);
     if (n >= (int)sizeof line)
         return WHY("forwarding is too long");

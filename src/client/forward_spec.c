@@ -113,6 +113,12 @@ size_t forward_spec_second(const char *text) {
     return n < fs.n ? fs.f[n].at : 0;
 }
 
+const char *forward_spec_form(enum forward_kind kind) {
+    return kind == FORWARD_DYNAMIC  ? "[address:]port"
+           : kind == FORWARD_REMOTE ? "[address:]port[:host:port]"
+                                    : "[address:]port:host:port";
+}
+
 bool forward_end_parse(struct forward_end *end, const char *text) {
     struct fields fs;
     memset(end, 0, sizeof *end);

@@ -29,6 +29,8 @@ enum forward_kind {
 // the two halves. False if it is malformed.
 bool forward_spec_parse(struct forward_spec *spec, enum forward_kind kind,
                         const char *text);
+// The form of such a text, for people.
+const char *forward_spec_form(enum forward_kind kind);
 // -W: host:port or a path.
 bool forward_end_parse(struct forward_end *end, const char *text);
 // The place in `text` where its second half begins, as one character after a colon; 0:

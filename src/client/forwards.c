@@ -15,10 +15,7 @@ enum err forward_spec_expand(struct client *c, enum forward_kind kind, const cha
                              struct forward_spec *spec) {
     if (!forward_spec_parse(spec, kind, text))
         return fault_set(&c->fault, ERR_CONFIG, 0, "bad forwarding '%s': %s is expected",
-                         text,
-                         kind == FORWARD_DYNAMIC
-                             ? "[address:]port"
-                             : "[address:]port:host:port, or a path in place of a pair");
+                         text, forward_spec_form(kind));
     struct forward_end *ends[] = {&spec->listen, &spec->connect};
     for (size_t k = 0; k < 2; k++) {
         char path[FORWARD_TEXT];

@@ -13,9 +13,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "io/clock.h"
 #include "io/fd.h"
 #include "server/keeper.h"
@@ -45,6 +47,7 @@ static int tear_down(void **state) {
     loop_drop(&before.loop);
     loop_drop(&after.loop);
     free(before.listeners);
+    free(after.listeners);
     free(after.folder);
     return 0;
 }
@@ -99,6 +102,35 @@ static void a_listener_that_is_ending(void **state) {
     end(pid);
 }
 
+// One that has links: what it is, and what it has not read yet.
+static void a_listener_that_drains(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pid_t pid = listener(ends[0]);
+    struct keeper_listener *old = before.listeners;
+    old->forks = 7;
+    old->pending = 3;
+    buf_init(&old->outbox.waiting, LIMIT_IPC_WAITING);
+    assert_int_equal(buf_append(&old->outbox.waiting, view_text("what waits")), OK);
+    assert_int_equal(keeper_handover_read(&after, written(), &fault), OK);
+    struct keeper_listener *l = after.listeners;
+    assert_non_null(l);
+    assert_int_equal(l->fd, ends[0]);
+    assert_int_equal(l->serial, 1);
+    assert_int_equal(l->forks, 7);
+    assert_int_equal(l->pending, 3);
+    assert_true(view_is(buf_view(&l->outbox.waiting), "what waits"));
+    assert_string_equal(said, "");
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    ipc_outbox_free(&old->outbox);
+    ipc_outbox_free(&l->outbox);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 // Cut anywhere, the file is taken as far as it goes.
 static void a_file_that_is_cut(void **state) {
     (void)state;
@@ -122,6 +154,7 @@ static void a_file_that_is_cut(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_listener_that_is_ending, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_listener_that_drains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_cut, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
