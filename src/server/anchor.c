@@ -11,7 +11,8 @@
 #include "io/unix_socket.h"
 #include "server/template.h"
 
-#define RETRY_MS 50  // when the kernel has no room for descriptors on their way
+#define RETRY_MS 50    // when the kernel has no room for descriptors on their way
+#define ENDS_MS 60000  // for the next keeper to come, if there are but ends to be told
 
 _Static_assert(LINK_FDS <= UNIX_FDS_MAX, "all descriptors of a link in one message");
 
@@ -35,12 +36,15 @@ static const struct message_field f_end[] = {F(U32, unused), FIELDS_END};
 #define ROW_STRUCT anchor_penalties
 static const struct message_field f_penalties[] = {F(U64, until), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT anchor_ends
+static const struct message_field f_ends[] = {F(U64, since), F(STRING, list), FIELDS_END};
+#undef ROW_STRUCT
 #define ROW(NAME, name) [ANCHOR_##NAME] = {ANCHOR_##NAME, #NAME, sizeof(struct anchor_##name), f_##name}
 // clang-format on
 
 static const struct fields_of rows[ANCHOR_NUMBERS] = {
     ROW(HELLO, hello), ROW(KEEP, keep),           ROW(DONE, done),
-    ROW(END, end),     ROW(PENALTIES, penalties),
+    ROW(END, end),     ROW(PENALTIES, penalties), ROW(ENDS, ends),
 };
 
 enum err anchor_send(int socket, enum anchor_number number, const void *body,
@@ -136,15 +140,19 @@ struct anchor {
     uint32_t next_version;     // of that keeper
     int penalties;             // a file of them; -1: none
     uint64_t penalties_until;  // clock_ms()
-    bool penalties_told;
+    bool penalties_told, ends_told;
+    uint64_t ends_since, ends_until;  // until: clock_ms()
+    struct buf ends;                  // ANCHOR_ENDS
 };
 
 static void end_if_done(void *arg) {
     struct anchor *a = arg;
+    uint64_t until =
+        a->penalties_until > a->ends_until ? a->penalties_until : a->ends_until;
     if (a->socket >= 0 || (a->kept != NULL && a->start->listening >= 0))
         return;
-    if (a->start->listening < 0 || a->penalties_until <= clock_ms() ||
-        loop_timer_set(&a->loop, &a->over, a->penalties_until, end_if_done, a) != OK)
+    if (a->start->listening < 0 || until <= clock_ms() ||
+        loop_timer_set(&a->loop, &a->over, until, end_if_done, a) != OK)
         loop_stop(&a->loop);
 }
 
@@ -208,6 +216,14 @@ static void keep_penalties(struct anchor *a, struct anchor_message *m) {
     m->fds[0] = -1;
 }
 
+static void keep_ends(struct anchor *a, const struct anchor_ends *m) {
+    buf_clear(&a->ends);
+    a->ends.max = LIMIT_IPC_MESSAGE;
+    a->ends_since = m->since;
+    if (buf_append(&a->ends, m->list) != OK)
+        buf_clear(&a->ends);
+}
+
 // ---- to the next keeper ----
 
 static void on_keeper(void *arg, uint32_t ready);
@@ -217,6 +233,8 @@ static void lose_keeper(struct anchor *a) {
     loop_unwatch(&a->loop, &a->keeper);
     loop_timer_unset(&a->loop, &a->retry);
     fd_close(&a->socket);
+    if (buf_len(&a->ends) > 0)
+        a->ends_until = clock_ms() + ENDS_MS;
     end_if_done(a);
 }
 
@@ -247,6 +265,13 @@ static bool tell_penalties(struct anchor *a) {
     return a->penalties_told;
 }
 
+static bool tell_ends(struct anchor *a) {
+    struct anchor_ends m = {a->ends_since, buf_view(&a->ends)};
+    if (a->next_version >= 3 && !a->ends_told)
+        a->ends_told = tell(a, ANCHOR_ENDS, &m, NULL);
+    return a->next_version < 3 || a->ends_told;
+}
+
 static void tell_all(void *arg) {
     struct anchor *a = arg;
     for (struct kept *k = a->kept; k != NULL; k = k->next) {
@@ -259,7 +284,7 @@ static void tell_all(void *arg) {
             return;
         k->told = true;
     }
-    if (!tell_penalties(a))
+    if (!tell_penalties(a) || !tell_ends(a))
         return;
     struct anchor_done done = {a->count};
     (void)tell(a, ANCHOR_DONE, &done, NULL);
@@ -268,7 +293,7 @@ static void tell_all(void *arg) {
 static void on_hello(struct anchor *a, uint32_t version) {
     struct anchor_hello hello = {ANCHOR_VERSION, a->serial};
     a->next_version = version;
-    a->penalties_told = false;
+    a->penalties_told = a->ends_told = false;
     for (struct kept *k = a->kept; k != NULL; k = k->next)
         k->told = false;
     if (tell(a, ANCHOR_HELLO, &hello, NULL))
@@ -298,6 +323,8 @@ static void on_keeper(void *arg, uint32_t ready) {
             keep(a, &m);
         else if (m.number == ANCHOR_PENALTIES && !a->next)
             keep_penalties(a, &m);
+        else if (m.number == ANCHOR_ENDS && !a->next)
+            keep_ends(a, &m.body.ends);
         anchor_message_close(&m);
     }
 }

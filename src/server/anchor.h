@@ -1,21 +1,23 @@
 // The anchor: holds on to what a keeper cannot get back once it is killed: its ends of
-// the sockets to gates and holders, what it knew of their links, and the penalties of
-// sources (a file in memory). It is forked by the keeper, confined, and does nothing but
-// keep descriptors, hand them to the next keeper, and end when the last session has, and
-// the last penalty is over.
+// the sockets to gates and holders, what it knew of their links, how connections ended,
+// and the penalties of sources (a file in memory). It is forked by the keeper, confined,
+// and does nothing but keep descriptors, hand them to the next keeper, and end when the
+// last session has, the last penalty is over, and no keeper has come for a minute for the
+// ends.
 //
 // While it holds them, gates and holders do not even see that the keeper has gone: a
 // rekey waits for the next one's signature.
 //
 // Messages: one table {number, fields}, SOCK_SEQPACKET. A keeper and its own anchor are
 // of one version; the next keeper may be of another: it gets HELLO, KEEP for each link,
-// PENALTIES (since version 2), DONE, and says END when it has taken everything over.
+// PENALTIES (since version 2), ENDS (since version 3), DONE, and says END when it has
+// taken everything over.
 #pragma once
 
 #include "io/sandbox.h"
 #include "server/link_record.h"
 
-#define ANCHOR_VERSION 2u
+#define ANCHOR_VERSION 3u
 
 enum anchor_number {
     ANCHOR_HELLO = 1,  // both ways, first
@@ -23,6 +25,7 @@ enum anchor_number {
     ANCHOR_DONE,       // to the next keeper: that was all
     ANCHOR_END,        // by a keeper: nothing is needed any more
     ANCHOR_PENALTIES,  // both ways, with a file of them; replaces the one before
+    ANCHOR_ENDS,       // both ways; replaces those before
     ANCHOR_NUMBERS
 };
 
@@ -45,12 +48,18 @@ struct anchor_penalties {
     uint64_t until;  // clock_ms() at which the last is over; 0: there are none
 };
 
+struct anchor_ends {
+    uint64_t since;    // as in struct keeper
+    struct view list;  // keeper_ends_write()
+};
+
 union anchor_body {
     struct anchor_hello hello;
     struct anchor_keep keep;
     struct anchor_done done;
     struct anchor_end end;
     struct anchor_penalties penalties;
+    struct anchor_ends ends;
 };
 
 struct anchor_message {

@@ -331,6 +331,7 @@ void keeper_anchor_open(struct keeper *k);
 void keeper_anchor_close(struct keeper *k);                   // the server ends
 int keeper_anchor_facts(const struct keeper *k, pid_t *pid);  // its socket; -1: none
 bool keeper_anchor_is(const struct keeper *k, pid_t pid);     // a child of that number
+void keeper_anchor_ends(struct keeper *k);                    // one more is remembered
 void keeper_anchor_penalties(struct keeper *k);               // they have changed
 void keeper_anchor_again(struct link *l);  // what is kept of it has changed
 void keeper_anchor_keep(struct link *l);   // somebody is in: keeps it from now on
@@ -380,6 +381,10 @@ void link_event_closed(const struct link *l);  // the link
 void link_ended(struct link *l, const struct ipc_ended *m);
 void link_killed(struct link *l, int signal);  // its holder, which had said nothing
 void link_event_over(struct link *l);          // the login, and its line in the log
+// Those that are remembered, the oldest first, for the next keeper; from the one before.
+#define KEEPER_ENDS_TOLD (32u * 1024u)
+must_check enum err keeper_ends_write(const struct keeper *k, struct buf *out);
+must_check enum err keeper_ends_read(struct keeper *k, struct view list);
 // A login that came for a connection has failed.
 void link_turned_away(const struct link *l);
 // Why the connection ended that this login came for: to the gate, before NOT_RESUMED,

@@ -23,7 +23,8 @@ struct keeper_anchor {
     struct loop_watch watch;
     struct loop_child exit;
     struct loop_timer again;
-    bool running, behind;  // behind: a link is still to be kept
+    bool running, behind;  // behind: a link is still to be kept, or ends are
+    bool ends_due;
     struct loop_timer penalties;
     uint64_t penalties_at;  // clock_ms(), when they were last written
 };
@@ -57,12 +58,31 @@ static bool is_to_be_kept(const struct link *l) {
     return !l->anchored && is_session(l);
 }
 
+// False: there is no room now.
+static bool keep_ends(struct keeper *k) {
+    struct keeper_anchor *a = k->anchor;
+    scoped_buf list = {0};
+    bool sent = false;
+    if (!a->ends_due)
+        return true;
+    buf_init(&list, KEEPER_ENDS_TOLD);
+    enum err e = keeper_ends_write(k, &list);
+    struct anchor_ends m = {k->since, buf_view(&list)};
+    if (e == OK)
+        e = anchor_send(a->fd, ANCHOR_ENDS, &m, NULL, &sent);
+    if (e != OK && e != ERR_CLOSED)
+        log_error(&k->log, "the anchor cannot keep how connections ended: %s",
+                  err_text(e));
+    a->ends_due = e == OK && !sent;
+    return !a->ends_due;
+}
+
 static void keep_all(struct keeper *k) {
     struct keeper_anchor *a = k->anchor;
     struct link *l = k->links;
     while (l != NULL && (!is_to_be_kept(l) || keep_one(k, l)))
         l = l->next;
-    a->behind = l != NULL;
+    a->behind = l != NULL || !keep_ends(k);
     if (loop_change(&k->loop, &a->watch, LOOP_IN | (a->behind ? LOOP_OUT : 0)) != OK)
         log_error(&k->log, "the anchor cannot be watched");
 }
@@ -70,6 +90,14 @@ static void keep_all(struct keeper *k) {
 void keeper_anchor_keep(struct link *l) {
     struct keeper *k = l->keeper;
     if (k->anchor != NULL && k->anchor->running && !k->anchor->behind)
+        keep_all(k);
+}
+
+void keeper_anchor_ends(struct keeper *k) {
+    if (k->anchor == NULL)
+        return;
+    k->anchor->ends_due = true;
+    if (k->anchor->running && !k->anchor->behind)
         keep_all(k);
 }
 
@@ -230,6 +258,7 @@ static void spawn(void *arg) {
         log_error(&k->log, "no anchor: %s", err_text(e));
         return;
     }
+    a->ends_due = true;
     keep_all(k);
     if (penalties_until(&k->penalties) > clock_ms())
         write_penalties(k);
@@ -248,6 +277,13 @@ static bool wait_for(int fd, uint64_t until) {
     return now < until && poll(&p, 1, clock_poll_ms(now, until)) > 0;
 }
 
+static void take_ends(struct keeper *k, const struct anchor_ends *m) {
+    k->since = m->since;
+    if (keeper_ends_read(k, m->list) != OK)
+        log_error(&k->log, "how connections of the server before ended cannot be read; "
+                           "their clients are not told");
+}
+
 // False: that was all, or nothing more will come.
 static bool take(struct keeper *k, struct anchor_message *m, uint32_t *taken) {
     struct fault fault = {0};
@@ -264,6 +300,8 @@ static bool take(struct keeper *k, struct anchor_message *m, uint32_t *taken) {
     if (m->number == ANCHOR_PENALTIES && read_penalties(k, m->fds[0]) != OK)
         log_error(&k->log, "the penalties of the server before cannot be read; sources "
                            "begin without any");
+    if (m->number == ANCHOR_ENDS)
+        take_ends(k, &m->body.ends);
     anchor_message_close(m);
     return m->number != ANCHOR_DONE;
 }

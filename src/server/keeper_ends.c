@@ -97,6 +97,7 @@ static void remember(const struct link *l, enum ends_class class) {
     e->class = class;
     memcpy(e->handle, l->handle, sizeof e->handle);
     text_copy(e->text, sizeof e->text, view_text(text_of(l)));
+    keeper_anchor_ends(l->keeper);
 }
 
 void link_event_over(struct link *l) {
@@ -116,6 +117,69 @@ void link_event_over(struct link *l) {
         log_end(l, class);
     if (l->resumable)
         remember(l, class);
+}
+
+// ---- over the life of keepers ----
+
+// One of them, as keepers tell each other; the class by its name, which stays.
+struct end_told {
+    uint64_t at;
+    uint32_t uid;
+    struct view class, handle, text;
+};
+#define F(kind, member) FIELD(kind, end_told, member)
+static const struct message_field told_fields[] = {
+    F(U64, at),        F(U32, uid),     F(TEXT, class),
+    F(STRING, handle), F(STRING, text), FIELDS_END,
+};
+static const struct fields_of row_of_end = {0, "end", sizeof(struct end_told),
+                                            told_fields};
+
+static enum err write_end(const struct keeper_end *e, struct writer *out) {
+    uint8_t room[sizeof *e + 64];
+    struct writer w = writer_to_span((struct span){room, sizeof room});
+    struct end_told m = {e->at, e->uid, view_text(ends_class_name(e->class)),
+                         view_of(e->handle, sizeof e->handle), view_text(e->text)};
+    fields_encode(&w, told_fields, &m);
+    TRY(writer_end(&w));
+    write_string(out, view_of(room, w.n));
+    return OK;
+}
+
+enum err keeper_ends_write(const struct keeper *k, struct buf *out) {
+    struct writer w = writer_to_buf(out);
+    uint64_t first = k->ends_n > KEEPER_ENDS ? k->ends_n - KEEPER_ENDS : 0;
+    for (uint64_t i = first; i < k->ends_n; i++)
+        TRY(write_end(&k->ends[i % KEEPER_ENDS], &w));
+    return writer_end(&w);
+}
+
+static enum err read_end(struct keeper *k, struct view bytes) {
+    struct reader r = reader_of(bytes);
+    struct end_told m;
+    struct fault fault = {0};
+    TRY(fields_decode_loose(&row_of_end, SIZE_MAX, &r, &m, &fault));
+    struct keeper_end *e = &k->ends[k->ends_n % KEEPER_ENDS];
+    if (m.handle.n != sizeof e->handle)
+        return ERR_FORMAT;
+    *e = (struct keeper_end){.at = m.at, .uid = m.uid};
+    if (!ends_class_of(m.class, &e->class))
+        e->class = ENDS_ERROR;  // of a later version
+    memcpy(e->handle, m.handle.p, sizeof e->handle);
+    if (!text_copy(e->text, sizeof e->text, m.text))
+        text_clean(e->text, sizeof e->text, m.text);  // shortened, as people see it
+    k->ends_n++;
+    return OK;
+}
+
+enum err keeper_ends_read(struct keeper *k, struct view list) {
+    struct reader r = reader_of(list);
+    while (reader_left(&r) > 0) {
+        struct view bytes = read_string(&r);
+        TRY(r.err);
+        TRY(read_end(k, bytes));
+    }
+    return OK;
 }
 
 // ---- who comes back ----

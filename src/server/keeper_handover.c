@@ -23,6 +23,7 @@ enum piece_kind {
     PIECE_SOCKET,
     PIECE_LISTENER,
     PIECE_LINK,
+    PIECE_ENDS,
     PIECE_KINDS
 };
 
@@ -51,11 +52,16 @@ struct piece_link {
     struct view record;
 };
 
+struct piece_ends {
+    struct view list;  // keeper_ends_write()
+};
+
 union piece {
     struct piece_server server;
     struct piece_socket socket;
     struct piece_listener listener;
     struct piece_link link;
+    struct piece_ends ends;
 };
 
 #define F(kind, member) FIELD(kind, ROW_STRUCT, member)
@@ -81,14 +87,15 @@ static const struct message_field f_listener[] = {F(U64, serial), F(U32, fd), F(
 static const struct message_field f_link[] = {F(U32, gate), F(U32, holder), F(U32, holder_pid),
     F(U32, judge), F(U32, judge_pid), F(U32, seam), F(STRING, record), FIELDS_END};
 #undef ROW_STRUCT
+#define ROW_STRUCT piece_ends
+static const struct message_field f_ends[] = {F(STRING, list), FIELDS_END};
+#undef ROW_STRUCT
 #define ROW(NAME, name) [PIECE_##NAME] = {PIECE_##NAME, #name, sizeof(struct piece_##name), f_##name}
 // clang-format on
 
 static const struct fields_of pieces[PIECE_KINDS] = {
-    ROW(SERVER, server),
-    ROW(SOCKET, socket),
-    ROW(LISTENER, listener),
-    ROW(LINK, link),
+    ROW(SERVER, server), ROW(SOCKET, socket), ROW(LISTENER, listener),
+    ROW(LINK, link),     ROW(ENDS, ends),
 };
 
 // ---- writing ----
@@ -184,8 +191,19 @@ static enum err put_link(struct link *l, struct buf *out) {
     return put(out, PIECE_LINK, &p);
 }
 
+static enum err put_ends(const struct keeper *k, struct buf *out) {
+    scoped_buf list = {0};
+    if (k->ends_n == 0)
+        return OK;
+    buf_init(&list, KEEPER_ENDS_TOLD);
+    TRY(keeper_ends_write(k, &list));
+    struct piece_ends p = {buf_view(&list)};
+    return put(out, PIECE_ENDS, &p);
+}
+
 static enum err put_all(struct keeper *k, struct buf *out) {
     TRY(put_server(k, out));
+    TRY(put_ends(k, out));
     TRY(put_listeners(k, out));
     // The oldest first: each goes to the head of the list again.
     struct link *last = k->links;
@@ -344,6 +362,8 @@ static enum err take_piece(struct keeper *k, struct view bytes, struct fault *fa
         return take_socket(k, &piece.socket);
     case PIECE_LISTENER:
         return take_listener(k, &piece.listener);
+    case PIECE_ENDS:
+        return keeper_ends_read(k, piece.ends.list);
     default:
         take_link(k, &piece.link);
         return OK;

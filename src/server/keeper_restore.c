@@ -25,6 +25,8 @@ static void put_fds(const struct link *l, int *fds) {
 }
 
 static void put_names(const struct link *l, struct link_record *r) {
+    r->wanted = view_of(l->wanted, l->comes_back ? sizeof l->wanted : 0);
+    r->turned_away = l->turned_away;
     r->domain = view_text(l->domain);
     r->host = view_text(l->host);
     r->agent = view_text(l->leavings.name[LEAVING_AGENT]);
@@ -106,7 +108,7 @@ static bool take_bytes(uint8_t *to, size_t size, size_t *n, struct view from) {
 }
 
 static enum err take_texts(struct link *l, const struct link_record *r) {
-    size_t handle;
+    size_t handle, wanted;
     bool fits =
         text_copy(l->peer, sizeof l->peer, r->peer) &&
         text_copy(l->local, sizeof l->local, r->local) &&
@@ -123,9 +125,11 @@ static enum err take_texts(struct link *l, const struct link_record *r) {
                    r->session_id) &&
         take_bytes(l->identity, sizeof l->identity, &l->identity_n, r->identity) &&
         take_bytes(l->handle, sizeof l->handle, &handle, r->handle) &&
+        take_bytes(l->wanted, sizeof l->wanted, &wanted, r->wanted) &&
         take_bytes(l->certificate_id, sizeof l->certificate_id, &l->certificate_id_n,
                    r->certificate_id);
     l->resumable = fits && handle == sizeof l->handle;
+    l->comes_back = fits && wanted == sizeof l->wanted;
     return fits ? OK : ERR_LIMIT;
 }
 
@@ -151,6 +155,7 @@ static void take_numbers(struct link *l, const struct link_record *r) {
     l->suspended_terminal = r->suspended_terminal;
     l->attaching = r->attaching;
     l->factors = r->factors;
+    l->turned_away = r->turned_away;
     l->host_key = r->host_key;
     l->proofs = r->proofs;
     l->question = (enum ipc_number)r->question;

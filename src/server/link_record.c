@@ -22,7 +22,8 @@ static const struct message_field fields[] = {
     F(U64, certificate_serial), F(STRING, terminals), F(STRING, identity),
     F(STRING, handle), F(U64, suspended_at), F(U64, suspended_since), F(U32, suspended_grace),
     F(BOOL, suspended_terminal), F(U64, attaching), F(U32, factors), F(TEXT, domain),
-    F(TEXT, host), F(TEXT, agent), F(TEXT, auth_info), FIELDS_END,
+    F(TEXT, host), F(TEXT, agent), F(TEXT, auth_info), F(STRING, wanted),
+    F(BOOL, turned_away), FIELDS_END,
 };
 // clang-format on
 

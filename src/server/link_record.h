@@ -50,6 +50,8 @@ struct link_record {
     struct view domain;            // that its socket is bound to
     struct view host;              // name of the peer's address; empty: none
     struct view agent, auth_info;  // struct leavings
+    struct view wanted;            // handle that the client comes for; empty: none
+    bool turned_away;              // a login that came for it was not let in
 };
 
 #define LINK_RECORD_MAX (48u * 1024u)

@@ -11,7 +11,7 @@ from cutter import Cutter
 from test_client_mux import Terminal
 from test_client_why import last, why
 from test_events import Events
-from test_upgrade import children, kill_keeper, restart
+from test_upgrade import children, kill_keeper, reloads, restart
 
 WAIT = 30
 
@@ -187,6 +187,38 @@ def test_the_grace_is_over(world):
     w.at_server("grace over")
     w.way.refuses = False
     w.at_client(p, "grace over", "it ended at 20")
+
+
+@pytest.mark.parametrize("how", ["reload", "killed"])
+def test_an_end_outlives_the_keeper(world, how):
+    """The next one knows of it, though no session is left that its anchor would stay for."""
+    w = world("ResumeGrace 1 1\n")
+    p = w.ssh()
+    w.suspended()
+    w.at_server("grace over")
+    if how == "reload":
+        reloads(w.server)
+    else:
+        kill_keeper(w.server)
+        w.server = restart(w.lab, w.server)
+    w.way.refuses = False
+    w.at_client(p, "grace over", "it ended at 20")
+    [refused] = w.events.of("connection.resume_refused")
+    assert (refused["reason"], refused["class"]) == ("ended", "grace over")
+
+
+def test_access_was_removed_before_a_reload(world):
+    """That a login was turned away is known to the next keeper, which sees the end."""
+    w = world("ResumeGrace 6 6\n")
+    p = w.ssh()
+    with open(w.allowed, "w"):
+        pass
+    w.way.cut()
+    assert wait_until(lambda: w.events.of("login.failed"), WAIT)
+    w.at_client(p, "access removed", "the host refuses the login")
+    assert wait_until(lambda: w.events.of("connection.closed"), WAIT)
+    reloads(w.server)
+    w.at_server("access removed")
 
 
 def test_access_was_removed(world):

@@ -11,6 +11,7 @@ import rawssh
 from conftest import USER, Server, free_port, needs_root, tool, wait_until
 from resuming import Client
 from test_resume_server import end, events, sessions, suspended
+from test_upgrade import reloads
 
 pytestmark = needs_root
 NEW = tool("sshd")
@@ -76,3 +77,45 @@ def end_one(client):
     client.peer.send(bytes([rawssh.DISCONNECT]) + rawssh.u32(11) + rawssh.string("") + rawssh.string(""))
     client.peer.close()
     client.peer = None
+
+
+# ---- while a client comes back ----
+
+def login_with(key, moment, happens):
+    """A login by that key; something happens before its first request, before its signature, or behind it."""
+    def login(peer, user):
+        def at(now):
+            if now == moment:
+                happens()
+        peer.service()
+        at("before")
+        peer.send(peer.publickey_request(user, key, sign=False))
+        peer.expect(rawssh.USERAUTH_PK_OK)
+        at("between")
+        peer.send(peer.publickey_request(user, key))
+        peer.expect(rawssh.USERAUTH_SUCCESS)
+        at("behind")
+    return login
+
+
+@pytest.fixture
+def away(lab):
+    """A server, and a client without a link that has a `cat` there."""
+    server = lab.sshd(f"EventLog {lab.folder}/events\n")
+    client = Client(server.port, USER, lab.keys.path("user"))
+    channel = client.session("cat")
+    client.ack()
+    client.cut()
+    assert suspended(server)
+    client.data(channel, b"said")
+    return server, client
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "behind"])
+def test_a_reload_while_a_client_comes_back(lab, away, moment):
+    """The next keeper knows what the login is for: it gets the connection, and no session of its own."""
+    server, client = away
+    client.come_back(key=login_with(rawssh.load_key(lab.keys.path("user")), moment, lambda: reloads(server)))
+    assert client.read(4) == b"said"
+    assert len(sessions(server)) == 1
+    end(server, client)

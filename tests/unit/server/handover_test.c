@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -151,11 +152,92 @@ static void a_file_that_is_cut(void **state) {
     close(whole);
 }
 
+// ---- how connections ended ----
+
+static struct keeper_end *ended(struct keeper *k, uint8_t handle, enum ends_class class,
+                                const char *text) {
+    struct keeper_end *e = &k->ends[k->ends_n++ % KEEPER_ENDS];
+    *e = (struct keeper_end){.at = 1000u + handle, .uid = 7, .class = class};
+    memset(e->handle, handle, sizeof e->handle);
+    snprintf(e->text, sizeof e->text, "%s", text);
+    return e;
+}
+
+// More than are kept, so that the oldest stands in the middle.
+static void ends_pass(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    for (uint8_t i = 0; i < KEEPER_ENDS + 5; i++)
+        ended(&before, i, i % ENDS_CLASSES, "until noon");
+    assert_int_equal(keeper_handover_read(&after, written(), &fault), OK);
+    assert_int_equal(after.ends_n, KEEPER_ENDS);
+    for (uint8_t i = 0; i < KEEPER_ENDS; i++) {
+        const struct keeper_end *e = &after.ends[i];
+        assert_int_equal(e->at, 1005u + i);
+        assert_int_equal(e->uid, 7);
+        assert_int_equal(e->class, (i + 5) % ENDS_CLASSES);
+        assert_int_equal(e->handle[KEEPER_HANDLE - 1], i + 5);
+        assert_string_equal(e->text, "until noon");
+    }
+    assert_string_equal(said, "");
+}
+
+// The longest there is, in all places, fits.
+static void ends_of_full_length(void **state) {
+    (void)state;
+    struct fault fault = {0};
+    char text[sizeof before.ends[0].text];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (uint8_t i = 0; i < KEEPER_ENDS; i++)
+        ended(&before, i, ENDS_REMOVED, text);
+    assert_int_equal(keeper_handover_read(&after, written(), &fault), OK);
+    assert_int_equal(after.ends_n, KEEPER_ENDS);
+    assert_string_equal(after.ends[63].text, text);
+}
+
+static void put_end(struct writer *w, const char *class, size_t handle,
+                    const char *more) {
+    static const uint8_t zero[KEEPER_HANDLE + 1];
+    uint8_t room[256];
+    struct writer one = writer_to_span((struct span){room, sizeof room});
+    write_u64(&one, 5);
+    write_u32(&one, 6);
+    write_text(&one, class);
+    write_string(&one, view_of(zero, handle));
+    write_text(&one, "words");
+    write_bytes(&one, view_text(more));
+    assert_int_equal(writer_end(&one), OK);
+    write_string(w, view_of(room, one.n));
+}
+
+// A later version has classes and fields that are not known here; handles are as long as
+// they are.
+static void ends_of_other_versions(void **state) {
+    (void)state;
+    uint8_t room[1024];
+    struct writer w = writer_to_span((struct span){room, sizeof room});
+    put_end(&w, "weather", KEEPER_HANDLE, "a field of later");
+    assert_int_equal(keeper_ends_read(&after, view_of(room, w.n)), OK);
+    assert_int_equal(after.ends_n, 1);
+    assert_int_equal(after.ends[0].class, ENDS_ERROR);
+    assert_string_equal(after.ends[0].text, "words");
+    for (size_t cut = 1; cut < w.n; cut++)
+        assert_int_not_equal(keeper_ends_read(&after, view_of(room, cut)), OK);
+    w = writer_to_span((struct span){room, sizeof room});
+    put_end(&w, "exit", KEEPER_HANDLE + 1, "");
+    assert_int_not_equal(keeper_ends_read(&after, view_of(room, w.n)), OK);
+    assert_int_equal(after.ends_n, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_listener_that_is_ending, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_listener_that_drains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_cut, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ends_pass, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ends_of_full_length, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ends_of_other_versions, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
