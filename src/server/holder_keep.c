@@ -2,6 +2,7 @@
 // left by their client, or held for one that cannot resume (SessionsHold, or asked for by
 // a name). The holder then goes on
 // without a link, for as long as ResumeGrace has it for connections with a terminal.
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -152,6 +153,7 @@ static void hold(struct holder *h, uint64_t until) {
     h->held = true;
     h->suspended_at = clock_boot_ms();
     h->grace_at = until;
+    malloc_trim(0);  // it may stay so for a day, and what wrote much has holes
     tell_keeper(h);
     holder_status_tell(h);
 }
