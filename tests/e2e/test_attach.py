@@ -1,11 +1,13 @@
 """Sessions with a terminal are left and taken up again (doc/attach.md): by our client and by stock ones, elsewhere,
 after a crash, by a second viewer. Screens cell by cell are
 tests/unit/terminal's business."""
+import glob
 import json
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -180,9 +182,8 @@ def test_taken_while_attached(world):
     third.type(b"stty size\n")
     third.wait(b"21 71")
     third.resize(22, 72)
-    time.sleep(0.1)
-    third.type(b"stty size\n")
-    third.wait(b"22 72")
+    third.type(b"until [ \"$(stty size)\" = '22 72' ]; do sleep 0.1; done; echo siz''ed\n")
+    third.wait(b"sized")
     third.type(b"\r~d")
     third.wait(b"left session work")
     assert third.ended() == 0
@@ -310,6 +311,34 @@ def test_watched(world):
     watcher.wait(b"no longer watching")
     assert watcher.ended() == 0
     ready(first, 4)
+    assert b"nobody-reads" not in first.shown
+
+
+@needs_root
+def test_a_watcher_that_types_all_the_same(world):
+    """Its program is not asked whether it may: the holder takes nothing from it."""
+    w = world()
+    first = w.ssh("-o", "Session=work")
+    ready(first)
+    [path] = glob.glob(f"/run/bowline/sshd.{w.server.port}[.@]*")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+        control.settimeout(WAIT)
+        control.connect(path)
+        control.send(b"\x01" + u32(1) + u32(0))  # HELLO
+        assert control.recv(4096)[:1] == b"\x01"
+        control.send(b"\x06" + string("work") + u32(1))  # ATTACH, to watch
+        said, fds, _, _ = socket.recv_fds(control, 4096, 1)
+    assert said[:1] == b"\x07" and len(fds) == 1
+    with socket.socket(fileno=fds[0]) as view:
+        view.settimeout(WAIT)
+        view.send(b"\x01" + u32(80) + u32(24) + u32(0) + u32(0))  # SIZE
+        assert view.recv(32768)[:1] == b"\x03"  # START
+        view.send(b"\x02echo not''-typed\n")  # IN
+        view.send(b"\xff")  # no message at all: behind it, this end is closed
+        while view.recv(32768):
+            pass
+    ready(first, 5)
+    assert b"not-typed" not in first.shown
     assert b"nobody-reads" not in first.shown
 
 

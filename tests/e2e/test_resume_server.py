@@ -146,7 +146,7 @@ def test_program_ends_while_away(server, client, tmp_path):
     c.cut()
     assert suspended(server)
     (tmp_path / "go").touch()
-    wait_until(lambda: sessions(server)[0]["sessions"] == 0, 3)
+    assert wait_until(lambda: sessions(server)[0]["sessions"] == 0)
     c.come_back()
     assert c.read(11) == b"last words\n"
     assert c.status() == 7
@@ -471,7 +471,7 @@ def test_reload_while_suspended(server, client):
     c.cut()
     [row] = suspended(server)
     server.process.send_signal(signal.SIGHUP)
-    time.sleep(0.5)
+    assert wait_until(lambda: server.log().count("listener is ready") == 2)
     [again] = suspended(server)
     assert again["id"] == row["id"] and again["suspended_since"] == row["suspended_since"]
     c.come_back()
