@@ -61,13 +61,14 @@ int clock_gettime(clockid_t id, struct timespec *t) {
     return r;
 }
 
-// The kernel's clock does not jump: its word for when anything was sent last is taken
-// away, so that the program's own counts.
+// The kernel's clock does not jump: its word for when anything was sent or heard last is
+// taken away, so that the program's own counts.
 int getsockopt(int fd, int level, int name, void *value, socklen_t *n) {
     int r = (int)syscall(SYS_getsockopt, fd, level, name, value, n);
-    size_t end = offsetof(struct tcp_info, tcpi_last_data_sent) + sizeof(uint32_t);
+    size_t end = offsetof(struct tcp_info, tcpi_last_ack_recv) + sizeof(uint32_t);
+    struct tcp_info *info = value;
     if (r == 0 && shift != NULL && level == IPPROTO_TCP && name == TCP_INFO && *n >= end)
-        ((struct tcp_info *)value)->tcpi_last_data_sent = UINT32_MAX;
+        info->tcpi_last_data_sent = info->tcpi_last_ack_recv = UINT32_MAX;
     return r;
 }
 
