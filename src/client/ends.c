@@ -177,6 +177,8 @@ static void tell(const struct client *c, const struct facts *f) {
     add_fact(text, sizeof text, "lasted %.0f s", f->lasted_ms);
     add_fact(text, sizeof text, ", last heard of %.0f s ago",
              f->silent_ms >= 1000 ? f->silent_ms : 0);
+    add_fact(text, sizeof text, ", %.0f signs of life asked for in vain",
+             c->end.probes * 1000ull);
     add_fact(text, sizeof text, ", round trip %.1f ms", f->info.rtt_us);
     add_fact(text, sizeof text, ", %.0f segments sent again",
              f->info.retransmits * 1000ull);

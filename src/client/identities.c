@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/agent_bind.h"
+#include "client/redial.h"
 #include "crypto/digest.h"
 #include "io/fd.h"
 #include "io/file.h"
@@ -497,7 +498,8 @@ static enum err sign_with_file(struct identities *ids, const struct signature_al
                                struct view data, struct buf *out, struct fault *fault) {
     struct view plain =
         ids->certificate != NULL ? key_plain_blob(ids->certificate) : ids->blob;
-    struct security_key_use use = {provider(ids), &ids->c->log, false};
+    bool further = ids->c->redial != NULL;
+    struct security_key_use use = {provider(ids), &ids->c->log, further};
     if (ids->secret == NULL)
         decrypt(ids);
     if (ids->secret == NULL)
@@ -508,6 +510,8 @@ static enum err sign_with_file(struct identities *ids, const struct signature_al
                   ids->name);
         return OK;
     }
+    if (further && (ids->secret->handle_flags & KEY_HANDLE_TOUCH) != 0)
+        redial_wants_touch(ids->c);
     return ids->secret->type->security_key
                ? security_key_sign(ids->secret, &use, plain_algorithm(alg), data, out,
                                    fault)

@@ -15,7 +15,15 @@ struct kept {
     struct agent_key *locked;  // NULL: not so
 };
 
+// One that a PIN belongs to each time is of no use where nobody is asked.
+static bool wants_a_person(const struct key *k) {
+    return k != NULL && k->type->security_key &&
+           (k->handle_flags & KEY_HANDLE_VERIFY) != 0;
+}
+
 static struct kept *kept_new(struct identities *ids) {
+    if (wants_a_person(ids->secret))
+        return NULL;
     struct kept *k = calloc(1, sizeof *k);
     if (k == NULL || (ids->secret == NULL && !ids->in_agent) || ids->blob.n == 0 ||
         (k->blob = malloc(ids->blob.n)) == NULL) {
@@ -90,6 +98,24 @@ static bool open_halves(struct kept *k, struct identities *ids) {
     ids->in_agent = k->locked == NULL;
     return ids->in_agent ? agent_link_find(&ids->agent, key_plain_blob(shown)) != NULL
                          : agent_key_open(k->locked, &ids->secret) == OK;
+}
+
+const char *kept_name(const struct kept *k) {
+    return k->name;
+}
+
+bool kept_is_there(const struct kept *k, struct client *c) {
+    struct identities ids;
+    struct key *key = NULL;
+    if (k->secret != NULL || k->locked != NULL)
+        return true;
+    if (key_from_blob(&key, view_of(k->blob, k->blob_n), NULL) != OK)
+        return false;
+    identities_open(&ids, c);
+    bool there = agent_link_find(&ids.agent, key_plain_blob(key)) != NULL;
+    identities_close(&ids);
+    key_free(key);
+    return there;
 }
 
 bool kept_offer(struct kept *k, struct identities *ids, struct client *c,

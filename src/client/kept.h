@@ -19,6 +19,9 @@ struct kept *kept_next(const struct kept *k);  // NULL: that was the last one
 void kept_lock(struct kept *list);
 void kept_free(struct kept *list);  // wipes; also of NULL
 
+// Is it to be had? Asks the agent where that has it; no link is needed.
+bool kept_is_there(const struct kept *k, struct client *c);
+const char *kept_name(const struct kept *k);
 // Opens `ids` with this one alone, on offer. False: it is not to be had any more.
 bool kept_offer(struct kept *k, struct identities *ids, struct client *c,
                 const struct auth_client *auth, struct auth_identity *out);

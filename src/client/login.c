@@ -165,6 +165,8 @@ static enum err on_sign(struct login *l, const struct auth_client_event *event) 
     scoped_buf signature;
     buf_init(&signature, KEY_SIGNATURE_MAX);
     identities_sign(&l->ids, event->algorithm, event->data, &signature);
+    if (l->c->redial != NULL && buf_len(&signature) == 0)
+        redial_no_signature(l->c);
     return auth_client_answer_sign(l->auth, event->ticket, buf_view(&signature));
 }
 
@@ -176,7 +178,10 @@ static bool next_kept(struct login *l, struct auth_identity *out) {
     if (l->offered != NULL)
         identities_close(&l->ids);
     l->offered = k;
-    return kept_offer(k, &l->ids, l->c, l->auth, out);
+    bool good = kept_offer(k, &l->ids, l->c, l->auth, out);
+    if (!good)
+        redial_no_signature(l->c);
+    return good;
 }
 
 static enum err on_need_identity(struct login *l, const struct auth_client_event *event) {

@@ -15,6 +15,10 @@
 #define AGAIN_MS 1000u
 #define SELDOM_MS 10000u
 #define SELDOM_AFTER_MS 60000u
+// How long it says that the link is back, and for how long the window is a line lower:
+// programs are to see both sizes.
+#define OVER_MS 1500u
+#define REPAINT_MS 250u
 
 void notice_start(struct notice *n, uint64_t since) {
     *n = (struct notice){.due = clock_after(since, FIRST_MS)};
@@ -60,10 +64,9 @@ static bool may_write(const struct session *s) {
            !is_amid_character(shown);
 }
 
-// -1: there is none.
-static int terminal_of(const struct run *r) {
-    const struct session *s = r->own;
-    if (s == NULL || !s->raw || s->closed)
+// -1: there is none. A passenger puts its terminal into raw mode itself.
+static int terminal_of(const struct session *s) {
+    if (s->closed || !(s->own ? s->raw : s->pty && tty_is(s->fds[0])))
         return -1;
     if (tty_is(s->fds[2]))
         return s->fds[2];
@@ -72,55 +75,108 @@ static int terminal_of(const struct run *r) {
 
 // ---- what ----
 
+// Down and up again: on the last line, that scrolls. The cursor's line stays to be seen.
+#define MAKE_ROOM "\033D\033M"
+
 // Saves the cursor, goes to the last line, clears it, writes, and goes back.
-static void show_at_the_bottom(int fd, const char *text) {
+static void show_at_the_bottom(int fd, const char *before, const char *text) {
     struct pty_size size;
     char line[512];
     if (pty_get_size(fd, &size) != OK || size.rows == 0)
         size = (struct pty_size){.columns = 80, .rows = 24};
     int width = size.columns > 1 && size.columns < 300 ? (int)size.columns - 1 : 79;
-    int n = snprintf(line, sizeof line, "\0337\033[%u;1H\033[2K\033[7m%.*s\033[0m\0338",
-                     size.rows, width, text);
-    if (*text == 0)
-        n = snprintf(line, sizeof line, "\0337\033[%u;1H\033[2K\0338", size.rows);
+    bool any = *text != 0;
+    int n = snprintf(line, sizeof line, "%s\0337\033[%u;1H\033[2K%s%.*s%s\0338", before,
+                     size.rows, any ? "\033[7m" : "", width, text, any ? "\033[0m" : "");
     (void)!fd_write_full(fd, view_of(line, (size_t)n));
+}
+
+// False: not now, since the program is in the middle of something.
+static bool show(struct session *s, int fd, const char *text) {
+    if (!may_write(s))
+        return false;
+    show_at_the_bottom(fd, s->notice.state == NOTICE_NONE ? MAKE_ROOM : "", text);
+    s->notice = (struct notice_line){NOTICE_SHOWN, CLOCK_NEVER};
+    return true;
+}
+
+// On all terminals; *again: when some have to be written to once more, in ms; 0: never.
+static void show_all(const struct run *r, uint64_t silent_ms, const char *text,
+                     uint32_t *again) {
+    *again = 0;
+    for (struct session *s = r->sessions; s != NULL; s = s->next) {
+        int fd = terminal_of(s);
+        if (fd < 0)
+            continue;
+        bool shown = show(s, fd, text);
+        if (*again != AGAIN_MS)
+            *again = shown && silent_ms >= SELDOM_AFTER_MS ? SELDOM_MS : AGAIN_MS;
+    }
 }
 
 void notice_tick(struct notice *n, const struct run *r, uint64_t now, uint64_t since,
                  const char *why) {
     char text[400], host[128];
-    int terminal = terminal_of(r);
+    uint32_t again;
     if (now < n->due)
         return;
     n->due = CLOCK_NEVER;
-    if (r->c->log.level < LOG_LEVEL_INFO || (n->shown && terminal < 0))
+    if (r->c->log.level < LOG_LEVEL_INFO)
         return;
-    if (terminal >= 0 && !may_write(r->own)) {
-        n->due = clock_after(now, AGAIN_MS);
-        return;
-    }
     snprintf(text, sizeof text, "[bowline: link to %s silent for %llu s%s%s ...]",
              text_clean(host, sizeof host, view_text(r->c->host)),
              (unsigned long long)((now - since) / 1000), why[0] != 0 ? ", " : "", why);
-    n->shown = true;
-    n->on_terminal = terminal >= 0;
-    if (terminal < 0) {
+    show_all(r, now - since, text, &again);
+    if (!n->said && (r->own == NULL || terminal_of(r->own) < 0)) {
         log_info(&r->c->log, "%s", text);
-        return;
+        n->said = true;
     }
-    show_at_the_bottom(terminal, text);
-    n->due = clock_after(now, now - since < SELDOM_AFTER_MS ? AGAIN_MS : SELDOM_MS);
+    n->due = again > 0 ? clock_after(now, again) : CLOCK_NEVER;
 }
 
 void notice_end(struct notice *n, const struct run *r, uint64_t now, uint64_t since,
-                bool resumed) {
-    int terminal = terminal_of(r);
-    if (!n->shown || (n->on_terminal && terminal >= 0 && !may_write(r->own)))
-        return;
-    n->shown = false;
-    if (n->on_terminal && terminal >= 0)
-        show_at_the_bottom(terminal, "");
-    else if (resumed)
-        log_info(&r->c->log, "[bowline: resumed after %llu s]",
-                 (unsigned long long)((now - since) / 1000));
+                bool linked) {
+    char text[400], host[128];
+    unsigned long long seconds = (now - since) / 1000;
+    snprintf(text, sizeof text, "[bowline: link to %s silent ... resumed after %llu s]",
+             text_clean(host, sizeof host, view_text(r->c->host)), seconds);
+    for (struct session *s = r->sessions; s != NULL; s = s->next) {
+        int fd = terminal_of(s);
+        if (s->notice.state != NOTICE_SHOWN)
+            continue;
+        if (fd >= 0 && may_write(s))
+            show_at_the_bottom(fd, "", linked ? text : "");
+        s->notice = linked ? (struct notice_line){NOTICE_OVER, clock_after(now, OVER_MS)}
+                           : (struct notice_line){NOTICE_NONE, CLOCK_NEVER};
+    }
+    if (n->said && linked)
+        log_info(&r->c->log, "[bowline: resumed after %llu s]", seconds);
+}
+
+// ---- the program's line again ----
+
+enum err notice_make_way(struct session *s) {
+    if (s->notice.state != NOTICE_SHOWN && s->notice.state != NOTICE_OVER)
+        return OK;
+    int fd = terminal_of(s);
+    s->notice = (struct notice_line){NOTICE_NONE, CLOCK_NEVER};
+    if (fd < 0)
+        return OK;
+    if (may_write(s))
+        show_at_the_bottom(fd, "", "");
+    s->notice = (struct notice_line){NOTICE_REPAINT, clock_after(clock_ms(), REPAINT_MS)};
+    return session_send_lower(s);
+}
+
+uint64_t notice_deadline(const struct session *s) {
+    return s->notice.state == NOTICE_NONE ? CLOCK_NEVER : s->notice.due;
+}
+
+enum err notice_turn(struct session *s, uint64_t now) {
+    if (now < notice_deadline(s))
+        return OK;
+    if (s->notice.state == NOTICE_OVER)
+        return notice_make_way(s);
+    s->notice.state = NOTICE_NONE;
+    return session_send_size(s);
 }

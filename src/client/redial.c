@@ -183,9 +183,9 @@ static enum err give_up(struct redial *d, enum ends_class class, const char *wha
 // OK: go on trying.
 static enum err after_failure(struct redial *d, enum err e) {
     log_debug(&d->run->c->log, "resume: attempt %u: %s", d->all, fault_text(&d->last));
-    d->refused = e == ERR_AUTH ? d->refused + 1 : 0;
+    d->refused = e == ERR_AUTH && !d->no_signature ? d->refused + 1 : 0;
     if (d->once)
-        return run_alive_over(d->run, d->since, clock_ms());
+        return run_alive_over(d->run);
     if (d->hopeless)
         return give_up(d, class_of(d), "");
     if (d->refused >= REFUSED_MOST)

@@ -25,6 +25,7 @@ struct redial {
     unsigned attempts;           // since anything has changed
     unsigned all;                // attempts
     unsigned refused;            // logins, one after the other
+    bool no_signature;           // the last login had none: no refusal of the host's
     bool once;                   // no second attempt
     bool patient;  // the link is only silent, and nothing has changed: it has its time
     bool attach_sent;
@@ -66,6 +67,10 @@ void redial_early_drop(struct client *c);
 // The proof of the connection's secret (RESUME_SECRET bytes, of *epoch), for the login on
 // this attempt's link in place of a person.
 must_check enum err redial_proof(const struct client *c, uint64_t *epoch, uint8_t *proof);
+// The key on offer waits for somebody's touch: told before that blocks.
+void redial_wants_touch(struct client *c);
+// The key on offer did not sign.
+void redial_no_signature(struct client *c);
 // Is it the host key of the link before?
 bool redial_host_key_is_same(const struct client *c, struct view blob);
 // The address that answered before; "": look the name up this time.

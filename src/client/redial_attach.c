@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "client/hostkeys.h"
+#include "client/kept.h"
 #include "client/proxy.h"
 #include "client/redial.h"
 #include "io/clock.h"
@@ -15,6 +16,8 @@
 
 // For the answer to ATTACH.
 #define PATIENCE_ANSWER_S 15u
+// From so many on the pauses are the longest.
+#define ATTEMPTS_SLOW 6u
 // Of as many attempts one looks the host's name up again.
 #define LOOK_UP_EACH 4u
 
@@ -81,7 +84,7 @@ static enum err prepare(struct redial *d) {
         c->log.level = LOG_LEVEL_QUIET;
     d->c = c;
     d->began = clock_ms();
-    d->attach_sent = d->hopeless = d->anew = false;
+    d->attach_sent = d->hopeless = d->anew = d->no_signature = false;
     d->why = RESUME_REFUSED_NONE;
     d->told = false;
     return OK;
@@ -156,6 +159,32 @@ enum err redial_proof(const struct client *c, uint64_t *epoch, uint8_t *proof) {
     struct view user = view_until(view_text(c->config.user), ':');
     *epoch = r->epoch;
     return resume_login_proof(r, transport_session_id(c->link.transport), user, proof);
+}
+
+// A locked agent, or a key that was taken out of it, may be back later: that is looked at
+// before the host is troubled.
+static enum err find_keys(struct redial *d) {
+    for (const struct kept *k = d->c->kept; k != NULL; k = kept_next(k)) {
+        if (kept_is_there(k, d->c))
+            continue;
+        d->no_signature = true;
+        return fault_set(&d->c->fault, ERR_AUTH, 0, "the agent does not have %s now",
+                         kept_name(k));
+    }
+    return OK;
+}
+
+void redial_wants_touch(struct client *c) {
+    struct redial *d = c->redial;
+    uint64_t now = clock_ms();
+    d->notice.due = now;
+    notice_tick(&d->notice, d->run, now, d->since, "touch the security key");
+}
+
+// Somebody may have been asked, and said no: not again at once.
+void redial_no_signature(struct client *c) {
+    c->redial->no_signature = true;
+    c->redial->attempts = ATTEMPTS_SLOW;
 }
 
 static enum err hopeless(struct redial *d, enum err e, const char *what) {
@@ -244,6 +273,7 @@ static void adopt(struct redial *d) {
 static enum err go(struct redial *d) {
     if (!client_may_return(d->c))
         return hopeless(d, ERR_KEY, "the key that opened it cannot be used again");
+    TRY(find_keys(d));
     TRY(client_connect(d->c));
     TRY(client_handshake(d->c));
     TRY(client_login(d->c));

@@ -176,8 +176,9 @@ static uint64_t earliest(const struct run *r, uint64_t now) {
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         first = all[i] < first ? all[i] : first;
     for (const struct session *s = r->sessions; s != NULL; s = s->next) {
-        uint64_t due = obscure_deadline(&s->obscure);
+        uint64_t due = obscure_deadline(&s->obscure), line = notice_deadline(s);
         first = due < first ? due : first;
+        first = line < first ? line : first;
     }
     return first;
 }
@@ -264,6 +265,8 @@ static enum err read_sessions(struct run *r) {
         if ((ready || buf_len(&s->typed) > 0) && session_wants_input(s))
             TRY(session_pump_input(s));
         TRY(obscure_tick(s));
+        if (notice_deadline(s) != CLOCK_NEVER)
+            TRY(notice_turn(s, clock_ms()));
     }
     return OK;
 }

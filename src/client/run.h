@@ -82,4 +82,4 @@ must_check enum err run_alive_ask(struct run *r);
 // Asks for one where it is due; ERR_TIMEOUT when there were too many in vain.
 must_check enum err run_alive_tick(struct run *r, uint64_t now);
 // ERR_TIMEOUT, said in the fault.
-must_check enum err run_alive_over(struct run *r, uint64_t since, uint64_t now);
+must_check enum err run_alive_over(struct run *r);

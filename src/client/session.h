@@ -7,6 +7,7 @@
 
 #include "client/client.h"
 #include "client/escape.h"
+#include "client/notice.h"
 #include "client/obscure.h"
 #include "client/stream.h"
 #include "client/want.h"
@@ -38,7 +39,8 @@ struct session {
     bool pty, raw;
     uint8_t shown[64];  // the last of its output, where there is a terminal
     size_t shown_n;
-    struct pty_size size;  // that the server knows
+    struct notice_line notice;  // of a silent link, on that terminal
+    struct pty_size size;       // that the server knows
     struct escape escape;
     uint32_t pty_ordinal, command_ordinal,
         x11_ordinal;  // of the requests with want_reply
@@ -79,6 +81,9 @@ void session_leave_raw(struct session *s);
 must_check enum err session_open(struct session *s, const struct want *want);
 // Window size to the server, if there is a terminal and it has changed.
 must_check enum err session_send_size(struct session *s);
+// One that is a line lower, so that programs paint anew when they get the right one
+// again.
+must_check enum err session_send_lower(struct session *s);
 
 // ---- session_kept.c ----
 // Which session is meant, where one has a name, and what waits there.

@@ -36,8 +36,9 @@ enum err session_data(struct session *s, uint32_t extended, struct view data) {
     struct stream *stream = extended == 0 ? &s->out : &s->err;
     bool was_broken = stream->broken;
     size_t done = 0;
+    TRY(notice_make_way(s));
     TRY(stream_write(stream, data, &done));
-    if (s->raw)
+    if (s->pty)
         note_shown(s, data);
     if (stream->broken && !was_broken && stream == &s->out)
         TRY(tell_broken(s));

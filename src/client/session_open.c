@@ -53,15 +53,28 @@ static enum err request_terminal(struct session *s, struct view term) {
     return request(s, "pty-req", &fields, true);
 }
 
-enum err session_send_size(struct session *s) {
-    struct pty_size size;
-    if (!s->pty || s->closed || pty_get_size(s->fds[0], &size) != OK ||
-        memcmp(&size, &s->size, sizeof size) == 0)
+static enum err send_size(struct session *s, struct pty_size size) {
+    if (memcmp(&size, &s->size, sizeof size) == 0)
         return OK;
     s->size = size;
     struct request_window_change fields = {size.columns, size.rows, size.width_px,
                                            size.height_px};
     return request(s, "window-change", &fields, false);
+}
+
+enum err session_send_size(struct session *s) {
+    struct pty_size size;
+    if (!s->pty || s->closed || pty_get_size(s->fds[0], &size) != OK)
+        return OK;
+    return send_size(s, size);
+}
+
+enum err session_send_lower(struct session *s) {
+    struct pty_size size;
+    if (!s->pty || s->closed || pty_get_size(s->fds[0], &size) != OK || size.rows < 2)
+        return OK;
+    size.rows--;
+    return send_size(s, size);
 }
 
 // ---- environment ----

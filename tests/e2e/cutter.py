@@ -14,7 +14,7 @@ class Cutter:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()
-        self.pairs, self.threads = [], []
+        self.pairs, self.hushed, self.threads = [], [], []
         self.links, self.passed = 0, 0
         self.refuses = self.silent = self.stopped = False
         self.limit = None  # bytes in both directions until the next cut
@@ -55,7 +55,7 @@ class Cutter:
         while not self.stopped and (near, far) in self.pairs:
             try:
                 ready, _, _ = select.select([near, far], [], [], 0.05)
-                if self.silent or silent:
+                if self.silent or silent or (near, far) in self.hushed:
                     silent = True  # for ever: what was under way is lost
                     threading.Event().wait(0.05)
                     continue
@@ -99,6 +99,10 @@ class Cutter:
         """All links, now."""
         for near, far in list(self.pairs):
             self.drop(near, far, reset)
+
+    def hush(self):
+        """All links that there are go silent for ever; those to come pass."""
+        self.hushed = list(self.pairs)
 
     def cut_after(self, *sizes):
         """Cuts after so many bytes, again and again; RST and FIN take turns."""

@@ -79,7 +79,7 @@ def open_session(fake):
 
 ENDS = {
     "closed": ("closed", "closed by"), "reset": ("reset", "reset by"),
-    "disconnect": ("disconnect", "Received disconnect"), "protocol": ("error", ""), "silence": ("silence", "2 signs of life"),
+    "disconnect": ("disconnect", "Received disconnect"), "protocol": ("error", ""), "silence": ("silence", "not responding."),
 }
 
 
