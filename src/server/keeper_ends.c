@@ -48,6 +48,8 @@ static enum ends_class class_of(const struct link *l) {
     enum ends_class class = l->ended ? l->ended_class : guess(reason);
     if (class == ENDS_CLOSED && strcmp(l->reason_text, GATE_RESET_TEXT) == 0)
         return ENDS_RESET;
+    if (class == ENDS_EXIT && l->comes_back)
+        return ENDS_REFUSED;  // what it came for it did not get
     return class == ENDS_GRACE && l->turned_away ? ENDS_REMOVED : class;
 }
 

@@ -84,11 +84,11 @@ def ended(p):
 
 # ---- the client's ----
 
-MATCH = "Match host 127.0.0.1\n  ServerAliveInterval 1\n  ServerAliveCountMax 1\nHost *\n  ServerAliveInterval 0\n"
-PARTS = f"Host *\n  ServerAliveCountMax 1\nMatch originalhost 127.0.0.* user {USER}\n  ServerAliveInterval 1s\n"
+MATCH = "Match host 127.0.0.1\n  ServerAliveInterval 2\n  ServerAliveCountMax 1\nHost *\n  ServerAliveInterval 0\n"
+PARTS = f"Host *\n  ServerAliveCountMax 1\nMatch originalhost 127.0.0.* user {USER}\n  ServerAliveInterval 2s\n"
 # {name: (options, configuration)}
-END = {"two": (alive(1, 2), None), "one": (alive(1, 1), None), "none": (alive(1, 0), None), "match": (["-l", USER], MATCH),
-       "parts": (["-l", USER], PARTS), "quiet": (["-q", *alive(1, 1)], None)}
+END = {"two": (alive(2, 2), None), "one": (alive(2, 1), None), "none": (alive(6, 0), None), "match": (["-l", USER], MATCH),
+       "parts": (["-l", USER], PARTS), "quiet": (["-q", *alive(2, 1)], None)}
 STAY = {"zero": (alive(0, 1), None), "the command line wins": (alive(0), MATCH), "unset": ([], None)}
 
 
@@ -104,7 +104,7 @@ def test_a_silent_server(world, tmp_path, whose):
         return w.ssh(*options, whose=whose, config=str(config))
     end = {name: start(name, *case) for name, case in END.items()}
     stay = {name: start(name, *case) for name, case in STAY.items()}
-    answered = lives.ssh(*alive(1, 1), whose=whose)
+    answered = lives.ssh(*alive(2, 2), whose=whose)
     w.way.refuses = True
     w.way.hush()
     for name, p in end.items():
@@ -122,8 +122,8 @@ def test_a_silent_server(world, tmp_path, whose):
 
 # ---- the server's ----
 
-CLIENT_ENDS = ["ClientAliveInterval 1\nClientAliveCountMax 2\n", "ClientAliveInterval 1\nClientAliveCountMax 1\n",
-               f"Match User {USER}\nClientAliveInterval 1\nClientAliveCountMax 1\n"]
+CLIENT_ENDS = ["ClientAliveInterval 2\nClientAliveCountMax 2\n", "ClientAliveInterval 2\nClientAliveCountMax 1\n",
+               f"Match User {USER}\nClientAliveInterval 2\nClientAliveCountMax 1\n"]
 CLIENT_STAYS = ["ClientAliveInterval 1\nClientAliveCountMax 0\n", "ClientAliveInterval 0\nClientAliveCountMax 1\n",
                 "Match User nobody-of-that-name\nClientAliveInterval 1\nClientAliveCountMax 1\n"]
 
@@ -151,15 +151,15 @@ def test_a_silent_client(world, whose):
 def test_one_other_link_is_tried(world):
     """Who sets ServerAliveInterval has another link where there is one, and OpenSSH's end where there is none (doc/decisions.md 32)."""
     w = world(lines="")
-    p = w.ssh(*alive(1, 2))
+    p = w.ssh(*alive(2, 2))
     w.way.hush()
     p.stdin.write(b"typed into silence\n")
     assert p.stdout.readline() == b"typed into silence\n"
-    assert wait_until(lambda: w.server.log().count("resumed from") == 1, WAIT)
+    assert wait_until(lambda: w.server.log().count("resumed from") >= 1, WAIT)
     w.way.refuses = True
     w.way.hush()
     assert "Timeout, server 127.0.0.1 not responding." in ended(p)
-    assert last()["class"] == "silence" and last()["resumed"] == 1
+    assert last()["class"] == "silence" and last()["resumed"] >= 1
 
 
 def test_the_own_ones_end_nothing(world):
@@ -178,7 +178,7 @@ def test_the_own_ones_end_nothing(world):
 
 
 def test_a_silent_client_keeps_its_connection(world):
-    w = world(lines="ClientAliveInterval 1\nClientAliveCountMax 1\n")
+    w = world(lines="ClientAliveInterval 2\nClientAliveCountMax 1\n")
     p = w.ssh()
     p.send_signal(signal.SIGSTOP)
     w.server.wait_log("Timeout, client not responding from user", WAIT)

@@ -384,6 +384,61 @@ def test_key_removed_or_changed_meanwhile(lab, tmp_path):
     end(server, c)
 
 
+def test_what_was_confirmed_is_a_gap(server, client):
+    """Counts below what this client has confirmed, in a lane that is named or in one that is missing: those messages are not kept any more."""
+    c = client()
+    channel = c.session("cat")
+    c.data(channel, b"here")
+    assert c.read(4) == b"here"
+    c.ack()
+    c.data(channel, b"more")
+    assert c.read(4) == b"more"  # behind the ACK
+    [(lane, taken)] = c.taken.items()
+    assert taken > 2
+    assert refused(c, counts={}) == resuming.GAP
+    assert refused(c, counts={lane: 1}) == resuming.GAP
+    c.data(channel, b"last")
+    assert c.read(4) == b"last"
+    assert [e["reason"] for e in events(server, "connection.resume_refused")] == ["gap"] * 2
+    assert wait_until(lambda: server.log().count("ended: refused: messages are missing") == 2)
+
+
+def test_each_its_own(server, client):
+    """Of several connections of one user, by one key, each client gets its own."""
+    several = [client() for _ in range(3)]
+    channels = [c.session("cat") for c in several]
+    for c in several:
+        c.cut()
+    assert wait_until(lambda: len(suspended(server)) == 3)
+    for n, c in enumerate(several):
+        c.data(channels[n], b"number %d" % n)
+        c.come_back()
+    assert [c.read(8) for c in several] == [b"number %d" % n for n in range(3)]
+
+
+def test_attempts_that_say_nothing(server, client):
+    """Two are listened to, for ten seconds; a third is told to come later; and the connection does not notice."""
+    c = client()
+    channel = c.session("cat")
+    links = [resuming.link(server.port, USER, c.key, handle=c.handle) for _ in range(2)]
+
+    def later():
+        try:
+            return refused(c)
+        except rawssh.Closed:  # the refusal was there before the message
+            return resuming.BUSY
+    # The keeper hands the two on in their order, before the third has logged in.
+    assert later() == resuming.BUSY
+    unknown = resuming.link(server.port, USER, c.key, handle=os.urandom(16))
+    for peer in (*links, unknown):
+        peer.sock.settimeout(60)
+        assert peer.closed() is None or peer is unknown  # a gate with nobody behind it says why
+        peer.close()
+    c.data(channel, b"here")
+    assert c.read(4) == b"here"
+    c.come_back()
+
+
 def test_two_at_once(client, server):
     c = client()
     channel = c.session("cat")
