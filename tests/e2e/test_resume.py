@@ -170,7 +170,7 @@ def test_a_silent_link_is_replaced(world):
     time.sleep(1)
     w.way.silent = False  # for links to come
     assert p.stdout.readline() == b"typed into silence\n"
-    assert w.resumed() == 1
+    assert wait_until(lambda: w.resumed() == 1, 30)  # which is written beside it
     code, out, _ = w.end(p, data=b"and then\n")
     assert (code, out) == (0, b"and then\n")
 
@@ -205,7 +205,7 @@ def test_numbered_lines_in_a_terminal(world):
             typed += 1
             time.sleep(0.01)
         shown = all_until(t, b"got n%d." % (typed - 1))
-    shown = re.sub(rb"\x1b7.*?\x1b8|\r", b"", shown)  # without our own notice
+    shown = re.sub(rb"\x1bD\x1bM|\x1b7.*?\x1b8|\r", b"", shown)  # without our own notice
     got = [line for line in shown.split(b"\n") if line.startswith(b"got ")]
     assert got == [b"got n%d." % i for i in range(typed)]
     assert w.way.cuts > 5
@@ -394,7 +394,7 @@ def test_a_client_that_was_stopped(world):
     os.kill(p.pid, signal.SIGCONT)
     assert p.stdout.readline() == b"meanwhile\n"
     assert w.end(p, data=b"after\n")[:2] == (0, b"after\n")
-    assert w.resumed() == 1
+    assert wait_until(lambda: w.resumed() == 1, 30)
 
 
 # ---- the same key again ----

@@ -75,7 +75,7 @@ def test_an_agent_that_has_not_got_it(world, tmp_path, agent, how):  # noqa: F81
     else:
         assert agent.run("-q", key).returncode == 0
     assert echoes(p, b"again\n")
-    assert w.resumed() == 1
+    assert wait_until(lambda: w.resumed() == 1, WAIT)
 
 
 def trusts(w, tmp_path, key):
@@ -101,7 +101,7 @@ def test_a_security_key_is_touched_again(world, tmp_path, fido, authorized, name
     p = session(w, "-i", str(fido / name), "-o", "IdentitiesOnly=yes", "-o", f"SecurityKeyProvider={MIDDLEWARE}")
     w.way.cut()
     assert echoes(p, b"again\n"), said(p)
-    assert w.resumed() == 1 and "touch the security key" in said(p)
+    assert wait_until(lambda: w.resumed() == 1 and "touch the security key" in said(p), WAIT)
 
 
 def test_a_security_key_that_is_not_there(world, tmp_path, fido, authorized):  # noqa: F811

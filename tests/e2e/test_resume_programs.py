@@ -143,7 +143,7 @@ def test_a_master_that_persists(world, tmp_path):  # noqa: F811
         w.started.append(rider)
         w.way.refuses = False
         assert w.end(rider, data=b"second\n")[:2] == (0, b"second\n")
-        assert w.resumed() == 1
+        assert wait_until(lambda: w.resumed() == 1, WAIT)
     finally:
         subprocess.run([*args[:-1], "-O", "exit", "x"], capture_output=True, timeout=20 * SLOW)
     assert wait_until(lambda: not os.path.exists(path), 30)
