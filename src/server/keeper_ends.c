@@ -99,7 +99,8 @@ static void remember(const struct link *l, enum ends_class class) {
     e->class = class;
     memcpy(e->handle, l->handle, sizeof e->handle);
     text_copy(e->text, sizeof e->text, view_text(text_of(l)));
-    // Whose client has left by itself, nobody comes back for: spares each login the words.
+    // Whose client has left by itself, nobody comes back for: spares each login the
+    // words.
     if (class != ENDS_EXIT && class != ENDS_USER)
         keeper_anchor_ends(l->keeper);
 }
