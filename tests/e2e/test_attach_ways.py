@@ -79,7 +79,9 @@ def test_the_last_screen_stays(world):  # noqa: F811
 def test_an_end_is_told_once(world):  # noqa: F811
     w = world()
     first = program(w, "work", "echo rea''dy; read x; exit 0")
-    leave(first)
+    first.type(b"~d")  # nothing that the program reads
+    first.wait(b"is left")
+    assert first.ended() == 0
     second = w.attach("work")
     second.wait(b"ready")
     second.type(b"\r")
