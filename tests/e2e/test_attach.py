@@ -316,9 +316,9 @@ def test_watched(world):
 
 @needs_root
 def test_a_watcher_that_types_all_the_same(world):
-    """Its program is not asked whether it may: the holder takes nothing from it."""
+    """Its program is not asked whether it may: the holder takes nothing from it, neither bytes nor a size."""
     w = world()
-    first = w.ssh("-o", "Session=work")
+    first = w.ssh("-o", "Session=work", size=(20, 70))
     ready(first)
     [path] = glob.glob(f"/run/bowline/sshd.{w.server.port}[.@]*")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
@@ -331,13 +331,14 @@ def test_a_watcher_that_types_all_the_same(world):
     assert said[:1] == b"\x07" and len(fds) == 1
     with socket.socket(fileno=fds[0]) as view:
         view.settimeout(WAIT)
-        view.send(b"\x01" + u32(80) + u32(24) + u32(0) + u32(0))  # SIZE
+        view.send(b"\x01" + u32(99) + u32(33) + u32(0) + u32(0))  # SIZE
         assert view.recv(32768)[:1] == b"\x03"  # START
         view.send(b"\x02echo not''-typed\n")  # IN
         view.send(b"\xff")  # no message at all: behind it, this end is closed
         while view.recv(32768):
             pass
-    ready(first, 5)
+    first.type(b"stty size\n")
+    first.wait(b"20 70")  # nor does its size count
     assert b"not-typed" not in first.shown
     assert b"nobody-reads" not in first.shown
 

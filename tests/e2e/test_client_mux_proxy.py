@@ -456,4 +456,4 @@ def test_lost_links_are_not_noticed(world, tmp_path):  # noqa: F811
             assert wait_until(lambda: w.way.links > before)
         c.end()
         assert c.finish() == BULK[:1 << 20] * 4 and c.status == 4
-    assert w.resumed() >= 1
+    assert wait_until(lambda: w.resumed() >= 1)

@@ -641,16 +641,23 @@ def test_unread_output_is_bounded(server, keys):
 def test_unread_input_is_bounded(server, keys):
     """A program that does not read: the window is used up and not opened again."""
     peer = rawssh.logged_in(server.port, USER, keys.path("user"))
-    channel = peer.open_session()
+    peer.send(bytes([CHANNEL_OPEN]) + string("session") + u32(0) + u32(1 << 21) + u32(1 << 15))
+    f = rawssh.Fields(peer.expect(CHANNEL_OPEN_CONFIRMATION, skip=ASIDE)[1:])
+    _, channel, first, piece = (f.u32() for _ in range(4))
     peer.request(channel, "exec", string("sleep 25"))
-    peer.expect(CHANNEL_SUCCESS, skip=(EXT_INFO,))
-    granted = 0
+    peer.expect(CHANNEL_SUCCESS, skip=ASIDE)
+    piece, left, granted = min(piece, 1 << 15), first, 0
     peer.sock.settimeout(1)
     with contextlib.suppress(TimeoutError):
-        while True:
+        while granted < 16 << 20:
+            if left > 0:
+                peer.send(bytes([CHANNEL_DATA]) + u32(channel) + string(b"x" * min(left, piece)))
+                left -= min(left, piece)
+                continue
             m = peer.expect(rawssh.CHANNEL_WINDOW_ADJUST)
             granted += struct.unpack(">I", m[5:9])[0]
-    assert granted == 0
+            left += struct.unpack(">I", m[5:9])[0]
+    assert left == 0 and granted <= first, (first, granted)  # what fills the program's pipe is made up for
     peer.close()
 
 
