@@ -466,7 +466,10 @@ static void an_epoch_passes(void **state) {
     uint64_t deadline;
     assert_true(resume_ack_due(&m.client.r, 0, false, &deadline));
     assert_int_equal(resume_ack(&m.client.r, &ack), OK);
+    static const uint8_t wiped[RESUME_SECRET];
+    assert_memory_not_equal(m.server.r.before, wiped, sizeof wiped);
     assert_int_equal(resume_ack_in(&m.server.r, buf_view(&ack), &fault), OK);
+    assert_memory_equal(m.server.r.before, wiped, sizeof wiped);
     assert_int_equal(check(&m, buf_view(&second), third), RESUME_REFUSED_EPOCH);
     assert_int_equal(check(&m, buf_view(&first), OTHER_LINK), RESUME_REFUSED_EPOCH);
     model_free(&m);
