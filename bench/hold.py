@@ -167,6 +167,7 @@ def laboratory_of(args, stack, preload=None):
 
 def part(args):
     """One cell of the table, or a part of it, in this process; its result is a line of JSON."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts a bench in the background has it ignored
     with contextlib.ExitStack() as stack:
         bench = laboratory_of(args, stack)
         result = run(bench, *args.part.split("/"))
