@@ -214,7 +214,8 @@ static enum err try_once(struct redial *d) {
 static void tell_end(struct redial *d) {
     struct run *r = d->run;
     uint64_t now = clock_ms();
-    bool linked = !r->carrier.lost;
+    // Whoever leaves while the link is silent has none either.
+    bool linked = d->attached || redial_is_revived(d);
     notice_end(&d->notice, r, now, d->since, linked);
     if (d->attached)
         log_debug(&r->c->log,

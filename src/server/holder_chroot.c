@@ -30,7 +30,7 @@ static enum err check_path(const char *path, struct fault *fault) {
     char part[PATH_SIZE];
     if (path[0] != '/')
         return fault_set(fault, ERR_CONFIG, 0,
-                         "ChrootDirectory %s: does not begin with /", path);
+                         "chroot path \"%s\" does not begin at root", path);
     TRY(check_one("/", fault));
     for (const char *slash = path; (slash = strchr(slash + 1, '/')) != NULL;) {
         snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);

@@ -212,11 +212,7 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 found[0] = os.waitstatus_to_exitcode(status)
-            else:
-                try:
-                    select.select([self.fd], [], [], 0)[0] and os.read(self.fd, 65536)
-                except OSError:
-                    pass
+            self.pump()
             return pid != 0
         wait_until(ended, 15)
         return found[0]

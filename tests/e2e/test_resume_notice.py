@@ -176,6 +176,20 @@ def test_where_it_is_shown(screens, tmp_path):
     assert apart.status() == 0 and "bowline" not in errors.read_text()
 
 
+def test_whoever_leaves_meanwhile_was_not_resumed(screens):
+    """A link that is only silent has not come back when its person goes."""
+    leaves = screens.session("echo ready; cat")
+    leaves.sees("ready")
+    screens.w.settled()
+    screens.w.way.refuses = True
+    screens.w.way.hush()
+    leaves.type(b"into silence\r")
+    assert wait_until(lambda: SILENT in leaves.rows()[-1], WAIT), leaves.rows()
+    leaves.type(b"\r~.")
+    assert leaves.status() == 255
+    assert not any(SILENT in row for row in leaves.rows()) and b"resumed" not in leaves.shown
+
+
 def test_passengers(screens, tmp_path):
     """Each on its own terminal, also where the master has none; Debian's ssh rides too."""
     w, path = screens.w, str(tmp_path / "c")
