@@ -86,7 +86,7 @@ static enum err connect_directly(struct client *c) {
         .family = client_family(&c->config),
         .bind_address = c->config.bind_address,
         .bind_interface = c->config.bind_interface,
-        .deadline = c->deadline,
+        .deadline = redial_dial_deadline(c),
         .keepalive = c->config.tcp_keep_alive,
         .dscp = -1,
     };

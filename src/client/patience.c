@@ -14,6 +14,15 @@
 #define ATTEMPT_S 5u
 #define ATTEMPT_MOST_S 15u
 #define ATTEMPT_LOSS_S 30u
+// A dial that nobody answers: the system's own tries are further and further apart, so
+// another one is begun instead. Each fifth is for a way that is slower than the old one,
+// each twentieth for any.
+#define DIAL_FIRST_MS 500u
+#define DIAL_MS 1000u
+#define DIAL_SLOW_MS 3500u
+#define DIAL_SLOW_EACH 5u
+#define DIAL_WHOLE_EACH 20u
+#define FIRST_FOR_MS 60000u
 
 // From so many segments on, of which so many were sent again, and of a hundred: TCP gets
 // so many tries.
@@ -134,4 +143,14 @@ uint64_t patience_pause_ms(const struct patience *p, const struct patience_path 
 uint32_t patience_attempt_s(const struct patience *p, unsigned attempts) {
     uint64_t s = at_most(ATTEMPT_S * ((uint64_t)attempts + 1), ATTEMPT_MOST_S);
     return p->loss > 0 ? ATTEMPT_LOSS_S : (uint32_t)s;
+}
+
+uint64_t patience_dial_ms(const struct patience *p, const struct patience_path *path,
+                          unsigned dials, uint64_t silent_ms) {
+    if (p->loss > 0 || silent_ms >= PATIENCE_DIALS_FOR_MS || dials % DIAL_WHOLE_EACH == 0)
+        return 0;
+    uint64_t ms = dials % DIAL_SLOW_EACH == 0 ? DIAL_SLOW_MS
+                  : silent_ms < FIRST_FOR_MS  ? DIAL_FIRST_MS
+                                              : DIAL_MS;
+    return at_least(ms, LEAST_RTTS * (uint64_t)path->rtt_ms);
 }

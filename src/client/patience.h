@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #define PATIENCE_LEAST_MS 3000u
+// From then on a host that does not answer is dialled as seldom as one that refuses.
+#define PATIENCE_DIALS_FOR_MS (10u * 60u * 1000u)
 
 // What TCP knows of a link's path; all 0: it is no TCP.
 struct patience_path {
@@ -62,3 +64,7 @@ uint64_t patience_due(const struct patience *p, const struct patience_path *path
 uint64_t patience_pause_ms(const struct patience *p, const struct patience_path *path);
 // For connecting and keys together, and for each wait of a login. attempts: before it.
 uint32_t patience_attempt_s(const struct patience *p, unsigned attempts);
+// For the host to answer a dial at all, after so many; 0: as long as the attempt lasts.
+// A network that comes back is noticed by the next dial alone.
+uint64_t patience_dial_ms(const struct patience *p, const struct patience_path *path,
+                          unsigned dials, uint64_t silent_ms);

@@ -192,8 +192,10 @@ static enum err after_failure(struct redial *d, enum err e) {
         return give_up(d, ENDS_REMOVED, "the host refuses the login");
     if (grace_passed(d, GRACE_MORE_MS))
         return give_up(d, ENDS_GRACE, "the host was not reached as long as it keeps it");
-    plan_next(d);
-    if (d->anew)
+    bool again = d->unanswered && clock_ms() - d->since < PATIENCE_DIALS_FOR_MS;
+    if (!again)
+        plan_next(d);
+    if (again || d->anew)
         d->next = clock_ms();
     return OK;
 }

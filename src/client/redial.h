@@ -30,6 +30,7 @@ struct redial {
     bool patient;  // the link is only silent, and nothing has changed: it has its time
     bool attach_sent;
     uint64_t began;           // the attempt under way
+    bool unanswered;          // the last dial: nothing came at all
     bool anew;                // it began in another network
     bool attached;            // it is over: there is a new link
     bool hopeless;            // what ended the last attempt will not change ..
@@ -75,6 +76,8 @@ void redial_no_signature(struct client *c);
 bool redial_host_key_is_same(const struct client *c, struct view blob);
 // The address that answered before; "": look the name up this time.
 const char *redial_address(const struct client *c);
+// Until when the host has to answer the dial at all, clock_ms(); also of a first link.
+uint64_t redial_dial_deadline(const struct client *c);
 // The entry of EXT_INFO that names what is to be resumed; empty on a first link.
 struct view redial_info(const struct client *c);
 // The client whose strings live as long as the connection.

@@ -20,6 +20,7 @@
 #define ATTEMPTS_SLOW 6u
 // Of as many attempts one looks the host's name up again.
 #define LOOK_UP_EACH 4u
+#define LOOK_UP_EACH_UNANSWERED 16u
 
 // ---- waiting ----
 
@@ -110,7 +111,18 @@ struct view redial_info(const struct client *c) {
 }
 
 const char *redial_address(const struct client *c) {
-    return c->redial->all % LOOK_UP_EACH == 0 ? "" : c->redial->run->c->address;
+    const struct redial *d = c->redial;
+    unsigned each = d->unanswered ? LOOK_UP_EACH_UNANSWERED : LOOK_UP_EACH;
+    return d->all % each == 0 ? "" : d->run->c->address;
+}
+
+uint64_t redial_dial_deadline(const struct client *c) {
+    const struct redial *d = c->redial;
+    uint64_t now = clock_ms();
+    uint64_t ms =
+        d == NULL || d->once ? 0 : silence_dial_ms(d->run, d->all, now - d->since);
+    uint64_t deadline = clock_after(now, ms);
+    return ms == 0 || c->deadline < deadline ? c->deadline : deadline;
 }
 
 bool redial_host_key_is_same(const struct client *c, struct view blob) {
@@ -288,6 +300,7 @@ enum err redial_attempt(struct redial *d) {
         return OK;
     }
     d->attached = false;
+    d->unanswered = e == ERR_TIMEOUT && d->c->link.fd < 0 && !d->run->c->proxied;
     d->last = d->c->fault;
     (void)!fault_set(&d->last, e, 0, "%s", err_text(e));
     forget(d);

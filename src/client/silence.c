@@ -86,6 +86,10 @@ uint64_t silence_pause_ms(const struct run *r) {
     return patience_pause_ms(&r->silence.patience, &r->silence.path);
 }
 
+uint64_t silence_dial_ms(const struct run *r, unsigned dials, uint64_t silent_ms) {
+    return patience_dial_ms(&r->silence.patience, &r->silence.path, dials, silent_ms);
+}
+
 void silence_spoke(struct run *r, bool dialled, uint64_t now) {
     measure(r);
     patience_spoke(&r->silence.patience, &r->silence.path, dialled, now);

@@ -53,6 +53,8 @@ void silence_begins(struct run *r, uint64_t now);
 uint64_t silence_due(struct run *r, uint64_t since, uint64_t now);
 // Between attempts, beside what they cost anyway.
 uint64_t silence_pause_ms(const struct run *r);
+// patience_dial_ms().
+uint64_t silence_dial_ms(const struct run *r, unsigned dials, uint64_t silent_ms);
 // The link spoke again; dialled: another one was under way.
 void silence_spoke(struct run *r, bool dialled, uint64_t now);
 // The link, silent since then, is let go of, and another one is about to take over.

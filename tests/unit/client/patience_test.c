@@ -38,6 +38,24 @@ static void a_dead_link_is_given_up_after_three_seconds(void **state) {
     assert_int_equal(patience_due(&p, &none, MINUTE, MINUTE + 3000), MINUTE + 3000);
 }
 
+// So that a network that comes back is noticed by the next dial.
+static void nobody_answers(void **state) {
+    (void)state;
+    struct patience p = {0};
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 1, 5000), 500);
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 4, 59999), 500);
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 6, 60000), 1000);
+    // The way may be another one by now.
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 5, 5000), 3500);
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 20, 5000), 0);
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 1, 10 * MINUTE), 0);
+    struct patience_path far = {.rtt_ms = 700};
+    assert_int_equal(patience_dial_ms(&p, &far, 1, 5000), 2800);
+    // What is lost is sent again by the system.
+    p.loss = 1;
+    assert_int_equal(patience_dial_ms(&p, &GOOD, 1, 5000), 0);
+}
+
 static void a_slow_path_has_its_time(void **state) {
     (void)state;
     struct patience p = {0};
@@ -222,6 +240,7 @@ static void a_poor_path_is_no_storm(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_link_is_given_up_after_three_seconds),
+        cmocka_unit_test(nobody_answers),
         cmocka_unit_test(a_slow_path_has_its_time),
         cmocka_unit_test(loss_makes_patient),
         cmocka_unit_test(silence_is_no_loss),
