@@ -73,7 +73,7 @@ curses.wrapper(run)
 # {program: what runs it on a file of lines, what it shows then, keys to type before that}
 PROGRAMS = {"vim.tiny": ("vim.tiny -u NONE -N {0}/lines", "99 of a file", b":99\r\x0c"), "less": ("LESS= less -M {0}/lines", "lines 1-23", b""),
             "top": ("TERM=xterm top -d 3600", "%CPU", b""), "python3": ("/usr/bin/python3 {0}/screen.py", "line 23 of 24", b""),
-            "tmux": ("tmux -f {0}/tmux.conf -S {0}/sock new-session -s full -n one 'seq 100; exec cat'", "100", b"")}
+            "tmux": ("tmux -f {0}/tmux.conf -S {0}/sock new-session -s full -n one 'seq 20; exec cat'", "20", b"")}
 
 
 def place(t):
