@@ -1,6 +1,5 @@
 #include "client/patience.h"
 
-#define LEAST_RTTS 4u
 #define MOST_MS 30000u
 // With doublings, and for a path that lives.
 #define MOST_EVER_MS 60000u
@@ -94,7 +93,7 @@ void patience_spoke(struct patience *p, const struct patience_path *path, bool d
                     uint64_t now) {
     if (dialled && p->loss > 0)
         was_needless(p, now);
-    p->calm = now + CALM_MS + LEAST_RTTS * (uint64_t)path->rtt_ms;
+    p->calm = now + CALM_MS + PATIENCE_RTTS * (uint64_t)path->rtt_ms;
 }
 
 bool patience_is_calm(const struct patience *p, uint64_t now) {
@@ -120,7 +119,7 @@ void patience_replaced(struct patience *p, const struct patience_path *old,
 
 uint64_t patience_ms(const struct patience *p, const struct patience_path *path) {
     uint64_t tries = ((1ull << LOSS[p->loss].tries) - 1) * path->rto_ms;
-    uint64_t ms = at_least(LEAST_RTTS * (uint64_t)path->rtt_ms, tries);
+    uint64_t ms = at_least(PATIENCE_RTTS * (uint64_t)path->rtt_ms, tries);
     ms = at_least(at_most(ms, MOST_MS), PATIENCE_LEAST_MS);
     return at_most(ms << p->doubled, MOST_EVER_MS);
 }
@@ -152,5 +151,5 @@ uint64_t patience_dial_ms(const struct patience *p, const struct patience_path *
     uint64_t ms = dials % DIAL_SLOW_EACH == 0 ? DIAL_SLOW_MS
                   : silent_ms < FIRST_FOR_MS  ? DIAL_FIRST_MS
                                               : DIAL_MS;
-    return at_least(ms, LEAST_RTTS * (uint64_t)path->rtt_ms);
+    return at_least(ms, PATIENCE_RTTS * (uint64_t)path->rtt_ms);
 }

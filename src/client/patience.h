@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define PATIENCE_LEAST_MS 3000u
+#define PATIENCE_RTTS 4u  // at least, where that is longer
 // From then on a host that does not answer is dialled as seldom as one that refuses.
 #define PATIENCE_DIALS_FOR_MS (10u * 60u * 1000u)
 

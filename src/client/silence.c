@@ -7,7 +7,6 @@
 #include "io/clock.h"
 #include "io/tcp.h"
 
-#define PATIENCE_RTTS 4u
 // When the network has changed: then it is likely that the link is lost, and an attempt
 // that was needless is dropped as soon as the old link speaks.
 #define PATIENCE_CHANGED_MS 500u

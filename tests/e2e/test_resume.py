@@ -360,15 +360,21 @@ def test_agent_request_in_flight(world, tmp_path):
     assert wait_until(lambda: w.resumed() >= 1)
 
 
-def test_through_a_jump_host(world):
-    """The way to the jump host is lost: the chain is made anew, and the connection inside goes on."""
-    w = world()
-    inner = w.lab.sshd()
-    config = hosts(w.lab, gate=(w.way.port, ""), inner=(inner.port, "ProxyJump gate"))
+def counts_behind_a_jump_host(w, inner, gate_port, inner_port):
+    """Our ssh to a server behind another, by these ports; it counts to 80 there."""
+    config = hosts(w.lab, gate=(gate_port, ""), inner=(inner_port, "ProxyJump gate"))
     p = subprocess.Popen([tool("ssh"), "-F", config, "inner", "for i in $(seq 80); do echo $i; sleep 0.02; done"],
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     w.started.append(p)
     inner.wait_log("Accepted publickey")
+    return p
+
+
+def test_through_a_jump_host(world):
+    """The way to the jump host is lost: the chain is made anew, and the connection inside goes on."""
+    w = world()
+    inner = w.lab.sshd()
+    p = counts_behind_a_jump_host(w, inner, w.way.port, inner.port)
     for n in range(1, 3):
         time.sleep(0.3)
         w.way.cut()

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 from conftest import SLOW, require, tool, wait_until
-from test_client_forward_proxy import hosts
-from test_resume import MIB, digest, world  # noqa: F401 (a fixture)
+from test_programs import tree
+from test_resume import MIB, counts_behind_a_jump_host, digest, world  # noqa: F401 (a fixture)
 from cutter import Cutter
 
 WAIT = 60
@@ -24,17 +24,6 @@ def files(tmp_path):
     (folder / "big").write_bytes(random.randbytes(6 * MIB))
     tmp_path.chmod(0o755)
     return folder
-
-
-def tree(path):
-    found = {}
-    for folder, _, names in os.walk(path):
-        if ".git" in folder:
-            continue
-        for name in names:
-            with open(os.path.join(folder, name), "rb") as f:
-                found[os.path.relpath(os.path.join(folder, name), path)] = digest(f.read())
-    return found
 
 
 def shell(w):
@@ -155,11 +144,7 @@ def test_the_way_behind_a_jump_host(world):  # noqa: F811
     inner = w.lab.sshd()
     way = Cutter(inner.port)
     try:
-        config = hosts(w.lab, gate=(w.server.port, ""), inner=(way.port, "ProxyJump gate"))
-        p = subprocess.Popen([tool("ssh"), "-F", config, "inner", "for i in $(seq 80); do echo $i; sleep 0.02; done"],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        w.started.append(p)
-        inner.wait_log("Accepted publickey")
+        p = counts_behind_a_jump_host(w, inner, w.server.port, way.port)
         for n in range(1, 3):
             assert wait_until(lambda: way.links >= n, WAIT)
             wait_until(lambda: False, 0.3 / SLOW)

@@ -9,12 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 from conftest import SLOW, USER, Server, free_port, listens, needs_root, require, tool, wait_until
 from cutter import Cutter
 from test_attach import Terminal
+from test_client_forward import Echo
 from test_install import install
 from test_resume_server import sessions
 from test_scp import scp_words
@@ -79,35 +79,6 @@ class Installed:
         assert wait_until(lambda: not listens(self.port), WAIT)
         self.put(os.path.realpath(tool("sshd")))
         self.start()
-
-
-class Echo:
-    """A service behind a forward: sends back what it gets."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
-
-    @staticmethod
-    def serve(sock):
-        with sock:
-            while data := sock.recv(4096):
-                sock.sendall(data)
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(WAIT)
 
 
 class Everything:
@@ -258,7 +229,7 @@ class Everything:
             for f in (p.stdin, p.stdout, p.stderr):
                 f.close()
         self.way.stop()
-        self.echo.stop()
+        self.echo.close()
         wait_until(lambda: sessions(self.at.server) == [], WAIT)
 
 

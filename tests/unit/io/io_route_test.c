@@ -2,6 +2,8 @@
 // loopback device has addresses that come and go.
 #include "io/route.h"
 
+#include "io_test.h"
+
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <sched.h>
@@ -53,8 +55,8 @@ static void expect(struct route_way *w, bool own, bool fresh) {
 
 static void what_touches_a_way(void **state) {
     (void)state;
-    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
-        skip();
+    SKIP_UNLESS(unshare(CLONE_NEWNET) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0,
+                "needs network namespaces");
     struct route_way mine, other, none;
     set("lo", "127.0.0.1");
     set("lo:1", "10.9.9.1");
